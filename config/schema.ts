@@ -1,0 +1,36 @@
+import * as z from 'zod';
+import { AdminConfig, ControlConfig, DetectionsConfig, JournalConfig, LogConfig } from './control.ts';
+import { CorsConfig, EdgeConfig, HttpConfig } from './http.ts';
+import { ExtractorConfig, InferenceConfig, WorkerConfig } from './inference.ts';
+import { CamerasConfig, LimitsConfig, MediaConfig, SessionConfig, SourcesConfig } from './media.ts';
+import { HlsConfig, RecorderConfig } from './recorder.ts';
+import { RtspConfig } from './rtsp.ts';
+import { WebRtcConfig } from './webrtc.ts';
+
+/** The whole configuration: one YAML file and `IMAGEFLOW_*` variables (contract 0.2). Unknown keys are errors. */
+export const Config = z.strictObject({
+  data_dir: z.string().prefault('./data').describe('Everything the server writes.'),
+  bind: z.string().prefault('0.0.0.0').describe('Address of all listeners; each may have its own.'),
+  public_url: z.url().optional().describe('The address outsiders use, for URLs in answers.'),
+  http: HttpConfig.prefault({}),
+  edge: EdgeConfig.prefault({}),
+  cors: CorsConfig.prefault({}),
+  webrtc: WebRtcConfig.prefault({}),
+  rtsp: RtspConfig.prefault({}),
+  media: MediaConfig.prefault({}),
+  session: SessionConfig.prefault({}),
+  sources: SourcesConfig.prefault({}),
+  cameras: CamerasConfig.prefault({}),
+  limits: LimitsConfig.prefault({}),
+  recorder: RecorderConfig.prefault({}),
+  hls: HlsConfig.prefault({}),
+  inference: InferenceConfig.prefault({}),
+  worker: WorkerConfig.prefault({}),
+  extractor: ExtractorConfig.prefault({}),
+  control: ControlConfig.prefault({}),
+  admin: AdminConfig.prefault({}),
+  journal: JournalConfig.prefault({}),
+  detections: DetectionsConfig.prefault({}),
+  log: LogConfig.prefault({}),
+});
+export type Config = z.output<typeof Config>;

@@ -1,0 +1,56 @@
+import type { FrameRef } from './frame-ref.ts';
+import type { Milliseconds } from './units.ts';
+
+/** A rectangle in pixels of the encoded picture; x, y = top left. */
+export interface Box {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+export interface Detection {
+  readonly className: string;
+  readonly classId: number;
+  /** 0..1 */
+  readonly confidence: number;
+  readonly bbox: Box;
+  readonly trackId: string | null;
+}
+
+/** What one model said about one picture; `detections` may be empty. */
+export interface DetectionResult {
+  readonly frame: FrameRef;
+  readonly capturedAt: Milliseconds;
+  readonly model: string;
+  /** SHA-256 of the model file, hex. */
+  readonly modelDigest: string;
+  /** Time in the model alone. */
+  readonly inferenceMs: number;
+  /** Encoded picture size the boxes refer to. */
+  readonly width: number;
+  readonly height: number;
+  readonly detections: readonly Detection[];
+}
+
+/** The message of the data channel `detections` and of the WebSocket `detections/live` (contract 0.4). */
+export const toDetectionsMessage = (result: DetectionResult) => ({
+  type: 'detections' as const,
+  camera: result.frame.stream,
+  epoch: result.frame.epoch,
+  rtp_timestamp: result.frame.rtpTs,
+  captured_at: new Date(result.capturedAt).toISOString(),
+  sequence: result.frame.seq,
+  model: result.model,
+  inference_ms: result.inferenceMs,
+  width: result.width,
+  height: result.height,
+  detections: result.detections.map((d) => ({
+    class_name: d.className,
+    class_id: d.classId,
+    confidence: d.confidence,
+    bbox: d.bbox,
+    track_id: d.trackId,
+  })),
+});
+export type DetectionsMessage = ReturnType<typeof toDetectionsMessage>;

@@ -1,0 +1,40 @@
+import type { Clock } from './clock.ts';
+import type { Milliseconds } from './units.ts';
+
+/** A clock that moves only when told to; timers run in order of their due time. For tests. */
+export class FakeClock implements Clock {
+  #monotonic = 0;
+  #offset: number;
+  #timers: { due: number; period: number | null; callback: () => void }[] = [];
+
+  constructor(wall: Milliseconds = 1_750_000_000_000) {
+    this.#offset = wall;
+  }
+  now(): Milliseconds { return this.#offset + this.#monotonic; }
+  monotonic(): Milliseconds { return this.#monotonic; }
+  after(delay: Milliseconds, callback: () => void): Disposable { return this.#add(delay, null, callback); }
+  every(period: Milliseconds, callback: () => void): Disposable { return this.#add(period, period, callback); }
+
+  /** Moves both clocks forward by `ms`, running every timer that falls due on the way. */
+  advance(ms: Milliseconds): void {
+    const end = this.#monotonic + ms;
+    for (;;) {
+      const next = this.#timers.filter((t) => t.due <= end).sort((a, b) => a.due - b.due)[0];
+      if (!next) break;
+      this.#monotonic = Math.max(this.#monotonic, next.due);
+      if (next.period === null) this.#timers = this.#timers.filter((t) => t !== next);
+      else next.due += next.period;
+      next.callback();
+    }
+    this.#monotonic = end;
+  }
+
+  /** Steps the wall clock alone, as an operator or NTP would. */
+  step(ms: Milliseconds): void { this.#offset += ms; }
+
+  #add(delay: number, period: number | null, callback: () => void): Disposable {
+    const timer = { due: this.#monotonic + delay, period, callback };
+    this.#timers.push(timer);
+    return { [Symbol.dispose]: () => { this.#timers = this.#timers.filter((t) => t !== timer); } };
+  }
+}

@@ -1,0 +1,75 @@
+/** media-control/: the edge's side of MediaControl. What the other edge modules may know of the control plane. */
+import type { CameraId } from '../core/frame-ref.ts';
+import type { DetectionResult } from '../core/detection.ts';
+import type { SessionInfo } from '../ingest/port.ts';
+import type { SegmentRecord } from '../recorder/port.ts';
+
+/** A detector to run on a camera, resolved by the control plane from the camera's `pipelines[]`. */
+export interface DetectorSpec {
+  /** The id the user wrote (`detect`, a model's name). */
+  readonly id: string;
+  readonly model: string;
+  readonly fps: number;
+  /** 0..1; null: the model's own default. */
+  readonly confidence: number | null;
+}
+
+export type SourceSpec = { readonly type: 'push' } | { readonly type: 'file'; readonly url: string };
+
+/** A camera as the edge needs it. */
+export interface CameraSpec {
+  readonly id: CameraId;
+  readonly name: string;
+  readonly source: SourceSpec;
+  readonly detectors: readonly DetectorSpec[];
+  readonly recording: 'always' | 'off';
+}
+
+/** Who shows a credential. */
+export type Principal =
+  | { readonly kind: 'user'; readonly id: string; readonly username: string; readonly permissions: readonly string[]; readonly expiresAt: number }
+  | { readonly kind: 'key'; readonly id: string; readonly camera: CameraId; readonly grants: 'publish' | 'view' };
+
+export type MediaAction = 'publish' | 'play';
+
+/** The one check that guards WHIP, WHEP, HLS, RTSP and the media WebSockets (spec 2.4). */
+export interface Authorizer {
+  /**
+   * Who may do `action` on `camera` with this bearer credential (JWT access token or camera key).
+   * Throws UNAUTHENTICATED (none, unknown, expired, revoked) or PERMISSION_DENIED.
+   */
+  authorize(credential: string | null, action: MediaAction, camera: CameraId): Promise<Principal>;
+  /** RTSP Digest (opt-in): HA1 = MD5(camera:realm:key) of each key of the camera that grants `action`, hex. */
+  digestHa1s(camera: CameraId, action: MediaAction): readonly { readonly keyId: string; readonly ha1: string }[];
+  /** Called with a principal's id when it is revoked, so that open sessions of it can be closed within 1 s. */
+  onRevoked(listener: (principalId: string) => void): Disposable;
+}
+
+/** Finds or creates a camera (D-12). Resolves to undefined when there is none and the principal may not create it. Throws UNAVAILABLE when control is needed and down. */
+export interface CameraResolver {
+  resolve(camera: CameraId, credential: string | null): Promise<CameraSpec | undefined>;
+}
+
+/** What the edge tells the control plane, exactly once each, through the journal (D-10). */
+export type EdgeEvent =
+  | { readonly type: 'session'; readonly session: SessionInfo }
+  | { readonly type: 'segment'; readonly segment: SegmentRecord }
+  | { readonly type: 'segment-expired'; readonly id: string; readonly camera: CameraId }
+  | { readonly type: 'detections'; readonly results: readonly DetectionResult[] }
+  | { readonly type: 'alarm'; readonly alarm: Alarm };
+
+/** Something an operator should know; `raised: false` clears it. */
+export interface Alarm {
+  readonly id: string;
+  readonly camera: CameraId | null;
+  readonly code: string;
+  readonly message: string;
+  readonly raised: boolean;
+  /** Unix ms. */
+  readonly at: number;
+}
+
+export interface EventJournal {
+  /** Appends; durable within `flush` time, delivered at least once, written to the database exactly once. Never throws, never waits. */
+  append(event: EdgeEvent): void;
+}

@@ -1,0 +1,32 @@
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+
+/** Every metric of contract 0.6, in one place. One instance per process, made by its composition root. */
+export const createMetrics = (process: string) => {
+  const registry = new Registry();
+  registry.setDefaultLabels({ process });
+  collectDefaultMetrics({ register: registry });
+  const registers = [registry];
+  const counter = <L extends string>(name: string, help: string, labelNames: readonly L[]) => new Counter<L>({ name, help, labelNames, registers });
+  const gauge = <L extends string>(name: string, help: string, labelNames: readonly L[]) => new Gauge<L>({ name, help, labelNames, registers });
+  return {
+    registry,
+    sessions: gauge('imageflow_sessions', 'Camera sessions by state.', ['state']),
+    ingestBytes: counter('imageflow_ingest_bytes_total', 'Media bytes received.', ['camera', 'protocol']),
+    ingestLostPackets: counter('imageflow_ingest_lost_packets_total', 'Packets lost by the network and not recovered.', ['camera']),
+    branchDropped: counter('imageflow_branch_dropped_total', 'Units a consumer did not get.', ['camera', 'branch', 'reason']),
+    viewers: gauge('imageflow_viewers', 'Viewers now.', ['camera', 'protocol']),
+    forwardAdded: new Histogram({ name: 'imageflow_forward_added_seconds', help: 'Last packet in to first viewer packet out.', buckets: [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5], registers }),
+    recorderLag: gauge('imageflow_recorder_lag_seconds', 'Age of the oldest part not yet written.', ['camera']),
+    recordedBytes: counter('imageflow_recorded_bytes_total', 'Bytes written to recordings.', ['camera']),
+    accessUnits: counter('imageflow_access_units_total', 'Video access units received.', ['camera']),
+    decodedFrames: counter('imageflow_decoded_frames_total', 'Pictures decoded.', ['camera']),
+    decodersActive: gauge('imageflow_decoders_active', 'Decoders running (at most 1).', ['camera']),
+    inferenceSeconds: new Histogram({ name: 'imageflow_inference_seconds', help: 'Time of a picture in inference.', labelNames: ['model', 'stage'] as const, buckets: [0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1], registers }),
+    framesSkipped: counter('imageflow_frames_skipped_total', 'Pictures not inferred, by reason.', ['camera', 'reason']),
+    httpRequestSeconds: new Histogram({ name: 'imageflow_http_request_seconds', help: 'HTTP requests.', labelNames: ['route', 'status'] as const, buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5], registers }),
+    eventLoopDelay: gauge('imageflow_event_loop_delay_seconds', 'Event loop delay, p99 since the last scrape.', ['process']),
+    journalDropped: counter('imageflow_journal_dropped_total', 'Events given up because the journal was full.', ['type']),
+    alarms: gauge('imageflow_alarms', 'Alarms raised now.', ['code']),
+  };
+};
+export type Metrics = ReturnType<typeof createMetrics>;

@@ -1,0 +1,69 @@
+/** recorder/: parts → disk, and the reading side that the control process uses for playback. */
+import type { CameraId, FrameRef } from '../core/frame-ref.ts';
+import type { Milliseconds } from '../core/units.ts';
+
+export interface SegmentTrack {
+  readonly kind: 'video' | 'audio';
+  readonly codec: string;
+  readonly width: number | null;
+  readonly height: number | null;
+}
+
+/** A row of the recording index. The file describes itself (its `uuid` box), so the index can always be rebuilt. */
+export interface SegmentRecord {
+  /** `{camera}/{start, Unix ms}-{session id's first 8}-{sequence}`; also the path below the recordings directory, without `.mp4`. */
+  readonly id: string;
+  readonly camera: CameraId;
+  readonly sessionId: string;
+  readonly epoch: number;
+  /** Unix ms of the first picture, and length. */
+  readonly start: Milliseconds;
+  readonly duration: Milliseconds;
+  readonly bytes: number;
+  /** Hex; null while open. */
+  readonly sha256: string | null;
+  readonly open: boolean;
+  readonly tracks: readonly SegmentTrack[];
+  /** Milliseconds missing between the previous segment of this camera and this one; null when it continues or is the first. */
+  readonly gapBefore: Milliseconds | null;
+}
+
+/** One recorded sample. Times: `wall` on the server's clock (from `prft`), ticks on the session's timeline. */
+export interface RecordedSample {
+  readonly kind: 'video' | 'audio';
+  readonly frame: FrameRef;
+  readonly wall: Milliseconds;
+  readonly dts: number;
+  readonly pts: number;
+  readonly duration: number;
+  readonly randomAccess: boolean;
+  /** Where the bytes are. */
+  readonly segmentId: string;
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+export interface PlaybackRange {
+  readonly camera: CameraId;
+  readonly from: Milliseconds;
+  readonly to: Milliseconds;
+}
+
+/** A `video/mp4` of known length whose bytes can be had from any offset. */
+export interface PlaybackFile {
+  readonly byteLength: number;
+  /** Strong, quoted (RFC 9110 §8.8.3). */
+  readonly etag: string;
+  readonly contentType: 'video/mp4';
+  /** Bytes [start, end) in pieces; opens at most two recording files ahead. */
+  read(start: number, end: number, signal: AbortSignal): AsyncIterable<Buffer>;
+}
+
+/** All reading of recordings goes through this, so that a remote edge fits later (D-16). */
+export interface SegmentReader {
+  /**
+   * One progressive MP4 (`moov` first) of everything recorded in the range, bytes straight from the files, frame-exact start by edit list.
+   * `segments`: the index rows that overlap the range, in order. Throws NOT_FOUND when nothing was recorded.
+   */
+  playback(range: PlaybackRange, segments: readonly SegmentRecord[], signal: AbortSignal): Promise<PlaybackFile>;
+}
