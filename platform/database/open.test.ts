@@ -1,0 +1,57 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { sql } from 'kysely';
+import { openDatabase } from './open.ts';
+
+let folder: string;
+beforeEach(() => { folder = mkdtempSync(join(tmpdir(), 'if-db-')); });
+afterEach(() => { rmSync(folder, { recursive: true, force: true }); });
+
+test('a new database has every table, in WAL mode, and opens again with its rows', async () => {
+  const path = join(folder, 'deep', 'imageflow.db');
+  const first = await openDatabase(path);
+  const mode = await sql<{ journal_mode: string }>`pragma journal_mode`.execute(first);
+  expect(mode.rows[0]?.journal_mode).toBe('wal');
+  await first.insertInto('cameras').values({ id: 'line-1', name: 'Line 1', source: '{"type":"push"}', pipelines: '["detect"]', recording: '{}', created_at: 1, updated_at: 1, deleted_at: null, extra: '{}' }).execute();
+  await first.insertInto('edges').values({ journal_id: 'j', edge_id: 'e', last_seq: 7, media_base_url: 'http://x', seen_at: 1 }).execute();
+  await first.destroy();
+  const second = await openDatabase(path);
+  expect((await second.selectFrom('cameras').select('id').execute()).map((row) => row.id)).toEqual(['line-1']);
+  expect((await second.selectFrom('edges').selectAll().executeTakeFirst())?.last_seq).toBe(7);
+  await second.destroy();
+});
+
+test('every table of the schema exists with the columns of its type', async () => {
+  const database = await openDatabase(':memory:');
+  const rows = {
+    camera_keys: { id: 'k', camera_id: 'c', kind: 'publish' as const, hash: 'h', ha1: 'a', created_at: 1, revoked_at: null },
+    revoked_tokens: { jti: 'j', expires_at: 1 },
+    signing_keys: { kid: 'k', private_jwk: '{}', public_jwk: '{}', created_at: 1, retired_at: null },
+    audit: { at: 1, principal: null, action: 'a', target: null, result: 'ok', detail: null },
+    sessions: { id: 's', camera_id: 'c', phase: 'live' as const, protocol: 'rtsp', started_at: 1.5, ended_at: null, reason: null, epoch: null },
+    segments: { id: 'g', camera_id: 'c', session_id: 's', epoch: 1, start_ms: 1.25, end_ms: 2, bytes: 3, sha256: null, open: 1 as const, tracks: '[]', gap_before: null, expired_at: null },
+    detections: { camera_id: 'c', stream_epoch: 1_750_000_000_000, rtp_timestamp: 4_294_967_295, captured_at_ms: 1, sequence: 1, class_name: 'n', class_id: 0, confidence: 0.5, x: 0, y: 0, width: 1, height: 1, track_id: null, model: 'm', model_digest: 'd' },
+    alarms: { id: 'a', camera_id: null, code: 'c', message: 'm', raised: 1 as const, at: 1 },
+  };
+  await database.insertInto('users').values({ id: 'u', username: 'admin', password_hash: 'x', role: 'admin', created_at: 1, disabled_at: null }).execute();
+  await database.insertInto('refresh_tokens').values({ id: 'r', family: 'f', user_id: 'u', hash: 'h', expires_at: 1, used_at: null, revoked_at: null }).execute();
+  await database.insertInto('camera_keys').values(rows.camera_keys).execute();
+  await database.insertInto('revoked_tokens').values(rows.revoked_tokens).execute();
+  await database.insertInto('signing_keys').values(rows.signing_keys).execute();
+  await database.insertInto('audit').values(rows.audit).execute();
+  await database.insertInto('sessions').values(rows.sessions).execute();
+  await database.insertInto('segments').values(rows.segments).execute();
+  await database.insertInto('detections').values(rows.detections).execute();
+  await database.insertInto('alarms').values(rows.alarms).execute();
+  expect(await database.selectFrom('segments').selectAll().executeTakeFirst()).toEqual(rows.segments);
+  expect(await database.selectFrom('detections').selectAll().executeTakeFirst()).toEqual({ id: 1, ...rows.detections });
+  await database.destroy();
+});
+
+test('a file that is no database is refused', async () => {
+  const path = join(folder, 'not.db');
+  writeFileSync(path, 'this is a text file that is long enough to be read as a database header, and is none');
+  await expect(openDatabase(path)).rejects.toThrow(/not a database/);
+});

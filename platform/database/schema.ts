@@ -1,0 +1,163 @@
+import type { Generated } from 'kysely';
+
+/**
+ * The tables of the control process, as Kysely sees them. All times are Unix milliseconds; booleans are 0 or 1 (SQLite has no other);
+ * a column called JSON holds text written by `JSON.stringify`. `migrations/` makes them, in this shape.
+ *
+ * Recordings, sessions and detections refer to cameras by id only, without a foreign key: they outlive a deleted camera, and come back
+ * from the edge's files after the database is lost.
+ */
+export interface CamerasTable {
+  id: string;
+  name: string;
+  /** JSON, e.g. `{"type":"push"}`. */
+  source: string;
+  /** JSON array of pipeline and detector ids. */
+  pipelines: string;
+  /** JSON, e.g. `{"policy":"always"}`. */
+  recording: string;
+  created_at: number;
+  updated_at: number;
+  deleted_at: number | null;
+  /** JSON object: what the API accepts for later (`qos`, `priority`, `bandwidth_hint`). */
+  extra: string;
+}
+
+export interface CameraKeysTable {
+  id: string;
+  camera_id: string;
+  kind: 'publish' | 'view';
+  /** SHA-256 of the key, hex. */
+  hash: string;
+  /** MD5(camera:realm:key), hex: RTSP Digest. */
+  ha1: string;
+  created_at: number;
+  revoked_at: number | null;
+}
+
+export interface UsersTable {
+  id: string;
+  username: string;
+  password_hash: string;
+  role: string;
+  created_at: number;
+  disabled_at: number | null;
+}
+
+export interface RefreshTokensTable {
+  id: string;
+  /** All tokens that came from one log-in; a reused one revokes its family. */
+  family: string;
+  user_id: string;
+  hash: string;
+  expires_at: number;
+  used_at: number | null;
+  revoked_at: number | null;
+}
+
+export interface RevokedTokensTable {
+  jti: string;
+  expires_at: number;
+}
+
+export interface SigningKeysTable {
+  kid: string;
+  /** JSON Web Key. */
+  private_jwk: string;
+  /** JSON Web Key. */
+  public_jwk: string;
+  created_at: number;
+  retired_at: number | null;
+}
+
+export interface AuditTable {
+  id: Generated<number>;
+  at: number;
+  principal: string | null;
+  action: string;
+  target: string | null;
+  result: string;
+  /** JSON or null. */
+  detail: string | null;
+}
+
+/** One row per edge journal; `last_seq` is written in the transaction of the rows it stands for (D-10). */
+export interface EdgesTable {
+  journal_id: string;
+  edge_id: string;
+  last_seq: number;
+  media_base_url: string;
+  seen_at: number;
+}
+
+export interface SessionsTable {
+  id: string;
+  camera_id: string;
+  phase: 'connecting' | 'live' | 'interrupted' | 'ended';
+  protocol: string;
+  started_at: number;
+  ended_at: number | null;
+  reason: string | null;
+  epoch: number | null;
+}
+
+export interface SegmentsTable {
+  /** `SegmentRecord.id`. */
+  id: string;
+  camera_id: string;
+  session_id: string;
+  epoch: number;
+  start_ms: number;
+  end_ms: number;
+  bytes: number;
+  sha256: string | null;
+  open: 0 | 1;
+  /** JSON array of `SegmentTrack`. */
+  tracks: string;
+  gap_before: number | null;
+  /** Set when retention gave it up: gone from lists. */
+  expired_at: number | null;
+}
+
+export interface DetectionsTable {
+  id: Generated<number>;
+  camera_id: string;
+  stream_epoch: number;
+  rtp_timestamp: number;
+  captured_at_ms: number;
+  sequence: number;
+  class_name: string;
+  class_id: number;
+  confidence: number;
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+  track_id: string | null;
+  model: string;
+  model_digest: string;
+}
+
+export interface AlarmsTable {
+  id: string;
+  camera_id: string | null;
+  code: string;
+  message: string;
+  raised: 0 | 1;
+  at: number;
+}
+
+export interface Database {
+  cameras: CamerasTable;
+  camera_keys: CameraKeysTable;
+  users: UsersTable;
+  refresh_tokens: RefreshTokensTable;
+  revoked_tokens: RevokedTokensTable;
+  signing_keys: SigningKeysTable;
+  audit: AuditTable;
+  edges: EdgesTable;
+  sessions: SessionsTable;
+  segments: SegmentsTable;
+  detections: DetectionsTable;
+  alarms: AlarmsTable;
+}
