@@ -1,0 +1,1 @@
+export type { DesiredCamera, DesiredKey, DesiredState, DesiredStateSource, TokenKey } from './state.ts';
