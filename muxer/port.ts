@@ -1,8 +1,9 @@
 /**
  * muxer/: Hub → CMAF parts, once per camera (D-1). The recorder and LL-HLS group the same parts into their own segments.
  */
-import type { Publishable } from '../core/hub.ts';
+import type { Hub, Publishable } from '../core/hub.ts';
 import type { FrameRef, CameraId } from '../core/frame-ref.ts';
+import type { SessionInfo } from '../ingest/port.ts';
 import type { Tracks } from '../core/track.ts';
 import type { MediaTicks, Milliseconds } from '../core/units.ts';
 
@@ -42,7 +43,12 @@ export interface Part extends Publishable {
   readonly sequence: number;
   /** True on the first part after a new epoch or init: what came before does not continue here. */
   readonly discontinuity: boolean;
-  /** `[prft+moof, mdat header, sample, sample, …]`: for `writev`, without copying pictures. */
+  /**
+   * The part that follows is known to begin a new random access picture, epoch or init: a segment that closes after this part leaves the next
+   * one independent. False when what follows is not known (the part was flushed because the publisher was lost).
+   */
+  readonly beforeRandomAccess: boolean;
+  /** `[prft+moof, mdat header, sample, sample, …]`: for `writev`, without copying pictures. All video samples, then all audio samples. */
   readonly chunks: readonly Buffer[];
   readonly byteLength: number;
   /** Begins with a random access video unit (or the stream has no video). */
@@ -51,4 +57,27 @@ export interface Part extends Publishable {
   readonly wall: Milliseconds;
   readonly duration: Milliseconds;
   readonly samples: readonly PartSample[];
+}
+
+/** One camera's parts; lives as long as the camera is configured, through all its sessions. */
+export interface PartStream {
+  readonly camera: CameraId;
+  /** Parts of all sessions. Publishes synchronously inside the access unit's own `publish`. No GOP cache. */
+  readonly parts: Hub<Part>;
+  readonly session: SessionInfo | null;
+  /**
+   * Called on every change of the session, after whatever it leaves pending was published as a part: at `interrupted` and `ended` no further
+   * part of that epoch comes. Disposing removes the listener.
+   */
+  onSession(listener: (session: SessionInfo) => void): Disposable;
+}
+
+/** The part streams of all cameras. */
+export interface PartStreams {
+  get(camera: CameraId): PartStream | undefined;
+  list(): readonly PartStream[];
+  /** Called for each there is and each that is added later. */
+  onStream(listener: (stream: PartStream) => void): Disposable;
+  /** Called after a camera was removed; its Hub has ended. */
+  onRemoved(listener: (camera: CameraId) => void): Disposable;
 }
