@@ -1,0 +1,36 @@
+import type { ChannelOptions } from '@grpc/grpc-js';
+
+/** Limits and timing of one gRPC endpoint. */
+export interface EndpointOptions {
+  /** Largest message sent or taken; default 32 MiB (a 1080p RGB picture is 6 MiB). */
+  readonly maxMessageBytes?: number;
+}
+
+export const channelOptions = (options: EndpointOptions): ChannelOptions => {
+  const maxMessageBytes = options.maxMessageBytes ?? 32 * 1024 * 1024;
+  return {
+    'grpc.max_receive_message_length': maxMessageBytes,
+    'grpc.max_send_message_length': maxMessageBytes,
+    // A peer that vanished without closing (another host's power cut) is noticed within 15 s.
+    'grpc.keepalive_time_ms': 10_000,
+    'grpc.keepalive_timeout_ms': 5_000,
+    'grpc.keepalive_permit_without_calls': 1,
+    // Several pictures at once without waiting for a window update.
+    'grpc-node.flow_control_window': 4 * 1024 * 1024,
+  };
+};
+
+/** On top of `channelOptions`, for a client. */
+export const clientChannelOptions = (options: EndpointOptions): ChannelOptions => ({
+  ...channelOptions(options),
+  'grpc.initial_reconnect_backoff_ms': 100,
+  'grpc.max_reconnect_backoff_ms': 2_000,
+  // Who calls decides what is repeated.
+  'grpc.enable_retries': 0,
+  // Never through a proxy of the environment: these are our own processes.
+  'grpc.enable_http_proxy': 0,
+  'grpc.use_local_subchannel_pool': 1,
+});
+
+/** True for `unix:/path`: reachable only by who may open the socket file. */
+export const isUnixAddress = (address: string): boolean => address.startsWith('unix:');

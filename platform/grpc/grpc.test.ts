@@ -1,0 +1,122 @@
+import { mkdtempSync, rmSync, existsSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { create } from '@bufbuild/protobuf';
+import { MediaError } from '../../core/errors.ts';
+import type { ErrorCode } from '../../core/errors.ts';
+import { AttachRequestSchema, AttachResponseSchema, MediaControlService, ResolveCameraRequestSchema, ResolveCameraResponseSchema } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
+import type { AttachRequest, AttachResponse } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
+import { HealthCheckRequestSchema } from '../../proto/gen/grpc/health/v1/health_pb.ts';
+import type { HealthCheckResponse } from '../../proto/gen/grpc/health/v1/health_pb.ts';
+import { GrpcClient } from './client.ts';
+import { fromGrpc, toGrpcStatus } from './errors.ts';
+import { Health, HealthService, ServingStatus } from './health.ts';
+import { GrpcServer } from './server.ts';
+import { serve } from './service.ts';
+import type { Handlers } from './service.ts';
+
+let folder: string;
+beforeEach(() => { folder = mkdtempSync(join(tmpdir(), 'if-grpc-')); });
+afterEach(() => { rmSync(folder, { recursive: true, force: true }); });
+
+const handlers: Handlers<typeof MediaControlService> = {
+  resolveCamera: (request) => {
+    if (request.camera === 'refuse') return Promise.reject(new MediaError('UNPROCESSABLE', 'not this one', { reason: 'SO', retryAfterSeconds: 3 }));
+    if (request.camera === 'bug') throw new TypeError('secret');
+    return Promise.resolve(create(ResolveCameraResponseSchema, { camera: { id: request.camera, name: 'N' } }));
+  },
+  attach: (call) => {
+    call.on('data', (message: AttachRequest) => {
+      if (message.message.case === 'hello') call.write(create(AttachResponseSchema, { message: { case: 'welcome', value: { lastSeq: message.message.value.newestSeq } } }));
+    });
+    call.on('end', () => { call.end(); });
+  },
+};
+
+test('unary calls and streams carry typed messages over a Unix socket, and a stale socket file is no obstacle', async () => {
+  const path = join(folder, 's.sock');
+  writeFileSync(path, '');
+  const server = await GrpcServer.start({ listen: `unix:${path}`, services: [serve(MediaControlService, handlers)] });
+  using client = GrpcClient.dial(MediaControlService, server.address);
+  const answer = await client.call.resolveCamera(create(ResolveCameraRequestSchema, { camera: 'line-1' }), { deadlineMs: 5000 });
+  expect(answer.camera?.id).toBe('line-1');
+  const stream = client.call.attach();
+  stream.write(create(AttachRequestSchema, { message: { case: 'hello', value: { newestSeq: 12n } } }));
+  const [first] = (await once(stream, 'data')) as [AttachResponse];
+  expect(first.message).toMatchObject({ case: 'welcome', value: { lastSeq: 12n } });
+  stream.end();
+  stream.resume();
+  await once(stream, 'end');
+  await server[Symbol.asyncDispose]();
+  expect(existsSync(path)).toBe(false);
+});
+
+test('a refusal arrives as the MediaError that was thrown; a bug says nothing of itself and is reported', async () => {
+  const bugs: unknown[] = [];
+  await using server = await GrpcServer.start({ listen: '127.0.0.1:0', services: [serve(MediaControlService, handlers)], onError: (error) => bugs.push(error) });
+  using client = GrpcClient.dial(MediaControlService, server.address);
+  await expect(client.call.resolveCamera(create(ResolveCameraRequestSchema, { camera: 'refuse' }))).rejects.toMatchObject({ code: 'UNPROCESSABLE', message: 'not this one', reason: 'SO', retryAfterSeconds: 3 });
+  await expect(client.call.resolveCamera(create(ResolveCameraRequestSchema, { camera: 'bug' }))).rejects.toMatchObject({ code: 'INTERNAL', message: 'internal error' });
+  expect(bugs).toHaveLength(1);
+});
+
+test('a server that is not there is UNAVAILABLE, and one that starts later is found', async () => {
+  const address = `unix:${join(folder, 'late.sock')}`;
+  using client = GrpcClient.dial(MediaControlService, address);
+  await expect(client.call.resolveCamera(create(ResolveCameraRequestSchema, { camera: 'a' }))).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  await using _server = await GrpcServer.start({ listen: address, services: [serve(MediaControlService, handlers)] });
+  await client.ready(5000);
+  expect((await client.call.resolveCamera(create(ResolveCameraRequestSchema, { camera: 'a' }))).camera?.id).toBe('a');
+});
+
+test('an aborted call ends', async () => {
+  await using server = await GrpcServer.start({ listen: '127.0.0.1:0', services: [serve(MediaControlService, { ...handlers, resolveCamera: () => new Promise(() => undefined) })], graceMs: 10 });
+  using client = GrpcClient.dial(MediaControlService, server.address);
+  const abort = new AbortController();
+  const pending = client.call.resolveCamera(create(ResolveCameraRequestSchema, { camera: 'a' }), { signal: abort.signal });
+  abort.abort();
+  await expect(pending).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+});
+
+test('a listener with a token answers nobody without it', async () => {
+  await using server = await GrpcServer.start({ listen: '127.0.0.1:0', services: [serve(MediaControlService, handlers)], token: 'sesame' });
+  const request = create(ResolveCameraRequestSchema, { camera: 'a' });
+  using stranger = GrpcClient.dial(MediaControlService, server.address);
+  await expect(stranger.call.resolveCamera(request)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+  const stream = stranger.call.attach();
+  const [error] = (await once(stream, 'error')) as [Error];
+  expect(fromGrpc(error).code).toBe('UNAUTHENTICATED');
+  using friend = GrpcClient.dial(MediaControlService, server.address, { token: 'sesame' });
+  expect((await friend.call.resolveCamera(request)).camera?.id).toBe('a');
+});
+
+test('health is checked and watched', async () => {
+  const health = new Health();
+  await using server = await GrpcServer.start({ listen: '127.0.0.1:0', services: [health.service], graceMs: 10 });
+  using client = GrpcClient.dial(HealthService, server.address);
+  expect((await client.call.check(create(HealthCheckRequestSchema))).status).toBe(ServingStatus.NOT_SERVING);
+  await expect(client.call.check(create(HealthCheckRequestSchema, { service: 'nobody' }))).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  const watch = client.call.watch(create(HealthCheckRequestSchema));
+  const seen: number[] = [];
+  const serving = new Promise<void>((resolve) => {
+    watch.on('data', (response: HealthCheckResponse) => {
+      seen.push(response.status);
+      if (response.status === ServingStatus.SERVING) resolve();
+      else health.set('', true);
+    });
+  });
+  watch.on('error', () => undefined);
+  await serving;
+  expect(seen).toEqual([ServingStatus.NOT_SERVING, ServingStatus.SERVING]);
+  health[Symbol.dispose]();
+});
+
+test('every code of ours comes back as itself', () => {
+  const codes: readonly ErrorCode[] = ['INVALID_ARGUMENT', 'UNPROCESSABLE', 'NOT_ACCEPTABLE', 'UNSUPPORTED_MEDIA_TYPE', 'PAYLOAD_TOO_LARGE', 'UNAUTHENTICATED', 'PERMISSION_DENIED', 'NOT_FOUND', 'ALREADY_EXISTS', 'FAILED_PRECONDITION', 'RESOURCE_EXHAUSTED', 'UNAVAILABLE', 'DEADLINE_EXCEEDED', 'INTERNAL'];
+  for (const code of codes) {
+    const status = toGrpcStatus(new MediaError(code, 'text'));
+    expect(fromGrpc(Object.assign(new Error('x'), status)).code).toBe(code);
+  }
+});

@@ -1,0 +1,90 @@
+/**
+ * gRPC with generated types: a service descriptor of `proto/gen` (protoc-gen-es) becomes what @grpc/grpc-js serves and calls.
+ *
+ *   // the server
+ *   await using server = await GrpcServer.start({ listen: 'unix:/run/x/worker.sock', services: [
+ *     serve(WorkerService, {
+ *       getModels: (request) => Promise.resolve(create(GetModelsResponseSchema, { … })),   // unary; throw MediaError to refuse
+ *       detect: (call) => { call.on('data', (frame) => { call.write(create(ResultSchema, { … })); }); call.on('end', () => { call.end(); }); },
+ *     }),
+ *     health.service,                                                                      // new Health(), see health.ts
+ *   ] });
+ *   server.address;                                             // `unix:/…` or `host:port`, with the real port when 0 was asked
+ *
+ *   // the client: connects when first used, and again by itself
+ *   using client = GrpcClient.dial(WorkerService, server.address);
+ *   const models = await client.call.getModels(create(GetModelsRequestSchema), { deadlineMs: 1000 });   // rejects with MediaError
+ *   const stream = client.call.detect();                        // a ClientDuplexStream of typed messages
+ *   stream.on('data', …); stream.on('error', (error) => { fromGrpc(error); }); stream.write(create(FrameSchema, { … }));
+ *   stream.cancel();
+ *
+ * A stream's `write` answers false when it should wait for 'drain'. Every stream needs an 'error' listener.
+ * New or changed `.proto` file: `node proto/generate.ts`; `--check` fails when `proto/gen` is not what the files say.
+ */
+import type { ClientDuplexStream, ClientReadableStream, ClientWritableStream, Metadata, MethodDefinition } from '@grpc/grpc-js';
+import type { ServerDuplexStream, ServerReadableStream, ServerUnaryCall, ServerWritableStream } from '@grpc/grpc-js';
+import { fromBinary, toBinary } from '@bufbuild/protobuf';
+import type { DescMessage, DescMethod, Message, MessageShape } from '@bufbuild/protobuf';
+import type { GenService, GenServiceMethods } from '@bufbuild/protobuf/codegenv2';
+
+export interface CallOptions {
+  /** Milliseconds from now until the call fails with DEADLINE_EXCEEDED. */
+  readonly deadlineMs?: number;
+  readonly signal?: AbortSignal;
+  readonly metadata?: Metadata;
+}
+
+type Input<M> = M extends { input: infer I extends DescMessage } ? MessageShape<I> : never;
+type Output<M> = M extends { output: infer O extends DescMessage } ? MessageShape<O> : never;
+
+type Handler<M> = M extends { methodKind: 'unary' }
+  ? (request: Input<M>, call: ServerUnaryCall<Input<M>, Output<M>>) => Promise<Output<M>>
+  : M extends { methodKind: 'server_streaming' }
+    ? (request: Input<M>, call: ServerWritableStream<Input<M>, Output<M>>) => void
+    : M extends { methodKind: 'client_streaming' }
+      ? (call: ServerReadableStream<Input<M>, Output<M>>) => Promise<Output<M>>
+      : (call: ServerDuplexStream<Input<M>, Output<M>>) => void;
+
+type Call<M> = M extends { methodKind: 'unary' }
+  ? (request: Input<M>, options?: CallOptions) => Promise<Output<M>>
+  : M extends { methodKind: 'server_streaming' }
+    ? (request: Input<M>, options?: CallOptions) => ClientReadableStream<Output<M>>
+    : M extends { methodKind: 'client_streaming' }
+      ? (onResponse: (error: Error | null, response: Output<M> | undefined) => void, options?: CallOptions) => ClientWritableStream<Input<M>>
+      : (options?: CallOptions) => ClientDuplexStream<Input<M>, Output<M>>;
+
+/** One function per method of the service, by its name in lower camel case. */
+export type Handlers<S> = S extends GenService<infer Methods> ? { readonly [K in keyof Methods]: Handler<Methods[K]> } : never;
+/** The same on the calling side. */
+export type Calls<S> = S extends GenService<infer Methods> ? { readonly [K in keyof Methods]: Call<Methods[K]> } : never;
+
+/** Any generated service. */
+export type AnyService = GenService<GenServiceMethods>;
+
+/** A service and what answers it; made by `serve`, given to `GrpcServer.start`. */
+export interface ServiceRegistration {
+  readonly service: AnyService;
+  readonly handlers: Readonly<Record<string, unknown>>;
+}
+
+export const serve = <S extends AnyService>(service: S, handlers: Handlers<S>): ServiceRegistration => ({
+  service,
+  handlers: handlers as unknown as Readonly<Record<string, unknown>>,
+});
+
+/** protobuf-es writes a fresh array: seen as a Buffer, not copied. */
+const serializer = (schema: DescMessage) => (message: Message): Buffer => {
+  const bytes = toBinary(schema, message);
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+};
+
+/** What grpc-js needs to know of one method. `bytes` fields of messages read are views into the received buffer. */
+export const methodDefinition = (service: AnyService, method: DescMethod): MethodDefinition<Message, Message> => ({
+  path: `/${service.typeName}/${method.name}`,
+  requestStream: method.methodKind === 'client_streaming' || method.methodKind === 'bidi_streaming',
+  responseStream: method.methodKind === 'server_streaming' || method.methodKind === 'bidi_streaming',
+  requestSerialize: serializer(method.input),
+  requestDeserialize: (bytes) => fromBinary(method.input, bytes),
+  responseSerialize: serializer(method.output),
+  responseDeserialize: (bytes) => fromBinary(method.output, bytes),
+});
