@@ -1,0 +1,152 @@
+/** The REST API as the pages use it (contract 0.3–0.5). Tokens live in localStorage; an expired access token is refreshed once per request. */
+
+export interface CameraUrls {
+  readonly whip: string;
+  readonly whep: string;
+  readonly hls: string;
+  readonly rtsp: string;
+  readonly websocket: string;
+  readonly page: string;
+}
+
+export interface CameraSession {
+  readonly id: string;
+  readonly phase: 'connecting' | 'live' | 'interrupted' | 'ended';
+  readonly protocol: string;
+  readonly started_at: string;
+  readonly reason: string | null;
+}
+
+export interface Camera {
+  readonly id: string;
+  readonly name: string;
+  readonly urls: CameraUrls;
+  readonly pipelines: readonly (string | { readonly id: string })[];
+  readonly recording: { readonly policy: string };
+  readonly session?: CameraSession | null;
+}
+
+export interface Segment {
+  readonly id: string;
+  readonly start: string;
+  readonly duration: number;
+  readonly bytes: number;
+  readonly gap_before: number | null;
+  readonly open: boolean;
+}
+
+export interface StoredDetection {
+  readonly captured_at: string;
+  readonly class_name: string;
+  readonly confidence: number;
+  readonly bbox: { readonly x: number; readonly y: number; readonly width: number; readonly height: number };
+}
+
+/** What went wrong, in the server's words. */
+export class ApiError extends Error {
+  readonly status: number;
+  readonly code: string;
+  constructor(status: number, code: string, message: string) {
+    super(message);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+const ACCESS = 'imageflow.access_token';
+const REFRESH = 'imageflow.refresh_token';
+const SIGNED_OUT = 'imageflow:signed-out';
+
+export const accessToken = (): string | null => localStorage.getItem(ACCESS);
+export const onSignedOut = (listener: () => void): (() => void) => {
+  addEventListener(SIGNED_OUT, listener);
+  return () => removeEventListener(SIGNED_OUT, listener);
+};
+
+const keep = (tokens: { access_token: string; refresh_token: string }): void => {
+  localStorage.setItem(ACCESS, tokens.access_token);
+  localStorage.setItem(REFRESH, tokens.refresh_token);
+};
+
+const forget = (): void => {
+  localStorage.removeItem(ACCESS);
+  localStorage.removeItem(REFRESH);
+  dispatchEvent(new Event(SIGNED_OUT));
+};
+
+export const toApiError = async (response: Response): Promise<ApiError> => {
+  const body = (await response.json().catch(() => ({}))) as { detail?: string; title?: string; code?: string };
+  return new ApiError(response.status, body.code ?? '', body.detail ?? body.title ?? `The server answered ${response.status}.`);
+};
+
+const refresh = async (): Promise<boolean> => {
+  const token = localStorage.getItem(REFRESH);
+  if (!token) return false;
+  const response = await fetch('/v1/auth/refresh', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ refresh_token: token }) });
+  if (!response.ok) return false;
+  keep((await response.json()) as { access_token: string; refresh_token: string });
+  return true;
+};
+
+const request = async (path: string, init: RequestInit = {}, retry = true): Promise<Response> => {
+  const headers = new Headers(init.headers);
+  const token = accessToken();
+  if (token) headers.set('authorization', `Bearer ${token}`);
+  const response = await fetch(path, { ...init, headers });
+  if (response.status === 401 && retry && (await refresh())) return request(path, init, false);
+  if (response.status === 401) forget();
+  if (!response.ok) throw await toApiError(response);
+  return response;
+};
+
+const json = async <T>(path: string, method = 'GET', body?: unknown): Promise<T> => {
+  const response = await request(path, body === undefined ? { method } : { method, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+  return (response.status === 204 ? undefined : await response.json()) as T;
+};
+
+interface Page<T> { readonly items: readonly T[]; readonly next_cursor: string | null }
+
+const all = async <T>(path: string, limit: number): Promise<readonly T[]> => {
+  const items: T[] = [];
+  let cursor: string | null = null;
+  do {
+    const page: Page<T> = await json<Page<T>>(`${path}&limit=500${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ''}`);
+    items.push(...page.items);
+    cursor = page.next_cursor;
+  } while (cursor && items.length < limit);
+  return items;
+};
+
+export const api = {
+  login: async (username: string, password: string): Promise<void> => {
+    const response = await fetch('/v1/auth/login', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ username, password }) });
+    if (!response.ok) throw await toApiError(response);
+    keep((await response.json()) as { access_token: string; refresh_token: string });
+  },
+  logout: async (): Promise<void> => {
+    const refreshToken = localStorage.getItem(REFRESH);
+    await json('/v1/auth/logout', 'POST', { refresh_token: refreshToken }).catch(() => undefined);
+    forget();
+  },
+  cameras: () => all<Camera>('/v1/cameras?', 1000),
+  camera: (id: string) => json<Camera>(`/v1/cameras/${id}`),
+  addCamera: (id: string, name: string) => json<Camera & { publish_key: string }>('/v1/cameras', 'POST', { id, name }),
+  newPublishKey: (id: string) => json<{ key: string }>(`/v1/cameras/${id}/keys`, 'POST', { kind: 'publish' }),
+  segments: (camera: string, from: Date, to: Date) =>
+    all<Segment>(`/v1/recordings/${camera}/segments?from=${from.toISOString()}&to=${to.toISOString()}`, 20_000),
+  detections: (camera: string, from: Date, to: Date) =>
+    all<StoredDetection>(`/v1/detections?camera=${camera}&from=${from.toISOString()}&to=${to.toISOString()}`, 5_000),
+  playbackUrl: (camera: string, from: Date, to: Date): string =>
+    `/v1/recordings/${camera}/playback?from=${from.toISOString()}&to=${to.toISOString()}&token=${encodeURIComponent(accessToken() ?? '')}`,
+  /** Milliseconds the server's clock is ahead of this one, to half the round trip. */
+  clockOffset: async (): Promise<number> => {
+    let best = { rtt: Infinity, offset: 0 };
+    for (let i = 0; i < 4; i++) {
+      const sent = Date.now();
+      const answer = await json<{ time?: string }>('/v1/health');
+      const received = Date.now();
+      if (answer.time && received - sent < best.rtt) best = { rtt: received - sent, offset: Date.parse(answer.time) - (sent + received) / 2 };
+    }
+    return best.offset;
+  },
+};

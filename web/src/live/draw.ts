@@ -1,0 +1,52 @@
+import type { BoxMessage } from './boxes.ts';
+
+const COLOURS = ['#f59e0b', '#38bdf8', '#a3e635', '#f472b6', '#c084fc', '#fb7185', '#2dd4bf', '#facc15'];
+
+export interface DrawStyle {
+  /** `exact` full strength, `held` dashed, `late` dimmed. */
+  readonly how: 'exact' | 'held' | 'late';
+}
+
+/** Draws the boxes over the picture; the canvas covers the video's element, which letterboxes the picture (`object-fit: contain`). */
+export const drawBoxes = (canvas: HTMLCanvasElement, video: HTMLVideoElement, messages: readonly BoxMessage[], style: DrawStyle): void => {
+  const ratio = devicePixelRatio;
+  const width = Math.round(canvas.clientWidth * ratio);
+  const height = Math.round(canvas.clientHeight * ratio);
+  if (canvas.width !== width || canvas.height !== height) {
+    canvas.width = width;
+    canvas.height = height;
+  }
+  const context = canvas.getContext('2d');
+  if (!context) return;
+  context.clearRect(0, 0, width, height);
+  if (!video.videoWidth || messages.length === 0) return;
+  const scale = Math.min(width / video.videoWidth, height / video.videoHeight);
+  const left = (width - video.videoWidth * scale) / 2;
+  const top = (height - video.videoHeight * scale) / 2;
+  const small = canvas.clientWidth < 420;
+  const fontSize = Math.round((small ? 10 : 13) * ratio);
+  context.font = `600 ${fontSize}px system-ui, sans-serif`;
+  context.textBaseline = 'top';
+  context.lineWidth = Math.max(1.5, 2 * ratio);
+  context.setLineDash(style.how === 'held' ? [6 * ratio, 4 * ratio] : []);
+  for (const message of messages) {
+    const sx = (video.videoWidth / message.width) * scale;
+    const sy = (video.videoHeight / message.height) * scale;
+    for (const detection of message.detections) {
+      const colour = COLOURS[detection.class_id % COLOURS.length] ?? '#f59e0b';
+      const x = left + detection.bbox.x * sx;
+      const y = top + detection.bbox.y * sy;
+      context.globalAlpha = style.how === 'late' ? 0.45 : style.how === 'held' ? 0.8 : 1;
+      context.strokeStyle = colour;
+      context.strokeRect(x, y, detection.bbox.width * sx, detection.bbox.height * sy);
+      const label = small ? detection.class_name : `${detection.class_name} ${Math.round(detection.confidence * 100)} %`;
+      const textWidth = context.measureText(label).width + 8 * ratio;
+      const labelTop = Math.max(top, y - fontSize - 6 * ratio);
+      context.fillStyle = colour;
+      context.fillRect(x - context.lineWidth / 2, labelTop, textWidth, fontSize + 6 * ratio);
+      context.fillStyle = '#0b0f14';
+      context.fillText(label, x + 4 * ratio - context.lineWidth / 2, labelTop + 3 * ratio);
+    }
+  }
+  context.globalAlpha = 1;
+};
