@@ -69,7 +69,7 @@ export interface ServiceRegistration {
 
 export const serve = <S extends AnyService>(service: S, handlers: Handlers<S>): ServiceRegistration => ({
   service,
-  handlers: handlers as unknown as Readonly<Record<string, unknown>>,
+  handlers: handlers,
 });
 
 /** protobuf-es writes a fresh array: seen as a Buffer, not copied. */
