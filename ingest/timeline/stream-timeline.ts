@@ -7,7 +7,7 @@ import type { MediaTicks, Milliseconds, RtpTimestamp } from '../../core/units.ts
 import { DecodeTimes } from './decode-times.ts';
 import { audioSkew, SenderReportClock } from './sender-reports.ts';
 import { TrackClock } from './track-clock.ts';
-import { hasSlice, VideoFormat } from './video-format.ts';
+import { firstSlice, VideoFormat } from './video-format.ts';
 import type { ParameterSets } from './video-format.ts';
 import { WallMapping } from './wall-mapping.ts';
 
@@ -85,7 +85,7 @@ export class StreamTimeline {
   video(unit: DepacketizedUnit, arrivedAt: Milliseconds): void {
     const format = this.#format;
     if (format === null) return;
-    if (this.#options.video === 'h264' && !hasSlice(unit.data)) {
+    if (this.#options.video === 'h264' && firstSlice(unit.data) < 0) {
       format.observe({ ...unit, randomAccess: false });
       this.drops.noPicture++;
       return;

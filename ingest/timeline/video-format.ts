@@ -1,4 +1,6 @@
 import { MediaError } from '../../core/errors.ts';
+import { isBSlice, isVcl } from '../../core/codec/h264/nal.ts';
+import { parseSps } from '../../core/codec/h264/sps.ts';
 import { h264Track } from '../../core/codec/h264/track.ts';
 import type { DepacketizedUnit } from '../../core/rtp/port.ts';
 import type { VideoTrack } from '../../core/track.ts';
@@ -14,12 +16,17 @@ const equal = (a: Uint8Array | null, b: Uint8Array): boolean => a !== null && Bu
 /**
  * Follows what the video of a stream is: parameter sets of the SDP first, then those that come in-band. Changes take effect at a
  * random access unit only, and give a new `VideoTrack` object; sets repeated unchanged (most cameras, before every IDR) do not.
+ *
+ * Many cameras' SPS does not say whether pictures are reordered, though none are. Such a stream counts as not reordered until its
+ * first B slice is seen: only then is a depth assumed (from the next random access unit on), because it costs it WebRTC (D-6).
  */
 export class VideoFormat {
   readonly #codec: 'h264' | 'vp8';
   #sps: Uint8Array | null = null;
   #pps: Uint8Array | null = null;
   #changed = false;
+  #reorderKnown = true;
+  #sawReordering = false;
   #track: VideoTrack | null = null;
 
   constructor(codec: 'h264' | 'vp8', declared?: ParameterSets) {
@@ -36,10 +43,15 @@ export class VideoFormat {
   observe(unit: DepacketizedUnit): boolean {
     if (this.#codec === 'vp8') return unit.randomAccess && this.#vp8(unit);
     if (unit.sps !== null || unit.pps !== null) this.#note(unit.sps, unit.pps);
+    if (!this.#reorderKnown && !this.#sawReordering && startsWithB(unit.data)) {
+      this.#sawReordering = true;
+      this.#changed = true;
+    }
     if (!unit.randomAccess || !this.#changed || this.#sps === null || this.#pps === null) return false;
     this.#changed = false;
     try {
-      this.#track = h264Track(this.#sps, this.#pps);
+      this.#reorderKnown = parseSps(this.#sps).reorderKnown;
+      this.#track = this.#reorderKnown || this.#sawReordering ? h264Track(this.#sps, this.#pps) : h264Track(this.#sps, this.#pps, 0);
       return true;
     } catch (error) {
       if (error instanceof MediaError) return false; // a broken set: the former format stays in force until a good one comes
@@ -67,13 +79,17 @@ export class VideoFormat {
   }
 }
 
-/** Whether an H.264 unit (length-prefixed NAL units) has a coded slice (types 1 to 5, ISO/IEC 14496-10 table 7-1) and so is a picture. */
-export const hasSlice = (data: Buffer): boolean => {
+/** Offset of the first coded slice (NAL types 1 to 5, ISO/IEC 14496-10 table 7-1) of length-prefixed NAL units, or −1: not a picture. */
+export const firstSlice = (data: Buffer): number => {
   let at = 0;
   while (at + 4 < data.length) {
-    const type = (data[at + 4] ?? 0) & 0x1f;
-    if (type >= 1 && type <= 5) return true;
+    if (isVcl((data[at + 4] ?? 0) & 0x1f)) return at + 4;
     at += 4 + data.readUInt32BE(at);
   }
-  return false;
+  return -1;
+};
+
+const startsWithB = (data: Buffer): boolean => {
+  const at = firstSlice(data);
+  return at >= 0 && isBSlice(data.subarray(at, at + 24));
 };
