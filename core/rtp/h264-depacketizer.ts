@@ -7,6 +7,7 @@ const STAP_A = 24;
 const FU_A = 28;
 /** Larger than any access unit of level 6.2; what grows beyond is an attack or a stream we cannot carry. */
 const MAX_UNIT_BYTES = 16 << 20;
+const MAX_UNIT_NALS = 4_096;
 
 /** A NAL unit being put together: a rebuilt header byte (FU-A) or −1, then views of packet payloads. */
 interface NalParts {
@@ -39,14 +40,21 @@ export class H264Depacketizer implements Depacketizer {
     }
     this.#timestamp = packet.timestamp;
     if (packet.payload.length > 0) {
-      if (!this.#take(packet.payload)) this.#damaged = true;
+      if (this.#damaged || !this.#take(packet.payload)) this.#spoil();
     }
     if (packet.marker && (this.#hasVcl || this.#damaged)) this.#finish(out);
   }
 
   lost(): void {
-    if (this.#timestamp !== null && (this.#nals.length > 0 || this.#damaged)) this.#damaged = true;
+    if (this.#timestamp !== null && this.#nals.length > 0) this.#spoil();
     this.#afterLoss = true;
+  }
+
+  /** The unit in progress cannot become whole: nothing of it is kept. */
+  #spoil(): void {
+    this.#damaged = true;
+    this.#nals = [];
+    this.#bytes = 0;
   }
 
   /** Adds one payload; false when it cannot belong to a whole access unit. */
@@ -103,7 +111,7 @@ export class H264Depacketizer implements Depacketizer {
     const length = body.length + (header < 0 ? 0 : 1);
     this.#nals.push({ header, type, length, parts: [body] });
     this.#bytes += 4 + length;
-    return this.#bytes <= MAX_UNIT_BYTES;
+    return this.#bytes <= MAX_UNIT_BYTES && this.#nals.length <= MAX_UNIT_NALS;
   }
 
   #finish(out: DepacketizedUnit[]): void {
