@@ -2,6 +2,7 @@ import * as z from 'zod';
 
 export const ControlConfig = z.strictObject({
   internal_listen: z.string().optional().describe('Where edges attach: a Unix socket by default; `host:port` for other hosts, there with a token.'),
+  internal_token: z.string().min(16).optional().describe('The token edges show to attach and to call workers; needed where these listen on `host:port`.'),
 });
 
 export const AdminConfig = z.strictObject({
