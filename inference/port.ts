@@ -1,5 +1,7 @@
-/** inference/: frames → results, in the worker process. */
-import type { Detection } from '../core/detection.ts';
+/** inference/: frames → results, in the worker process; and the extractor's way to it. */
+import type { Detection, DetectionResult } from '../core/detection.ts';
+import type { CameraId, FrameRef } from '../core/frame-ref.ts';
+import type { Milliseconds } from '../core/units.ts';
 
 export interface ModelInfo {
   readonly name: string;
@@ -31,4 +33,54 @@ export interface InferenceOutcome {
   readonly inferenceMs: number;
   readonly model: string;
   readonly modelDigest: string;
+}
+
+/** A share of a pooled pixel buffer. Disposing gives it back, exactly once; after that `bytes` may show another picture. */
+export interface PixelLease extends Disposable {
+  readonly bytes: Uint8Array;
+}
+
+/** A letterboxed picture that a detector of a camera would like to see. */
+export interface FrameOffer {
+  readonly camera: CameraId;
+  /** `DetectorSpec.id`. */
+  readonly detector: string;
+  readonly model: string;
+  /** 0..1; null: the model's own default. */
+  readonly confidence: number | null;
+  readonly frame: FrameRef;
+  readonly capturedAt: Milliseconds;
+  readonly sourceWidth: number;
+  readonly sourceHeight: number;
+  /** `uint8[inputHeight,inputWidth,3] RGB`; owned by the dispatcher from here on. */
+  readonly pixels: PixelLease;
+}
+
+/** A picture's way through inference, milliseconds. */
+export interface InferenceTimings {
+  /** From the offer until it was sent: waiting for credit. */
+  readonly queueMs: number;
+  /** In the worker before the model began. */
+  readonly waitMs: number;
+  readonly inferenceMs: number;
+  /** From the offer until the answer. */
+  readonly totalMs: number;
+}
+
+/** Why an offered picture has no result. */
+export type DispatchSkip = 'no_credit' | 'superseded' | 'deadline' | 'worker_lost';
+
+export interface DispatchListener {
+  onResult(detector: string, result: DetectionResult, timings: InferenceTimings): void;
+  onSkip(camera: CameraId, reason: DispatchSkip): void;
+}
+
+/** Hands pictures to workers as they have credit for them; newest frame wins, cameras take turns. */
+export interface FrameDispatcher {
+  /** A model the worker has, ready; undefined while it has not, or no worker is connected. */
+  model(name: string): ModelInfo | undefined;
+  /** Never waits. Exactly one of `onResult` and `onSkip` follows, unless the camera is forgotten first. */
+  offer(offer: FrameOffer): void;
+  /** What waits for this camera is dropped in silence; what is on its way comes back to nobody. */
+  forget(camera: CameraId): void;
 }

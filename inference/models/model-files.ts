@@ -1,0 +1,36 @@
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** A model file as a scan saw it. */
+export interface ModelFile {
+  readonly name: string;
+  readonly path: string;
+  readonly bytes: number;
+  /** Changes when the content may have: size and modification time. */
+  readonly version: string;
+  /** Ships with the product; anything else is loaded in a process of its own first. */
+  readonly bundled: boolean;
+}
+
+/** More files than this in one folder are ignored. */
+const MAX_MODELS = 64;
+const MODEL_FILE = /^([A-Za-z0-9][A-Za-z0-9._-]{0,127})\.onnx$/;
+
+/** The `.onnx` files of a folder by name; a folder that is not there has none. */
+export const scanModels = async (folder: string, bundled: boolean): Promise<readonly ModelFile[]> => {
+  let entries: readonly string[];
+  try {
+    entries = await readdir(folder);
+  } catch {
+    return []; // not made yet, or taken away: no models, and the next scan looks again
+  }
+  const files: ModelFile[] = [];
+  for (const entry of entries.toSorted()) {
+    const name = MODEL_FILE.exec(entry)?.[1];
+    if (name === undefined || files.length >= MAX_MODELS) continue;
+    const path = join(folder, entry);
+    const found = await stat(path).catch(() => null);
+    if (found?.isFile()) files.push({ name, path, bytes: found.size, version: `${found.size}:${found.mtimeMs}`, bundled });
+  }
+  return files;
+};

@@ -1,0 +1,91 @@
+import type { Clock } from '../../core/clock.ts';
+import { messageOf } from '../../core/errors.ts';
+import { Health } from '../../platform/grpc/health.ts';
+import { GrpcServer } from '../../platform/grpc/server.ts';
+import type { Logger } from '../../platform/logging.ts';
+import { InferenceService as Service } from '../../proto/gen/imageflow/v1/inference_pb.ts';
+import { ModelRegistry } from '../models/model-registry.ts';
+import { OnnxModel } from '../models/onnx-session.ts';
+import { InferenceService } from './inference-service.ts';
+import { probeModel } from './probe-model.ts';
+
+export interface WorkerServerOptions {
+  /** `unix:/path` or `host:port`. */
+  readonly listen: string;
+  /** The model that must answer before the worker is SERVING. */
+  readonly defaultModel: string;
+  readonly credits: number;
+  readonly bundledFolder: string;
+  readonly modelsFolder: string;
+  readonly threads: number;
+  readonly maxModelBytes: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** The AI worker: models behind gRPC. Listens at once, is SERVING (grpc.health.v1) while the default model can answer. */
+export class WorkerServer implements AsyncDisposable {
+  readonly address: string;
+  /** Resolves when the default model is warm; rejects with why it is not once every file was tried. It may still come later. */
+  readonly warm: Promise<void>;
+  readonly #server: GrpcServer;
+  readonly #health: Health;
+  readonly #inference: InferenceService;
+  readonly #registry: ModelRegistry;
+
+  private constructor(server: GrpcServer, health: Health, inference: InferenceService, registry: ModelRegistry, warm: Promise<void>) {
+    this.address = server.address;
+    this.#server = server;
+    this.#health = health;
+    this.#inference = inference;
+    this.#registry = registry;
+    this.warm = warm;
+  }
+
+  /** Throws when the address cannot be bound. */
+  static async start(options: WorkerServerOptions): Promise<WorkerServer> {
+    const { clock, logger, bundledFolder, defaultModel } = options;
+    const registry = new ModelRegistry({
+      bundledFolder,
+      modelsFolder: options.modelsFolder,
+      threads: options.threads,
+      maxModelBytes: options.maxModelBytes,
+      clock,
+      logger,
+      load: (load) => OnnxModel.load(load),
+      probe: probeModel(bundledFolder),
+    });
+    const health = new Health();
+    health.set(Service.typeName, false);
+    const inference = new InferenceService({ registry, credits: options.credits, clock, logger });
+    const server = await GrpcServer.start({
+      listen: options.listen,
+      services: [inference.service, health.service],
+      onError: (error, method) => { logger.error({ method, error: messageOf(error) }, 'call failed'); },
+      clock,
+    });
+    const warm = new Promise<void>((resolve, reject) => {
+      const update = (): void => {
+        const serving = registry.ready(defaultModel) !== undefined;
+        health.set('', serving);
+        health.set(Service.typeName, serving);
+        if (serving) resolve();
+      };
+      registry.onChange(update);
+      registry.start(defaultModel).then(() => {
+        const found = registry.list().find((model) => model.name === defaultModel);
+        if (found?.state !== 'ready') reject(new Error(`default model ${defaultModel}: ${found ? (found.failure ?? found.state) : 'no such file'}`));
+      }, reject);
+    });
+    // Whoever wants to know waits for it; a worker without its default model still serves the others.
+    warm.catch(() => undefined);
+    return new WorkerServer(server, health, inference, registry, warm);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#inference[Symbol.dispose]();
+    this.#health[Symbol.dispose]();
+    await this.#server[Symbol.asyncDispose]();
+    this.#registry[Symbol.dispose]();
+  }
+}

@@ -1,0 +1,51 @@
+/** The worker process: models behind gRPC. Run by the supervisor, or alone by `main.ts --role worker`. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { loadConfig, paths } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
+import { systemClock } from '../core/clock.ts';
+import { messageOf } from '../core/errors.ts';
+import { WorkerServer } from '../inference/worker/worker-server.ts';
+import { createLogger } from '../platform/logging.ts';
+import { exitWithParent } from '../platform/parent-process.ts';
+import { internalAddresses } from '../platform/runtime-directory.ts';
+
+/**
+ * Listens on `worker.listen` and tells the parent `{"type":"listening","listen":"unix:/…"}`, then `{"type":"ready","listen":…}` once the
+ * default model is warm. Ends with its parent, or on SIGTERM. Throws when it cannot listen.
+ */
+export const runWorker = async (config: Config): Promise<void> => {
+  const clock = systemClock;
+  const logger = createLogger({ level: config.log.level, component: 'worker' });
+  const stop = new AbortController();
+  const stopped = new Promise<void>((resolve) => { stop.signal.addEventListener('abort', () => { resolve(); }, { once: true }); });
+  const parent = exitWithParent();
+  process.once('SIGTERM', () => { stop.abort(); });
+  if (!parent) process.once('SIGINT', () => { stop.abort(); });
+
+  const { inference } = config;
+  const modelsFolder = paths(config).models;
+  mkdirSync(modelsFolder, { recursive: true });
+  await using worker = await WorkerServer.start({
+    listen: internalAddresses(config).worker,
+    defaultModel: inference.default_model,
+    credits: inference.credits,
+    bundledFolder: join(import.meta.dirname, '..', 'models'),
+    modelsFolder,
+    threads: inference.threads,
+    maxModelBytes: inference.max_model_bytes,
+    clock,
+    logger,
+  });
+  parent?.send({ type: 'listening', listen: worker.address });
+  worker.warm.then(
+    () => {
+      logger.info({ listen: worker.address, model: inference.default_model }, 'worker ready');
+      parent?.send({ type: 'ready', listen: worker.address });
+    },
+    (error: unknown) => { logger.error({ error: messageOf(error) }, 'no default model'); },
+  );
+  await stopped;
+};
+
+if (import.meta.main) await runWorker(loadConfig({ env: process.env }));
