@@ -1,0 +1,199 @@
+import { gzipSync } from 'node:zlib';
+import type { Clock } from '../../core/clock.ts';
+import { MediaError } from '../../core/errors.ts';
+import type { Milliseconds } from '../../core/units.ts';
+import type { SessionInfo } from '../../ingest/port.ts';
+import type { Part, PartStream } from '../../muxer/port.ts';
+import { isSatisfied, refuseFarAhead } from './delivery-directives.ts';
+import type { DeliveryDirectives } from './delivery-directives.ts';
+import { LiveWindow } from './live-window.ts';
+import type { HlsResource } from './live-window.ts';
+import { renderMedia, renderMultivariant, withQuery } from './playlist.ts';
+import type { MediaPlaylist } from './playlist.ts';
+import { partTarget } from './segment-rules.ts';
+import type { SegmentRules } from './segment-rules.ts';
+
+export interface HlsStreamOptions {
+  readonly rules: SegmentRules;
+  readonly clock: Clock;
+}
+
+/** A playlist as it goes out: the same bytes for everybody who shows the same token. */
+export interface RenderedPlaylist {
+  readonly plain: Buffer;
+  /** Compressed at first use. */
+  gzip(): Buffer;
+}
+
+/** Eight segments of 4 s are 32 s: enough for a delta update to skip something. Without viewers only the last whole one is kept. */
+const WINDOW = { listed: 8, listedIdle: 1, retained: 3, maxBytes: 96 << 20 };
+/** Somebody watches while a request came within this time. */
+const WATCHED_MS = 60_000;
+/** How long the media of an ended session can still be had. */
+const ENDED_MS = 60_000;
+/** Requests held at a time for one camera; more get 503. */
+const MAX_WAITERS = 2_000;
+/** Distinct tokens a rendering is kept for; more are rendered again. */
+const MAX_TOKENS = 128;
+
+interface Waiter {
+  /** True when the wait is over. */
+  readonly check: () => boolean;
+  readonly finish: () => void;
+}
+
+/** One camera's LL-HLS: its window of media, its playlists (composed once per part), and the requests that wait for the next one. */
+export class HlsStream implements Disposable {
+  readonly #options: HlsStreamOptions;
+  readonly #window: LiveWindow;
+  readonly #resources = new DisposableStack();
+  readonly #waiters = new Set<Waiter>();
+  readonly #rendered = new Map<string, RenderedPlaylist>();
+  #media: MediaPlaylist | null = null;
+  #partTargetMs: Milliseconds = 0;
+  #sessionId: string | null = null;
+  #askedAt: Milliseconds = -Infinity;
+  #clearing: Disposable | null = null;
+
+  constructor(source: PartStream, options: HlsStreamOptions) {
+    this.#options = options;
+    this.#window = new LiveWindow({ ...options.rules, ...WINDOW });
+    this.#resources.use(source.parts.attach((part) => { this.#add(part); }));
+    this.#resources.use(source.onSession((session) => { this.#onSession(session); }));
+  }
+
+  /** Requests that wait now. */
+  get waiting(): number {
+    return this.#waiters.size;
+  }
+
+  /** The media playlist once it has what `directives` ask for. Rejects as §6.2.5.2 says: 400 too far ahead, 503 when nothing comes; 404 without media. */
+  async playlist(directives: DeliveryDirectives, token: string | null, signal: AbortSignal): Promise<RenderedPlaylist> {
+    this.#asked();
+    this.#requireMedia();
+    refuseFarAhead(this.#window, directives, this.#partTargetMs);
+    if (!isSatisfied(this.#window, directives)) {
+      const session = this.#sessionId;
+      await this.#wait(() => isSatisfied(this.#window, directives) || this.#sessionId !== session, signal);
+      this.#requireMedia();
+    }
+    this.#media ??= renderMedia(this.#window, { targetMs: this.#options.rules.targetMs, partTargetMs: this.#partTargetMs });
+    const delta = directives.skip && this.#media.delta !== this.#media.full;
+    return this.#render(delta ? 'delta' : 'full', delta ? this.#media.delta : this.#media.full, token);
+  }
+
+  /** The multivariant playlist. Throws NOT_FOUND while there is no media. */
+  multivariant(token: string | null): RenderedPlaylist {
+    this.#asked();
+    const text = renderMultivariant(this.#window);
+    if (text === null) throw notYet();
+    return new Rendering(withQuery(text, token));
+  }
+
+  /** An init segment, a segment or a part; the part that the preload hint names is waited for. Rejects with NOT_FOUND for anything else. */
+  async resource(name: string, signal: AbortSignal): Promise<HlsResource> {
+    this.#asked();
+    if (this.#window.hint === name) await this.#wait(() => this.#window.hint !== name, signal);
+    const resource = this.#window.get(name);
+    if (!resource) throw new MediaError('NOT_FOUND', 'There is no such part or segment (any more).');
+    return resource;
+  }
+
+  [Symbol.dispose](): void {
+    this.#resources.dispose();
+    this.#clearing?.[Symbol.dispose]();
+    this.#window.clear();
+    this.#changed();
+  }
+
+  #asked(): void {
+    this.#askedAt = this.#options.clock.monotonic();
+  }
+
+  #requireMedia(): void {
+    if (this.#window.segments.length === 0) throw notYet();
+  }
+
+  #add(part: Part): void {
+    if (part.sessionId !== this.#sessionId) {
+      this.#sessionId = part.sessionId;
+      this.#partTargetMs = partTarget(this.#options.rules, part.duration);
+      this.#clearing?.[Symbol.dispose]();
+      this.#clearing = null;
+    }
+    this.#window.add(part, this.#options.clock.monotonic() - this.#askedAt < WATCHED_MS);
+    this.#changed();
+  }
+
+  #onSession(session: SessionInfo): void {
+    if (session.id !== this.#sessionId) return;
+    if (session.phase === 'interrupted') this.#window.interrupt();
+    else if (session.phase === 'ended') {
+      this.#window.end();
+      this.#clearing?.[Symbol.dispose]();
+      this.#clearing = this.#options.clock.after(ENDED_MS, () => {
+        this.#window.clear();
+        this.#sessionId = null;
+        this.#changed();
+      });
+    } else return;
+    this.#changed();
+  }
+
+  /** The playlist is another one now: whoever waited for it is answered. */
+  #changed(): void {
+    this.#media = null;
+    this.#rendered.clear();
+    for (const waiter of this.#waiters) if (waiter.check()) waiter.finish();
+  }
+
+  #wait(check: () => boolean, signal: AbortSignal): Promise<void> {
+    if (this.#waiters.size >= MAX_WAITERS) {
+      return Promise.reject(new MediaError('UNAVAILABLE', 'Too many requests wait for this camera.', { retryAfterSeconds: 1 }));
+    }
+    return new Promise((resolve, reject) => {
+      const settle = (): void => {
+        this.#waiters.delete(waiter);
+        deadline[Symbol.dispose]();
+        signal.removeEventListener('abort', onAbort);
+      };
+      const waiter: Waiter = { check, finish: () => { settle(); resolve(); } };
+      const deadline = this.#options.clock.after(3 * this.#options.rules.targetMs, () => {
+        settle();
+        reject(new MediaError('UNAVAILABLE', 'Nothing new came from the camera.', { retryAfterSeconds: 1 }));
+      });
+      const onAbort = (): void => {
+        settle();
+        reject(new MediaError('UNAVAILABLE', 'The client hung up.'));
+      };
+      signal.addEventListener('abort', onAbort);
+      this.#waiters.add(waiter);
+      if (signal.aborted) onAbort();
+    });
+  }
+
+  #render(kind: 'full' | 'delta', text: string, token: string | null): RenderedPlaylist {
+    const key = token === null ? kind : `${kind}?${token}`;
+    let rendering = this.#rendered.get(key);
+    if (!rendering) {
+      rendering = new Rendering(withQuery(text, token));
+      if (this.#rendered.size < MAX_TOKENS) this.#rendered.set(key, rendering);
+    }
+    return rendering;
+  }
+}
+
+class Rendering implements RenderedPlaylist {
+  readonly plain: Buffer;
+  #gzip: Buffer | null = null;
+
+  constructor(text: string) {
+    this.plain = Buffer.from(text);
+  }
+
+  gzip(): Buffer {
+    return (this.#gzip ??= gzipSync(this.plain, { level: 1 }));
+  }
+}
+
+const notYet = (): MediaError => new MediaError('NOT_FOUND', 'There is no video of this camera now.', { reason: 'NO_MEDIA', retryAfterSeconds: 1 });

@@ -1,0 +1,56 @@
+/** Where LL-HLS segments end, and the durations a playlist promises up front (RFC 8216bis §4.4.3.1, §4.4.3.7, §4.4.3.8). */
+import type { Milliseconds } from '../../core/units.ts';
+import type { Part } from '../../muxer/port.ts';
+
+export interface SegmentRules {
+  /** `hls.segment_seconds` as milliseconds: a segment ends at the first random access point after it. */
+  readonly segmentMs: Milliseconds;
+  /** `EXT-X-TARGETDURATION` as milliseconds. */
+  readonly targetMs: Milliseconds;
+  /** `media.part_ms`. */
+  readonly partMs: Milliseconds;
+}
+
+/** What the configuration says, in seconds and milliseconds as there. */
+export interface HlsTiming {
+  readonly segmentSeconds: number;
+  readonly keyframeIntervalSeconds: number;
+  readonly partMs: number;
+}
+
+/** A part lasts at least 85 % of PART-TARGET (§4.4.4.9); the muxer closes it at the first picture after `part_ms`, so this leaves room for one more picture. */
+const SHORTEST_PART = 0.85;
+/** `EXTINF` counts rounded to whole seconds against TARGETDURATION (§4.4.4.1): so much may be over. */
+const ROUNDING_MS = 400;
+/** Timestamps jitter: a GOP this little short of `segmentMs` ends a segment. */
+const TOLERANCE_MS = 50;
+
+/**
+ * TARGETDURATION must never change, so it follows from the configuration alone: the longer of segment and key frame interval (a segment of whole
+ * GOPs can be that long), rounded up, and one second for a key frame that comes late.
+ */
+export const segmentRules = ({ segmentSeconds, keyframeIntervalSeconds, partMs }: HlsTiming): SegmentRules => ({
+  segmentMs: segmentSeconds * 1_000,
+  targetMs: (Math.ceil(Math.max(segmentSeconds, keyframeIntervalSeconds)) + 1) * 1_000,
+  partMs,
+});
+
+/** PART-TARGET for a session whose first part is `firstPart` long: a camera of few pictures a second has parts of one picture, longer than `part_ms`. */
+export const partTarget = (rules: SegmentRules, firstPart: Milliseconds): Milliseconds =>
+  Math.max(Math.floor(rules.partMs / SHORTEST_PART), firstPart > rules.partMs / SHORTEST_PART ? Math.ceil(firstPart * 1.1) : 0);
+
+/** The longest a segment may be. */
+const longest = (rules: SegmentRules): Milliseconds => rules.targetMs + ROUNDING_MS;
+
+/**
+ * Whether the segment ends after `part`, its newest, now that it is `duration` long. It does at a random access point once it is long enough, and
+ * earlier if one more GOP (of `gop`, the length of the last) would overrun TARGETDURATION. A GOP longer than TARGETDURATION is cut at a part in its
+ * middle: the next segment then is not independent, which HLS allows and its parts say, and TARGETDURATION holds.
+ */
+export const segmentClosesAfter = (duration: Milliseconds, gop: Milliseconds, part: Part, rules: SegmentRules): boolean => {
+  if (part.beforeRandomAccess && (duration >= rules.segmentMs - TOLERANCE_MS || duration + gop > longest(rules))) return true;
+  return duration + Math.max(part.duration, rules.partMs / SHORTEST_PART) > longest(rules);
+};
+
+/** Whether the segment, `duration` long, must end before `part` is added, because it turned out longer than those before. */
+export const segmentClosesBefore = (duration: Milliseconds, part: Part, rules: SegmentRules): boolean => duration + part.duration > longest(rules);
