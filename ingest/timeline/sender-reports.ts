@@ -1,7 +1,7 @@
 import type { Milliseconds, RtpTimestamp } from '../../core/units.ts';
 
-/** An NTP time of all zeroes, as Unix ms: "no wall clock" (RFC 3550 §6.4.1). */
-const NO_WALL_CLOCK = -2_208_988_800_000;
+/** A device whose clock is further off counts from its start or was never set: good for synchronisation, not a wall clock. */
+const MAX_CLOCK_ERROR_MS = 5 * 365 * 86_400_000;
 /** Reports that disagree with arrival by more than this are wrong, not early. */
 const MAX_SKEW_MS = 10_000;
 
@@ -11,13 +11,15 @@ const MAX_SKEW_MS = 10_000;
  */
 export class SenderReportClock {
   #ntp: Milliseconds | null = null;
+  #isWallClock = false;
   #timestamp: RtpTimestamp = 0;
   #mediaMs: Milliseconds | null = null;
 
-  /** `place`: timestamp → ms on the timeline, null while the track is not anchored. */
-  report(ntpUnixMs: Milliseconds, timestamp: RtpTimestamp, place: (timestamp: RtpTimestamp) => Milliseconds | null): void {
-    if (!Number.isFinite(ntpUnixMs) || ntpUnixMs <= NO_WALL_CLOCK) return;
+  /** `now`: the server's clock. `place`: timestamp → ms on the timeline, null while the track is not anchored. */
+  report(ntpUnixMs: Milliseconds, timestamp: RtpTimestamp, now: Milliseconds, place: (timestamp: RtpTimestamp) => Milliseconds | null): void {
+    if (!Number.isFinite(ntpUnixMs)) return;
     this.#ntp = ntpUnixMs;
+    this.#isWallClock = Math.abs(ntpUnixMs - now) < MAX_CLOCK_ERROR_MS;
     this.#timestamp = timestamp;
     this.#mediaMs = place(timestamp);
   }
@@ -38,7 +40,12 @@ export class SenderReportClock {
     if (this.#mediaMs !== null) this.#mediaMs += ms;
   }
 
-  /** The device's wall clock at a place on the timeline, Unix ms; null while no report is known. */
+  /** The device's wall clock at a place on the timeline, Unix ms; null while no report is known or the device has no wall clock. */
+  captureAt(mediaMs: Milliseconds): Milliseconds | null {
+    return this.#isWallClock ? this.at(mediaMs) : null;
+  }
+
+  /** The device's clock, whatever its origin; null while no report is known. */
   at(mediaMs: Milliseconds): Milliseconds | null {
     return this.#ntp === null || this.#mediaMs === null ? null : this.#ntp + (mediaMs - this.#mediaMs);
   }

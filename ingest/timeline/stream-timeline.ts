@@ -113,7 +113,7 @@ export class StreamTimeline {
     const mediaMs = (pts * 1000) / VIDEO_RATE;
     this.#observeWall(mediaMs, arrivedAt, unit.randomAccess);
     this.#seq = this.#options.nextSeq();
-    this.#publish('video', unit, pts, dts, mediaMs, arrivedAt, this.#videoReports.at(mediaMs));
+    this.#publish('video', unit, pts, dts, mediaMs, arrivedAt, this.#videoReports.captureAt(mediaMs));
   }
 
   /** One audio unit. */
@@ -145,13 +145,17 @@ export class StreamTimeline {
       this.#observeWall(mediaMs, arrivedAt, true);
       this.#seq = this.#options.nextSeq(); // a stream without video counts its audio units
     }
-    this.#publish('audio', unit, pts, pts, mediaMs, arrivedAt, this.#audioReports.at(mediaMs));
+    this.#publish('audio', unit, pts, pts, mediaMs, arrivedAt, this.#audioReports.captureAt(mediaMs));
   }
 
-  /** An RTCP sender report: `ntpUnixMs` is the device's wall clock at `timestamp` (RFC 3550 §6.4.1). */
+  /**
+   * An RTCP sender report: `ntpUnixMs` is the device's wall clock at `timestamp` (RFC 3550 §6.4.1). The caller leaves out reports whose
+   * NTP time is all zeroes, "no clock".
+   */
   senderReport(kind: 'video' | 'audio', ntpUnixMs: Milliseconds, timestamp: RtpTimestamp): void {
-    if (kind === 'video') this.#videoReports.report(ntpUnixMs, timestamp, this.#placeVideo);
-    else this.#audioReports.report(ntpUnixMs, timestamp, this.#placeAudio);
+    const now = this.#options.clock.now();
+    if (kind === 'video') this.#videoReports.report(ntpUnixMs, timestamp, now, this.#placeVideo);
+    else this.#audioReports.report(ntpUnixMs, timestamp, now, this.#placeAudio);
     if (this.#audioClock.anchored) this.#synchronise(SYNC_TOLERANCE_MS);
   }
 

@@ -118,7 +118,7 @@ export interface RtspAnswer {
 /** A response as bytes. `cseq` null: the request had none that could be echoed. */
 export const encodeAnswer = (answer: RtspAnswer, cseq: string | null): Buffer => {
   const lines = [`RTSP/1.0 ${String(answer.status)} ${REASONS[answer.status] ?? 'Unknown'}`];
-  if (cseq !== null) lines.push(`CSeq: ${cseq}`);
+  if (cseq !== null && /^\d{1,10}$/.test(cseq)) lines.push(`CSeq: ${cseq}`);
   for (const [name, value] of answer.headers ?? []) lines.push(`${name}: ${value.replace(/[\r\n]/g, ' ')}`);
   const body = Buffer.from(answer.body ?? '');
   if (body.length > 0) lines.push(`Content-Length: ${String(body.length)}`);
