@@ -47,7 +47,7 @@ export class Hub<T extends Publishable> implements Disposable {
     this.#options = options;
   }
 
-  /** Hands `unit` to every sink and branch, synchronously. A sink that throws is our bug and propagates. */
+  /** Hands `unit` to every sink, then to every branch, synchronously. A sink that throws is our bug and propagates. */
   publish(unit: T): void {
     this.#remember(unit);
     for (const sink of this.#sinks) sink(unit);
@@ -231,8 +231,12 @@ export class Branch<T extends Publishable> implements AsyncIterable<T>, AsyncIte
         this.#queue = [];
         this.#head = 0;
         this.#queuedBytes = 0;
-        this.#onDrop?.(this.name, 'queue_full', dropped);
-        return unit.byteLength <= this.#options.maxBytes;
+        if (unit.byteLength <= this.#options.maxBytes) {
+          this.#onDrop?.(this.name, 'queue_full', dropped);
+          return true;
+        }
+        this.#onDrop?.(this.name, 'queue_full', dropped + 1);
+        return false;
       case 'skip-to-random-access':
         this.#queue = [];
         this.#head = 0;
