@@ -55,6 +55,9 @@ export interface PlaybackFile {
   /** Strong, quoted (RFC 9110 §8.8.3). */
   readonly etag: string;
   readonly contentType: 'video/mp4';
+  /** Wall time (Unix ms) of the first and the last picture displayed; the file's time 0 is the first. */
+  readonly firstWall: Milliseconds;
+  readonly lastWall: Milliseconds;
   /** Bytes [start, end) in pieces; opens at most two recording files ahead. */
   read(start: number, end: number, signal: AbortSignal): AsyncIterable<Buffer>;
 }

@@ -1,0 +1,202 @@
+/**
+ * Plans a progressive MP4 (`moov` first, ISO/IEC 14496-12:2022 §8) over samples that already lie in other files: which of their bytes follow
+ * one another, and the header that describes them. No sample byte is read or copied here.
+ *
+ * The rule of time: media time within a source is kept to the tick. Between sources the shift the caller gives counts, so across a gap the
+ * sample before it lasts until the one after it: MP4 time = wall time since the first picture, and seeking by wall time works.
+ */
+import { invariant } from '../errors.ts';
+import type { Milliseconds } from '../units.ts';
+import type { InitTrack } from './init-reader.ts';
+import { writeProgressiveHeader } from './progressive-header.ts';
+import type { OutputTrack } from './progressive-header.ts';
+import type { SampleColumns } from './sample-columns.ts';
+
+/** Samples [first, last) of a track, in file order. */
+export interface SampleRange {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** One file's contribution. */
+export interface ProgressiveSource {
+  readonly tracks: readonly InitTrack[];
+  /** One per track, as are `ranges`. */
+  readonly samples: readonly SampleColumns[];
+  readonly ranges: readonly SampleRange[];
+  /** Added to this file's media time so that all sources share one timeline. */
+  readonly shift: Milliseconds;
+}
+
+/** What is displayed: [start, end) on the shared timeline. What lies outside is there for decoding only, and cut away by the edit list. */
+export interface ProgressiveWindow {
+  readonly start: Milliseconds;
+  readonly end: Milliseconds;
+}
+
+/** A run of bytes of one source's file. Sorted by `position`, without holes. */
+export interface ProgressiveExtent {
+  /** Index into the sources. */
+  readonly source: number;
+  /** In that file. */
+  readonly offset: number;
+  readonly length: number;
+  /** In the progressive file. */
+  readonly position: number;
+}
+
+export interface ProgressivePlan {
+  /** `ftyp`, `moov` and the header of `mdat`. */
+  readonly header: Buffer;
+  readonly extents: readonly ProgressiveExtent[];
+  readonly byteLength: number;
+}
+
+/** Throws Error when no sample is selected; the caller has found at least one. */
+export const buildProgressive = (sources: readonly ProgressiveSource[], window: ProgressiveWindow): ProgressivePlan => {
+  const tracks = new Map<string, TrackBuilder>();
+  const extents: { source: number; offset: number; length: number; position: number }[] = [];
+  let position = 0;
+  sources.forEach((source, index) => {
+    // A format that changes (AAC instead of Opus) becomes a track of its own: players do not change codec inside one.
+    const builders = source.tracks.map((track) => {
+      const key = `${track.kind} ${track.format} ${String(track.timescale)}`;
+      const builder = tracks.get(key) ?? new TrackBuilder(track);
+      tracks.set(key, builder);
+      return builder;
+    });
+    const cursors = source.ranges.map(({ first }) => first);
+    for (;;) {
+      const extent = nextExtent(source, cursors);
+      if (!extent) break;
+      extents.push({ source: index, offset: extent.offset, length: extent.length, position });
+      extent.runs.forEach(({ first, last }, t) => {
+        const samples = source.samples[t];
+        const track = source.tracks[t];
+        if (samples && track && last > first) builders[t]?.append(samples, first, last, track, source.shift, position - extent.offset);
+      });
+      position += extent.length;
+    }
+  });
+  invariant(position > 0, 'a playback without samples');
+  const header = writeProgressiveHeader([...tracks.values()].filter((builder) => builder.count > 0).map((builder) => builder.finish(window)), position);
+  return {
+    header,
+    extents: extents.map((extent) => ({ ...extent, position: extent.position + header.length })),
+    byteLength: header.length + position,
+  };
+};
+
+/** The selected samples of the next part and the bytes they span; moves the cursors over them. */
+const nextExtent = (source: ProgressiveSource, cursors: number[]) => {
+  let part = Infinity;
+  source.samples.forEach((samples, t) => {
+    const cursor = cursors[t] ?? 0;
+    if (cursor < (source.ranges[t]?.last ?? 0)) part = Math.min(part, samples.part[cursor] ?? Infinity);
+  });
+  if (part === Infinity) return undefined;
+  let offset = Infinity;
+  let end = 0;
+  const runs = source.samples.map((samples, t) => {
+    const first = cursors[t] ?? 0;
+    const limit = source.ranges[t]?.last ?? 0;
+    let last = first;
+    for (; last < limit && samples.part[last] === part; last++) {
+      const at = samples.offset[last] ?? 0;
+      offset = Math.min(offset, at);
+      end = Math.max(end, at + (samples.bytes[last] ?? 0));
+    }
+    cursors[t] = last;
+    return { first, last };
+  });
+  return { offset, length: end - offset, runs };
+};
+
+/** Collects one track's tables. */
+class TrackBuilder {
+  readonly #track: InitTrack;
+  readonly #descriptions: Buffer[] = [];
+  #base: number | undefined;
+  #capacity = 1024;
+  #dts = new Float64Array(1024);
+  #composition = new Int32Array(1024);
+  #bytes = new Uint32Array(1024);
+  #sync = new Uint8Array(1024);
+  readonly #chunks: { position: number; samples: number; description: number }[] = [];
+  #lastDuration = 0;
+  #presentationEnd = 0;
+  count = 0;
+
+  constructor(track: InitTrack) {
+    this.#track = track;
+  }
+
+  /** `move`: added to a sample's file offset, it is its position in the output's `mdat`. */
+  append(samples: SampleColumns, first: number, last: number, track: InitTrack, shift: Milliseconds, move: number): void {
+    const description = this.#describe(track.sampleEntry);
+    const shiftTicks = Math.round((shift * track.timescale) / 1000);
+    let expected = -1;
+    for (let i = first; i < last; i++) {
+      const offset = samples.offset[i] ?? 0;
+      const bytes = samples.bytes[i] ?? 0;
+      const chunk = this.#chunks.at(-1);
+      if (offset === expected && chunk) chunk.samples++;
+      else this.#chunks.push({ position: offset + move, samples: 1, description });
+      expected = offset + bytes;
+      this.#push((samples.dts[i] ?? 0) + shiftTicks, (samples.pts[i] ?? 0) + shiftTicks, samples.duration[i] ?? 0, bytes, samples.sync[i] ?? 0);
+    }
+  }
+
+  finish(window: ProgressiveWindow): OutputTrack {
+    const base = this.#base ?? 0;
+    const tick = (time: Milliseconds): number => Math.round((time * this.#track.timescale) / 1000) - base;
+    const start = tick(window.start);
+    const end = Math.min(tick(window.end), this.#presentationEnd - base);
+    return {
+      track: this.#track,
+      descriptions: this.#descriptions,
+      count: this.count,
+      dts: this.#dts,
+      composition: this.#composition,
+      bytes: this.#bytes,
+      sync: this.#sync,
+      lastDuration: this.#lastDuration,
+      chunks: this.#chunks,
+      emptyBefore: Math.max(0, -start),
+      mediaStart: Math.max(0, start),
+      displayed: Math.max(1, end - Math.max(0, start)),
+    };
+  }
+
+  #push(dts: number, pts: number, duration: number, bytes: number, sync: number): void {
+    if (this.count === this.#capacity) this.#grow();
+    this.#base ??= dts;
+    const previous = this.count > 0 ? this.#dts[this.count - 1] ?? 0 : -1;
+    // A clock that was set back between two sources must not turn decode time around.
+    const decode = Math.max(dts - this.#base, previous + 1);
+    this.#dts[this.count] = decode;
+    this.#composition[this.count] = pts - this.#base - decode;
+    this.#bytes[this.count] = bytes;
+    this.#sync[this.count] = sync;
+    this.#lastDuration = Math.max(1, duration);
+    this.#presentationEnd = Math.max(this.#presentationEnd, pts + duration);
+    this.count++;
+  }
+
+  #describe(entry: Buffer): number {
+    const known = this.#descriptions.findIndex((description) => description.equals(entry));
+    return known >= 0 ? known + 1 : this.#descriptions.push(entry);
+  }
+
+  #grow(): void {
+    const grown = <T extends Float64Array | Int32Array | Uint32Array | Uint8Array>(to: T, from: T): T => {
+      to.set(from);
+      return to;
+    };
+    this.#capacity *= 2;
+    this.#dts = grown(new Float64Array(this.#capacity), this.#dts);
+    this.#composition = grown(new Int32Array(this.#capacity), this.#composition);
+    this.#bytes = grown(new Uint32Array(this.#capacity), this.#bytes);
+    this.#sync = grown(new Uint8Array(this.#capacity), this.#sync);
+  }
+}

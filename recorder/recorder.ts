@@ -1,0 +1,118 @@
+/** recorder/ in one object: records every camera whose policy says so, keeps the rolling window. The edge process makes one. */
+import { mkdir } from 'node:fs/promises';
+import type { Clock } from '../core/clock.ts';
+import type { CameraId } from '../core/frame-ref.ts';
+import type { Milliseconds } from '../core/units.ts';
+import type { EventJournal } from '../media-control/port.ts';
+import type { PartStream, PartStreams } from '../muxer/port.ts';
+import type { Logger } from '../platform/logging.ts';
+import type { Metrics } from '../platform/metrics.ts';
+import { CameraRecorder } from './camera-recorder.ts';
+import type { SegmentRecord } from './port.ts';
+import { repairRecordings } from './repair.ts';
+import { Retention } from './retention.ts';
+import { SegmentInventory } from './segment-inventory.ts';
+
+/** As in `config/recorder.ts`. */
+export interface RecorderSettings {
+  readonly segment_seconds: number;
+  readonly flush_ms: number;
+  readonly window_minutes: number;
+  readonly min_free_bytes: number;
+  readonly max_bytes: number | null;
+}
+
+export interface RecorderDeps {
+  readonly streams: PartStreams;
+  readonly journal: EventJournal;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Pick<Metrics, 'recorderLag' | 'recordedBytes' | 'branchDropped'>;
+  /** The camera's recording policy now; asked when a camera appears and by `refresh`. */
+  readonly policyOf: (camera: CameraId) => 'always' | 'off';
+}
+
+const LAG_PERIOD: Milliseconds = 1_000;
+
+export class Recorder implements AsyncDisposable {
+  readonly #directory: string;
+  readonly #settings: RecorderSettings;
+  readonly #deps: RecorderDeps;
+  readonly #inventory: SegmentInventory;
+  readonly #retention: Retention;
+  readonly #cameras = new Map<CameraId, CameraRecorder>();
+  readonly #subscriptions = new DisposableStack();
+  readonly #leaving = new Set<Promise<void>>();
+
+  private constructor(directory: string, settings: RecorderSettings, deps: RecorderDeps, inventory: SegmentInventory) {
+    this.#directory = directory;
+    this.#settings = settings;
+    this.#deps = deps;
+    this.#inventory = inventory;
+    const limits = { windowMs: settings.window_minutes * 60_000, minFreeBytes: settings.min_free_bytes, maxBytes: settings.max_bytes };
+    this.#retention = new Retention(directory, limits, { ...deps, inventory });
+    this.#subscriptions.use(deps.clock.every(LAG_PERIOD, () => { this.#reportLag(); }));
+    this.#subscriptions.use(deps.streams.onStream((stream) => { this.#add(stream); }));
+    this.#subscriptions.use(deps.streams.onRemoved((camera) => { this.#remove(camera); }));
+  }
+
+  /** Repairs what an earlier run left below `directory`, journals what is there, then begins. Throws when the directory cannot be used. */
+  static async start(directory: string, settings: RecorderSettings, deps: RecorderDeps): Promise<Recorder> {
+    await mkdir(directory, { recursive: true });
+    const inventory = new SegmentInventory(deps.journal);
+    await repairRecordings(directory, { ...deps, inventory });
+    return new Recorder(directory, settings, deps, inventory);
+  }
+
+  /** A camera's policy may have changed: starts or stops recording it. */
+  refresh(camera: CameraId): void {
+    const recorder = this.#cameras.get(camera);
+    if (!recorder) return;
+    if (this.#deps.policyOf(camera) === 'always') recorder.start();
+    else this.#track(recorder.stop());
+  }
+
+  /** Everything on disk, oldest first. */
+  knownSegments(): SegmentRecord[] {
+    return this.#inventory.list();
+  }
+
+  /** Journals every segment again: the control plane has lost its database. */
+  resendSegments(): void {
+    this.#inventory.resend();
+  }
+
+  /** Closes every segment. Files that expired less than a minute ago stay until the next start. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#subscriptions.dispose();
+    await Promise.all([...this.#cameras.values()].map((recorder) => recorder[Symbol.asyncDispose]()));
+    this.#cameras.clear();
+    await Promise.all(this.#leaving);
+    await this.#retention[Symbol.asyncDispose]();
+  }
+
+  #add(stream: PartStream): void {
+    const { segment_seconds, flush_ms } = this.#settings;
+    const options = { directory: this.#directory, segmentMs: segment_seconds * 1000, flushMs: flush_ms };
+    const recorder = new CameraRecorder(stream, options, { ...this.#deps, inventory: this.#inventory, relieveDisk: () => this.#retention.relieve() });
+    this.#cameras.set(stream.camera, recorder);
+    this.refresh(stream.camera);
+  }
+
+  #remove(camera: CameraId): void {
+    const recorder = this.#cameras.get(camera);
+    if (!recorder) return;
+    this.#cameras.delete(camera);
+    this.#track(recorder[Symbol.asyncDispose]());
+  }
+
+  #track(work: Promise<void>): void {
+    const tracked = work.finally(() => this.#leaving.delete(tracked));
+    this.#leaving.add(tracked);
+  }
+
+  #reportLag(): void {
+    const now = this.#deps.clock.now();
+    for (const [camera, recorder] of this.#cameras) this.#deps.metrics.recorderLag.set({ camera }, recorder.lag(now) / 1000);
+  }
+}

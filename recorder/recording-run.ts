@@ -1,0 +1,248 @@
+/** One attempt to record a camera: takes parts from its branch of the Hub and writes segments until told to stop or until something fails. */
+import type { Clock } from '../core/clock.ts';
+import { MediaError } from '../core/errors.ts';
+import type { Branch } from '../core/hub.ts';
+import type { Milliseconds } from '../core/units.ts';
+import type { Logger } from '../platform/logging.ts';
+import type { Metrics } from '../platform/metrics.ts';
+import type { Part, PartStream } from '../muxer/port.ts';
+import type { SegmentInventory } from './segment-inventory.ts';
+import { appendToManifest } from './segment-manifest.ts';
+import { SegmentWriter } from './segment-writer.ts';
+
+export interface RecordingOptions {
+  /** The recordings directory. */
+  readonly directory: string;
+  readonly segmentMs: Milliseconds;
+  readonly flushMs: Milliseconds;
+}
+
+export interface RecordingDeps {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Pick<Metrics, 'recorderLag' | 'recordedBytes' | 'branchDropped'>;
+  readonly inventory: SegmentInventory;
+}
+
+/** The branch's bounds: half a minute of a 4 Mbit/s camera several times over; then the disk is not keeping up, and that is a failure. */
+const MAX_QUEUED_PARTS = 300;
+const MAX_QUEUED_BYTES = 48 << 20;
+/** A write that takes longer than this is stuck (a network disk gone): the run fails and another one is tried. */
+const WRITE_DEADLINE: Milliseconds = 10_000;
+/** The index hears of a growing segment this often. */
+const INDEX_INTERVAL: Milliseconds = 2_000;
+/** Less than this between two segments is a matter of clocks, not a gap. */
+const GAP_THRESHOLD: Milliseconds = 50;
+
+export class RecordingRun {
+  readonly #options: RecordingOptions;
+  readonly #deps: RecordingDeps;
+  readonly #camera: string;
+  readonly #branch: Branch<Part>;
+  readonly #nextSequence: () => number;
+  readonly #onWritten: () => void;
+  #writer: SegmentWriter | undefined;
+  #pending: Part[] = [];
+  #pendingSince: Milliseconds = 0;
+  #pendingDuration: Milliseconds = 0;
+  #indexedAt: Milliseconds = 0;
+  #previous: { readonly sessionId: string; readonly endDts: number | undefined } | undefined;
+  #writing: readonly Part[] = [];
+  /** The next part while it is waited for; `#arrived` once it is there. */
+  #incoming: Promise<void> | undefined;
+  #arrived: IteratorResult<Part, undefined> | undefined;
+  #closeWanted = false;
+  #stopping = false;
+  #wake: (() => void) | undefined;
+
+  /** Subscribes at once, so that no part is missed between the decision to record and `run`. `onWritten`: called after every successful write. */
+  constructor(stream: PartStream, options: RecordingOptions, deps: RecordingDeps, nextSequence: () => number, onWritten: () => void) {
+    this.#options = options;
+    this.#deps = deps;
+    this.#camera = stream.camera;
+    this.#nextSequence = nextSequence;
+    this.#onWritten = onWritten;
+    this.#branch = stream.parts.subscribe({ name: 'recorder', dropPolicy: 'fail', maxUnits: MAX_QUEUED_PARTS, maxBytes: MAX_QUEUED_BYTES });
+  }
+
+  /** Nothing more of this epoch comes: the segment closes once what is queued is written. */
+  closeSegment(): void {
+    this.#closeWanted = true;
+    this.#wake?.();
+  }
+
+  /** Writes what is queued, closes the segment and lets `run` return. */
+  stop(): void {
+    this.#stopping = true;
+    this.closeSegment();
+  }
+
+  /** How old the oldest part not yet written is. */
+  lag(now: Milliseconds): Milliseconds {
+    const oldest = this.#writing[0] ?? this.#pending[0];
+    return oldest ? Math.max(0, now - oldest.wall - oldest.duration) : 0;
+  }
+
+  /** Records until `stop` or the end of the stream. Throws when the disk or the queue fails; the segment is closed at its last good byte then. */
+  async run(): Promise<void> {
+    let failed = true;
+    try {
+      while (await this.#step());
+      failed = false;
+    } finally {
+      this.#branch[Symbol.dispose]();
+      await this.#closeWriter(failed);
+    }
+  }
+
+  /** Takes what there is, writes what is due, waits for more. False: done. */
+  async #step(): Promise<boolean> {
+    const part = this.#next();
+    if (part) {
+      await this.#take(part);
+      return true;
+    }
+    const ended = this.#arrived?.done === true;
+    if (this.#closeWanted || ended) {
+      this.#closeWanted = false;
+      await this.#flush();
+      await this.#closeWriter(false);
+      if (this.#stopping || ended) return false;
+    }
+    if (this.#pending.length > 0 && this.#isDue()) await this.#flush();
+    await this.#wait();
+    return true;
+  }
+
+  /** The next part if it is there. */
+  #next(): Part | undefined {
+    if (this.#arrived && !this.#arrived.done) {
+      const { value } = this.#arrived;
+      this.#arrived = undefined;
+      return value;
+    }
+    return this.#incoming ? undefined : this.#branch.poll();
+  }
+
+  async #take(part: Part): Promise<void> {
+    if (this.#writer && this.#mustCut(part, this.#writer)) {
+      await this.#flush();
+      await this.#closeWriter(false);
+      this.#closeWanted = this.#stopping; // it was about the segment that is closed now
+    }
+    if (!this.#writer) {
+      // Audio that joined in the middle of a GOP makes a new init, and its part goes on where the last one ended: it is kept, too.
+      const continues = this.#gapTo(part) === undefined;
+      if (!part.randomAccess && !continues) {
+        this.#deps.metrics.branchDropped.inc({ camera: this.#camera, branch: 'recorder', reason: 'awaiting_random_access' });
+        return;
+      }
+      this.#writer = await this.#withDeadline(SegmentWriter.open(this.#options.directory, part, this.#nextSequence(), this.#gapTo(part) ?? null));
+    }
+    if (this.#pending.length === 0) this.#pendingSince = this.#deps.clock.monotonic();
+    this.#pending.push(part);
+    this.#pendingDuration += part.duration;
+    if (this.#isDue()) await this.#flush();
+  }
+
+  #mustCut(part: Part, writer: SegmentWriter): boolean {
+    return !writer.accepts(part) || (part.randomAccess && part.wall - writer.start >= this.#options.segmentMs);
+  }
+
+  #isDue(): boolean {
+    const { flushMs } = this.#options;
+    return this.#pendingDuration >= flushMs || this.#deps.clock.monotonic() - this.#pendingSince >= flushMs;
+  }
+
+  async #flush(): Promise<void> {
+    const parts = this.#pending;
+    const writer = this.#writer;
+    if (!writer || parts.length === 0) return;
+    this.#pending = [];
+    this.#pendingDuration = 0;
+    this.#writing = parts;
+    const { clock, metrics, inventory } = this.#deps;
+    let bytes: number;
+    try {
+      bytes = await this.#withDeadline(writer.write(parts));
+    } catch (error) {
+      metrics.branchDropped.inc({ camera: this.#camera, branch: 'recorder', reason: 'write_failed' }, parts.length);
+      throw error;
+    }
+    this.#writing = [];
+    metrics.recordedBytes.inc({ camera: this.#camera }, bytes);
+    const now = clock.monotonic();
+    if (writer.bytes === bytes || now - this.#indexedAt >= INDEX_INTERVAL) {
+      this.#indexedAt = now;
+      inventory.put(writer.record());
+    }
+    this.#onWritten();
+  }
+
+  async #closeWriter(failed: boolean): Promise<void> {
+    const writer = this.#writer;
+    if (!writer) return;
+    this.#writer = undefined;
+    this.#pending = [];
+    this.#pendingDuration = 0;
+    this.#previous = failed ? undefined : { sessionId: writer.sessionId, endDts: writer.endDts('video') ?? writer.endDts('audio') };
+    const { logger, inventory } = this.#deps;
+    const { record, problem } = await this.#withDeadline(writer.close(failed));
+    if (record) inventory.put(record);
+    if (problem !== undefined) logger.warn({ camera: this.#camera, segment: writer.id, err: problem }, 'segment not closed cleanly; the next start repairs it');
+    else if (record) {
+      // Only a memory aid for the next start, which will read the file instead.
+      await appendToManifest(this.#options.directory, record).catch((error: unknown) => {
+        logger.debug({ camera: this.#camera, segment: record.id, err: error }, 'segment manifest not written');
+      });
+    }
+  }
+
+  /** Milliseconds missing before `part`; null: none or nothing before; undefined: it continues the segment just closed, tick for tick. */
+  #gapTo(part: Part): Milliseconds | null | undefined {
+    const first = part.samples[0];
+    const previous = this.#previous;
+    const clockRate = first ? part.init.tracks[first.kind]?.clockRate ?? 90_000 : 90_000;
+    if (first && previous?.endDts !== undefined && previous.sessionId === part.sessionId) {
+      if (Math.abs(first.dts - previous.endDts) * 1000 <= GAP_THRESHOLD * clockRate) return undefined;
+    }
+    const before = this.#deps.inventory.newest(part.camera);
+    if (!before) return null;
+    const gap = part.wall - (before.start + before.duration);
+    return gap > GAP_THRESHOLD ? Math.round(gap) : null;
+  }
+
+  /** Waits for a part, for `closeSegment`, or until pending parts are due. Throws when the branch has failed. */
+  async #wait(): Promise<void> {
+    this.#incoming ??= this.#branch.next().then((result) => {
+      this.#arrived = result;
+      this.#incoming = undefined;
+    });
+    let timer: Disposable | undefined;
+    const woken = new Promise<void>((resolve) => {
+      this.#wake = resolve;
+      if (this.#closeWanted) resolve();
+      else if (this.#pending.length > 0) timer = this.#deps.clock.after(this.#options.flushMs, resolve);
+    });
+    try {
+      await Promise.race([this.#incoming, woken]);
+    } finally {
+      this.#wake = undefined;
+      timer?.[Symbol.dispose]();
+    }
+  }
+
+  async #withDeadline<T>(work: Promise<T>): Promise<T> {
+    let timer: Disposable | undefined;
+    try {
+      return await Promise.race([
+        work,
+        new Promise<never>((_, reject) => {
+          timer = this.#deps.clock.after(WRITE_DEADLINE, () => { reject(new MediaError('DEADLINE_EXCEEDED', 'the disk does not answer', { reason: 'DISK_STUCK' })); });
+        }),
+      ]);
+    } finally {
+      timer?.[Symbol.dispose]();
+    }
+  }
+}

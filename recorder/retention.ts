@@ -1,0 +1,116 @@
+/** Keeps the rolling window: asks the policy every few seconds, tells the index first, unlinks the files after the readers' grace (D-16). */
+import { statfs, unlink } from 'node:fs/promises';
+import type { Clock } from '../core/clock.ts';
+import type { Milliseconds } from '../core/units.ts';
+import type { EventJournal } from '../media-control/port.ts';
+import type { Logger } from '../platform/logging.ts';
+import type { SegmentRecord } from './port.ts';
+import { planRetention } from './retention-policy.ts';
+import type { RetentionLimits } from './retention-policy.ts';
+import type { SegmentInventory } from './segment-inventory.ts';
+import { segmentPath } from './segment-path.ts';
+
+export interface RetentionDeps {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly inventory: SegmentInventory;
+  readonly journal: EventJournal;
+}
+
+const SWEEP_PERIOD: Milliseconds = 5_000;
+/** A playback that has begun may still read an expired segment for so long. */
+const READERS_GRACE: Milliseconds = 60_000;
+const LOW_DISK_ALARM = 'recording/disk';
+
+interface Expired {
+  readonly segment: SegmentRecord;
+  readonly unlinkAt: Milliseconds;
+}
+
+export class Retention implements AsyncDisposable {
+  readonly #directory: string;
+  readonly #limits: RetentionLimits;
+  readonly #deps: RetentionDeps;
+  readonly #timer: Disposable;
+  #expired: Expired[] = [];
+  #sweeping: Promise<boolean> | undefined;
+  #alarmed = false;
+
+  /** Sweeps every 5 s from now on. `directory` must exist. */
+  constructor(directory: string, limits: RetentionLimits, deps: RetentionDeps) {
+    this.#directory = directory;
+    this.#limits = limits;
+    this.#deps = deps;
+    this.#timer = deps.clock.every(SWEEP_PERIOD, () => void this.sweep());
+  }
+
+  /** Bytes of expired segments whose files are still there. */
+  get expiredBytes(): number {
+    return this.#expired.reduce((sum, { segment }) => sum + segment.bytes, 0);
+  }
+
+  /** Applies the policy now. Says whether any file went. Never throws; a sweep under way is shared. */
+  sweep(): Promise<boolean> {
+    this.#sweeping ??= this.#sweep().catch((error: unknown) => {
+      this.#deps.logger.error({ err: error }, 'retention sweep failed');
+      return false;
+    }).finally(() => { this.#sweeping = undefined; });
+    return this.#sweeping;
+  }
+
+  /** A write found the disk full, whatever `statfs` says (quotas): unlinks what has expired, and if there is none the oldest closed segment. */
+  async relieve(): Promise<boolean> {
+    if (await this.sweep()) return true;
+    const oldest = this.#expired.length > 0 ? undefined : this.#deps.inventory.list().find(({ open }) => !open);
+    if (oldest) this.#expire(oldest, this.#deps.clock.monotonic());
+    return this.#unlinkDue(true);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#timer[Symbol.dispose]();
+    await this.#sweeping;
+  }
+
+  async #sweep(): Promise<boolean> {
+    const { clock, inventory } = this.#deps;
+    const { bavail, bsize } = await statfs(this.#directory);
+    const freeBytes = bavail * bsize;
+    const { expire, pressure } = planRetention(inventory.list(), clock.now(), this.#limits, { freeBytes, expiredBytes: this.expiredBytes });
+    for (const segment of expire) this.#expire(segment, clock.monotonic() + READERS_GRACE);
+    const freed = await this.#unlinkDue(pressure);
+    if (!pressure || !freed) this.#watchDisk(pressure, freeBytes); // while files go, it is not yet known whether that is enough
+    return freed;
+  }
+
+  #expire(segment: SegmentRecord, unlinkAt: Milliseconds): void {
+    this.#expired.push({ segment, unlinkAt });
+    this.#deps.inventory.expire(segment);
+  }
+
+  async #unlinkDue(all: boolean): Promise<boolean> {
+    const now = this.#deps.clock.monotonic();
+    const due = this.#expired.filter(({ unlinkAt }) => all || unlinkAt <= now);
+    this.#expired = this.#expired.filter((entry) => !due.includes(entry));
+    let freed = false;
+    for (const { segment } of due) {
+      try {
+        await unlink(segmentPath(this.#directory, segment.id));
+        freed = true;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT') continue; // somebody was quicker
+        this.#deps.logger.error({ segment: segment.id, err: error }, 'recording not deleted');
+      }
+    }
+    return freed;
+  }
+
+  /** Nothing left to delete and still too little room: an operator must act. */
+  #watchDisk(low: boolean, freeBytes: number): void {
+    if (low === this.#alarmed) return;
+    this.#alarmed = low;
+    const message = low
+      ? `Less than recorder.min_free_bytes is free (${String(Math.round(freeBytes / 1e6))} MB), and there are no older recordings to delete.`
+      : 'There is enough room for recordings again.';
+    this.#deps.journal.append({ type: 'alarm', alarm: { id: LOW_DISK_ALARM, camera: null, code: 'recording_disk_low', message, raised: low, at: this.#deps.clock.now() } });
+  }
+}

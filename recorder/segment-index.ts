@@ -1,0 +1,256 @@
+/** Reads what a recorded file holds by its box headers and `moof`s alone: ten seconds of video cost some 100 small reads. */
+import { open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { LRUCache } from 'lru-cache';
+import { MAX_BOX_HEADER, malformed, readBoxHeader } from '../core/fmp4/box-reader.ts';
+import type { BoxHeader } from '../core/fmp4/box-reader.ts';
+import { readMoov } from '../core/fmp4/init-reader.ts';
+import type { InitTrack } from '../core/fmp4/init-reader.ts';
+import { readMoof, readPrft } from '../core/fmp4/part-reader.ts';
+import { SampleColumns } from '../core/fmp4/sample-columns.ts';
+import { decodeSegmentInfoBox, frameAt } from '../core/fmp4/segment-info-box.ts';
+import type { FrameBase, SegmentInfo } from '../core/fmp4/segment-info-box.ts';
+import { MediaError, messageOf } from '../core/errors.ts';
+import type { Milliseconds } from '../core/units.ts';
+import type { RecordedSample, SegmentRecord } from './port.ts';
+import { segmentPath } from './segment-path.ts';
+
+export interface IndexedTrack {
+  readonly track: InitTrack;
+  readonly samples: SampleColumns;
+  readonly bases: readonly FrameBase[];
+}
+
+/** What one recorded file holds. */
+export interface SegmentIndex {
+  readonly info: SegmentInfo;
+  readonly tracks: readonly IndexedTrack[];
+  /** Per part: the wall time (Unix ms) of media time 0, from its `prft`. A sample's wall = this + pts in ms. */
+  readonly wallAtZero: readonly Milliseconds[];
+  /** Where the last whole part ends; equal to the bytes asked for unless there is a `defect`. */
+  readonly wholeBytes: number;
+  /** Why reading stopped before the end, in words; null when every byte made sense. */
+  readonly defect: string | null;
+}
+
+/** Boxes that must be read whole are refused beyond this. */
+const MAX_READ = 4 << 20;
+/** Holds `prft` + `moof` + the header of `mdat` of an ordinary part. */
+const WINDOW = 4096;
+
+/**
+ * Reads the index of an open file's first `bytes` bytes. A defect after the head is reported, not thrown: the parts before it stay good.
+ * Throws INVALID_ARGUMENT when the head (`moov` and our `uuid` box) cannot be read, and what `read` throws.
+ */
+export const scanSegment = async (file: FileHandle, bytes: number): Promise<SegmentIndex> => {
+  const scan = new Scan();
+  const window = new Window(file, bytes);
+  let position = 0;
+  try {
+    while (position < bytes) {
+      const box = await window.header(position);
+      await scan.take(box, window, bytes);
+      position = box.end;
+    }
+  } catch (error) {
+    if (!(error instanceof MediaError)) throw error;
+    return scan.finish(messageOf(error));
+  }
+  return scan.finish(position === scan.wholeBytes ? null : 'ends inside a part');
+};
+
+/** Reads the index of `record`'s file below `directory`: indexed bytes only, so an open segment may grow meanwhile. Throws NOT_FOUND when the file is gone. */
+export const readSegmentIndex = async (directory: string, record: SegmentRecord): Promise<SegmentIndex> => {
+  await using file = await openSegment(directory, record.id);
+  return scanSegment(file, record.bytes);
+};
+
+/** Opens a segment's file for reading. Throws NOT_FOUND when it is gone. */
+export const openSegment = async (directory: string, id: string): Promise<FileHandle> => {
+  try {
+    return await open(segmentPath(directory, id), 'r');
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause;
+    throw new MediaError('NOT_FOUND', 'the recorded file is gone', { cause, context: { id } });
+  }
+};
+
+/** All samples of an index, per track in file order. */
+export function* recordedSamples(index: SegmentIndex): Generator<RecordedSample> {
+  for (const { track, samples, bases } of index.tracks) {
+    for (let i = 0; i < samples.length; i++) {
+      const pts = samples.pts[i] ?? 0;
+      yield {
+        kind: track.kind,
+        frame: frameAt(index.info, bases, i, pts, track.timescale),
+        wall: (index.wallAtZero[samples.part[i] ?? 0] ?? 0) + (pts * 1000) / track.timescale,
+        dts: samples.dts[i] ?? 0,
+        pts,
+        duration: samples.duration[i] ?? 0,
+        randomAccess: samples.sync[i] === 1,
+        segmentId: index.info.id,
+        offset: samples.offset[i] ?? 0,
+        bytes: samples.bytes[i] ?? 0,
+      };
+    }
+  }
+}
+
+/** Indexes of closed segments, kept while memory allows; open ones are read anew, since they grow. */
+export class SegmentIndexCache {
+  readonly #directory: string;
+  readonly #cache: LRUCache<string, SegmentIndex>;
+
+  constructor(directory: string, maxBytes = 64 << 20) {
+    this.#directory = directory;
+    this.#cache = new LRUCache({
+      maxSize: maxBytes,
+      sizeCalculation: (index) => 4096 + index.tracks.reduce((sum, { samples }) => sum + samples.byteSize, 0),
+    });
+  }
+
+  async get(record: SegmentRecord): Promise<SegmentIndex> {
+    const key = `${record.id} ${String(record.bytes)}`;
+    const cached = this.#cache.get(key);
+    if (cached) return cached;
+    const index = await readSegmentIndex(this.#directory, record);
+    if (!record.open) this.#cache.set(key, index);
+    return index;
+  }
+}
+
+/** Positional reads through one small buffer. */
+class Window {
+  readonly #file: FileHandle;
+  readonly #limit: number;
+  #bytes = Buffer.allocUnsafe(0);
+  #start = 0;
+
+  constructor(file: FileHandle, limit: number) {
+    this.#file = file;
+    this.#limit = limit;
+  }
+
+  /** Position in the file of the window's first byte. */
+  get start(): number { return this.#start; }
+  get bytes(): Buffer { return this.#bytes; }
+
+  async header(position: number): Promise<BoxHeader> {
+    await this.hold(position, Math.min(position + MAX_BOX_HEADER, this.#limit));
+    const box = readBoxHeader(this.#bytes, position - this.#start, this.#start, this.#limit);
+    if (!box) throw malformed('a cut box header');
+    if (box.end > this.#limit) throw malformed(`a cut ${printable(box.type)} box`);
+    return box;
+  }
+
+  /** Makes the window hold the file's [start, end). Throws INVALID_ARGUMENT when that is too much or the file is shorter. */
+  async hold(start: number, end: number): Promise<void> {
+    if (start >= this.#start && end <= this.#start + this.#bytes.length) return;
+    if (end - start > MAX_READ) throw malformed('a box too large to read');
+    const size = Math.min(Math.max(end - start, WINDOW), this.#limit - start);
+    const bytes = Buffer.allocUnsafe(size);
+    let filled = 0;
+    while (filled < size) {
+      const { bytesRead } = await this.#file.read(bytes, filled, size - filled, start + filled);
+      if (bytesRead === 0) break;
+      filled += bytesRead;
+    }
+    this.#bytes = bytes.subarray(0, filled);
+    this.#start = start;
+    if (start + filled < end) throw malformed('the file is shorter than its index says');
+  }
+}
+
+/** The state of one scan. */
+class Scan {
+  #info: SegmentInfo | undefined;
+  #tracks: IndexedTrack[] = [];
+  readonly #bases: Record<'video' | 'audio', FrameBase[]> = { video: [], audio: [] };
+  readonly #wallAtZero: Milliseconds[] = [];
+  #wall: Milliseconds | undefined;
+  #pending: { readonly dataStart: number; readonly dataEnd: number; readonly lengths: readonly number[]; readonly bases: readonly FrameBase[] } | undefined;
+  #pendingBases: FrameBase[] = [];
+  wholeBytes = 0;
+
+  async take(box: BoxHeader, window: Window, limit: number): Promise<void> {
+    switch (box.type) {
+      case 'mdat': return this.#takeMdat(box);
+      case 'ftyp': case 'styp': case 'free': case 'skip': return;
+      case 'moov': case 'uuid': case 'prft': case 'moof': break;
+      default: throw malformed(`an unexpected ${printable(box.type)} box`);
+    }
+    if (box.end === limit && box.type === 'moof') throw malformed('a moof without its mdat');
+    await window.hold(box.start, box.end);
+    const base = window.start;
+    const local: BoxHeader = { type: box.type, start: box.start - base, payload: box.payload - base, end: box.end - base };
+    if (box.type === 'moov') this.#takeMoov(window.bytes, local);
+    else if (box.type === 'uuid') this.#takeUuid(window.bytes, local, box.end);
+    else if (box.type === 'prft') this.#takePrft(window.bytes, local);
+    else this.#takeMoof(window.bytes, local, base);
+  }
+
+  finish(defect: string | null): SegmentIndex {
+    if (!this.#info || this.#tracks.length === 0) throw malformed(defect ?? 'not a recorded segment');
+    this.#discardPending();
+    for (const { samples } of this.#tracks) samples.trim();
+    return { info: this.#info, tracks: this.#tracks, wallAtZero: this.#wallAtZero, wholeBytes: this.wholeBytes, defect };
+  }
+
+  #takeMoov(bytes: Buffer, box: BoxHeader): void {
+    if (this.#tracks.length > 0) throw malformed('two moov boxes');
+    this.#tracks = readMoov(bytes, box).map((track) => ({ track, samples: new SampleColumns(), bases: this.#bases[track.kind] }));
+  }
+
+  #takeUuid(bytes: Buffer, box: BoxHeader, end: number): void {
+    const content = decodeSegmentInfoBox(bytes, box);
+    if (!content) return;
+    if ('frames' in content) {
+      this.#pendingBases = [...content.frames];
+      return;
+    }
+    if (this.#info || this.#tracks.length === 0) throw malformed('segment information in an unexpected place');
+    this.#info = content.segment;
+    this.#addBases(content.segment.frames);
+    this.wholeBytes = end;
+  }
+
+  #takePrft(bytes: Buffer, box: BoxHeader): void {
+    const { trackId, wall, mediaTime } = readPrft(bytes, box);
+    const track = this.#tracks.find((candidate) => candidate.track.id === trackId)?.track;
+    if (!track) throw malformed('a prft of an unknown track');
+    this.#wall = wall - (mediaTime * 1000) / track.timescale;
+  }
+
+  #takeMoof(bytes: Buffer, box: BoxHeader, base: number): void {
+    if (!this.#info) throw malformed('a part before the segment information');
+    if (this.#wall === undefined) throw malformed('a part without a wall clock');
+    if (this.#pending) throw malformed('a moof without its mdat');
+    const lengths = this.#tracks.map(({ samples }) => samples.length);
+    // Known to be incomplete until its mdat has been seen: what is appended here may have to go again.
+    this.#pending = { dataStart: Infinity, dataEnd: 0, lengths, bases: this.#pendingBases };
+    const summary = readMoof(bytes, box, base, this.#tracks.map(({ track }) => track), this.#tracks.map(({ samples }) => samples), this.#wallAtZero.length);
+    this.#pending = { ...summary, lengths, bases: this.#pendingBases };
+    this.#pendingBases = [];
+  }
+
+  #takeMdat(box: BoxHeader): void {
+    if (!this.#pending || this.#wall === undefined) throw malformed('an mdat without its moof');
+    const { dataStart, dataEnd, bases } = this.#pending;
+    if (dataStart < box.payload || dataEnd > box.end) throw malformed('samples outside their mdat');
+    this.#addBases(bases);
+    this.#wallAtZero.push(this.#wall);
+    this.#pending = undefined;
+    this.wholeBytes = box.end;
+  }
+
+  #addBases(bases: readonly FrameBase[]): void {
+    for (const base of bases) this.#bases[base.kind].push(base);
+  }
+
+  #discardPending(): void {
+    this.#tracks.forEach(({ samples }, i) => { samples.truncate(this.#pending?.lengths[i] ?? samples.length); });
+    this.#pending = undefined;
+  }
+}
+
+const printable = (type: string): string => (/^[\x20-\x7e]{4}$/.test(type) ? type : 'nameless');

@@ -1,0 +1,152 @@
+/** Writes one segment file: init segment, what the file says about itself, then parts exactly as the muxer made them. */
+import { createHash } from 'node:crypto';
+import { mkdir, open, unlink } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { encodeFrameBases, encodeSegmentInfo, follows } from '../core/fmp4/segment-info-box.ts';
+import type { FrameBase, SegmentInfo } from '../core/fmp4/segment-info-box.ts';
+import type { Tracks } from '../core/track.ts';
+import type { Milliseconds } from '../core/units.ts';
+import type { InitSegment, Part } from '../muxer/port.ts';
+import type { SegmentRecord, SegmentTrack } from './port.ts';
+import { segmentId, segmentPath } from './segment-path.ts';
+
+type Kind = 'video' | 'audio';
+
+/** What has been written of one track. */
+interface TrackState {
+  readonly clockRate: number;
+  readonly firstDts: number;
+  samples: number;
+  endDts: number;
+  base: FrameBase;
+}
+
+/** Thrown when the file system took less than it was given without saying why: on a regular file that is a full disk. */
+export class ShortWriteError extends Error {
+  readonly code = 'ENOSPC';
+}
+
+export class SegmentWriter {
+  readonly #path: string;
+  readonly #file: FileHandle;
+  readonly #info: Omit<SegmentInfo, 'frames'>;
+  readonly init: InitSegment;
+  readonly #hash = createHash('sha256');
+  readonly #tracks = new Map<Kind, TrackState>();
+  #bytes = 0;
+  #duration: Milliseconds = 0;
+  #closed = false;
+
+  private constructor(path: string, file: FileHandle, info: Omit<SegmentInfo, 'frames'>, init: InitSegment) {
+    this.#path = path;
+    this.#file = file;
+    this.#info = info;
+    this.init = init;
+  }
+
+  /** Creates the file that begins with `part`; nothing is in it before the first `write`. Throws what the file system throws. */
+  static async open(directory: string, part: Part, sequence: number, gapBefore: Milliseconds | null): Promise<SegmentWriter> {
+    const id = segmentId(part.camera, part.wall, part.sessionId, sequence);
+    const path = segmentPath(directory, id);
+    await mkdir(dirname(path), { recursive: true });
+    const file = await open(path, 'wx');
+    const { camera, sessionId, sessionStart, epoch, wall: start, init } = part;
+    const info = { version: 1 as const, id, camera, sessionId, sessionStart, epoch, sequence, start, gapBefore, tracks: segmentTracks(init.tracks) };
+    return new SegmentWriter(path, file, info, init);
+  }
+
+  get id(): string { return this.#info.id; }
+  get start(): Milliseconds { return this.#info.start; }
+  get sessionId(): string { return this.#info.sessionId; }
+  get bytes(): number { return this.#bytes; }
+  /** Length so far: of the pictures, or of the sound where there are none. Ticks only, so that the same comes out when the file is read. */
+  get duration(): Milliseconds { return this.#duration; }
+
+  /** True when `part` can be appended: the same session, epoch and init. */
+  accepts(part: Part): boolean {
+    return part.init === this.init && part.epoch === this.#info.epoch && part.sessionId === this.#info.sessionId;
+  }
+
+  /** Where decode time goes on if nothing is missing, in ticks of `kind`'s clock. */
+  endDts(kind: Kind): number | undefined {
+    return this.#tracks.get(kind)?.endDts;
+  }
+
+  /**
+   * Appends parts with one `writev`. Returns the bytes written. When it throws, nothing counts as written: the file is as before
+   * after `close`.
+   */
+  async write(parts: readonly Part[]): Promise<number> {
+    const chunks: Buffer[] = [];
+    for (const part of parts) {
+      const bases = this.#advance(part);
+      if (this.#bytes === 0 && chunks.length === 0) chunks.push(this.init.bytes, encodeSegmentInfo({ ...this.#info, frames: bases }));
+      else if (bases.length > 0) chunks.push(encodeFrameBases(bases));
+      for (const chunk of part.chunks) chunks.push(chunk);
+    }
+    let length = 0;
+    for (const chunk of chunks) length += chunk.length;
+    const { bytesWritten } = await this.#file.writev(chunks, this.#bytes);
+    if (bytesWritten !== length) throw new ShortWriteError('the file system took only a part of the data');
+    for (const chunk of chunks) this.#hash.update(chunk);
+    this.#bytes += length;
+    const track = this.#tracks.get('video') ?? this.#tracks.get('audio');
+    this.#duration = track ? ((track.endDts - track.firstDts) * 1000) / track.clockRate : 0;
+    return length;
+  }
+
+  /** As the index knows it while it grows. */
+  record(): SegmentRecord {
+    return this.#record(null);
+  }
+
+  /**
+   * Cuts off what a failed write may have left, makes it durable and closes. `record` is final, and undefined when nothing was written: the
+   * file is then removed. `problem`: what the file system refused of this; the next start will repair the file. Never throws; idempotent.
+   */
+  async close(failed: boolean): Promise<{ readonly record?: SegmentRecord; readonly problem?: unknown }> {
+    if (this.#closed) return {};
+    this.#closed = true;
+    const record = this.#bytes > 0 ? { record: this.#record(this.#hash.digest('hex')) } : {};
+    try {
+      await using file = this.#file;
+      if (failed) await file.truncate(this.#bytes);
+      if (this.#bytes > 0) await file.datasync();
+      else await unlink(this.#path);
+      return record;
+    } catch (problem) {
+      return { ...record, problem };
+    }
+  }
+
+  #record(sha256: string | null): SegmentRecord {
+    const { id, camera, sessionId, epoch, start, tracks, gapBefore } = this.#info;
+    return { id, camera, sessionId, epoch, start, duration: this.#duration, bytes: this.#bytes, sha256, open: sha256 === null, tracks, gapBefore };
+  }
+
+  /** Counts the part's samples; returns the bases its `FrameRef`s need beyond those written. */
+  #advance(part: Part): FrameBase[] {
+    const bases: FrameBase[] = [];
+    for (const { kind, frame, pts, dts, duration } of part.samples) {
+      let track = this.#tracks.get(kind);
+      const index = track?.samples ?? 0;
+      const clockRate = track?.clockRate ?? part.init.tracks[kind]?.clockRate ?? 90_000;
+      if (!track || !follows(track.base, index, pts, clockRate, frame)) {
+        const base = { kind, index, pts, rtpTs: frame.rtpTs, seq: frame.seq, captureNtp: frame.captureNtp };
+        bases.push(base);
+        if (track) track.base = base;
+        else this.#tracks.set(kind, track = { clockRate, firstDts: dts, samples: 0, endDts: dts, base });
+      }
+      track.samples++;
+      track.endDts = Math.max(track.endDts, dts + duration);
+    }
+    return bases;
+  }
+}
+
+/** The tracks as the index lists them. */
+const segmentTracks = ({ video, audio }: Tracks): SegmentTrack[] => [
+  ...(video ? [{ kind: video.kind, codec: video.codecString, width: video.width, height: video.height }] : []),
+  ...(audio ? [{ kind: audio.kind, codec: audio.codecString, width: null, height: null }] : []),
+];
