@@ -9,9 +9,6 @@ import type { JWK } from 'jose';
 import type { CameraId } from '../../core/frame-ref.ts';
 import type { CameraSpec } from '../../media-control/port.ts';
 
-/** The issuer of every access token. */
-export const TOKEN_ISSUER = 'imageflow-edge';
-
 /** A camera as the edge needs it, and what only control understands of it. */
 export interface DesiredCamera extends CameraSpec {
   /** JSON `{source, pipelines, recording, extra}` as stored, so that a control process that lost its database can adopt the camera again. */

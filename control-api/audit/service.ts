@@ -1,0 +1,91 @@
+import type { Insertable, Kysely } from 'kysely';
+import type { Clock } from '../../core/clock.ts';
+import type { AuditTable, Database } from '../../platform/database/schema.ts';
+import type { Logger } from '../../platform/logging.ts';
+import { AuditStore } from './store.ts';
+
+/** Different entries waiting to be written; more are counted into the last one of their kind or, when new, into one `audit:overflow`. */
+const MAX_WAITING = 5_000;
+const FLUSH_MS = 200;
+
+interface Entry {
+  readonly at: number;
+  readonly principal: string | null;
+  readonly action: string;
+  readonly target: string | null;
+  readonly result: 'ok' | 'denied';
+  readonly detail: Readonly<Record<string, unknown>>;
+  count: number;
+}
+
+/**
+ * The audit log (spec 2.4): every denial and every administrative change. Entries are written in batches, and equal ones within a batch
+ * become one row with a count, so that a flood of denials costs the database little and loses none.
+ */
+export class AuditService implements AsyncDisposable {
+  readonly #store: AuditStore;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  #waiting = new Map<string, Entry>();
+  #timer: Disposable | null = null;
+  #writing: Promise<void> = Promise.resolve();
+
+  constructor(db: Kysely<Database>, clock: Clock, logger: Logger) {
+    this.#store = new AuditStore(db);
+    this.#clock = clock;
+    this.#logger = logger;
+  }
+
+  /** An administrative change, or a log-in. Never throws, never waits. */
+  record(entry: { readonly principal: string | null; readonly action: string; readonly target: string | null; readonly detail?: Readonly<Record<string, unknown>> }): void {
+    this.#add({ principal: entry.principal, action: entry.action, target: entry.target, result: 'ok', detail: entry.detail ?? {} });
+  }
+
+  /** A denial. Never throws, never waits. */
+  denied(denial: { readonly principal: string | null; readonly address: string; readonly action: string; readonly target: string; readonly reason: string }): void {
+    this.#add({ principal: denial.principal, action: denial.action, target: denial.target.slice(0, 200), result: 'denied', detail: { address: denial.address, reason: denial.reason } });
+  }
+
+  #add(entry: Omit<Entry, 'at' | 'count'>): void {
+    let key = JSON.stringify([entry.principal, entry.action, entry.target, entry.result, entry.detail]);
+    let kept = entry;
+    if (this.#waiting.size >= MAX_WAITING && !this.#waiting.has(key)) {
+      key = 'overflow';
+      kept = { principal: null, action: 'audit:overflow', target: null, result: entry.result, detail: {} };
+    }
+    const known = this.#waiting.get(key);
+    if (known === undefined) this.#waiting.set(key, { ...kept, at: this.#clock.now(), count: 1 });
+    else known.count++;
+    this.#timer ??= this.#clock.after(FLUSH_MS, () => { void this.flush(); });
+  }
+
+  /** Writes what waits. */
+  flush(): Promise<void> {
+    this.#timer?.[Symbol.dispose]();
+    this.#timer = null;
+    const entries = [...this.#waiting.values()];
+    this.#waiting = new Map();
+    if (entries.length > 0) this.#writing = this.#writing.then(() => this.#write(entries));
+    return this.#writing;
+  }
+
+  async #write(entries: readonly Entry[]): Promise<void> {
+    const rows = entries.map(({ at, principal, action, target, result, detail, count }): Insertable<AuditTable> => ({
+      at, principal, action, target, result, detail: JSON.stringify(count === 1 ? detail : { ...detail, count }),
+    }));
+    try {
+      for (let start = 0; start < rows.length; start += 500) await this.#store.insert(rows.slice(start, start + 500));
+    } catch (error) {
+      this.#logger.error({ err: error, entries: entries.length }, 'audit entries lost');
+    }
+  }
+
+  async list(filter: Parameters<AuditStore['list']>[0]) {
+    await this.flush();
+    return this.#store.list(filter);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.flush();
+  }
+}

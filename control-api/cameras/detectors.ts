@@ -1,0 +1,30 @@
+import type { Config } from '../../config/schema.ts';
+import { MediaError } from '../../core/errors.ts';
+import type { DetectorSpec } from '../../media-control/port.ts';
+import type { Pipeline } from './schemas.ts';
+
+const idOf = (pipeline: Pipeline): string => (typeof pipeline === 'string' ? pipeline : pipeline.id);
+
+/** The id every server has: the default detector. */
+const DEFAULT_DETECTOR = 'detect';
+
+/** Throws UNPROCESSABLE for an id that is neither `detect` nor a model, or that is named twice. */
+export const checkPipelines = (pipelines: readonly Pipeline[], models: readonly string[]): void => {
+  const seen = new Set<string>();
+  for (const pipeline of pipelines) {
+    const id = idOf(pipeline);
+    if (id !== DEFAULT_DETECTOR && !models.includes(id)) {
+      throw new MediaError('UNPROCESSABLE', `There is no pipeline or model ${id}. Models here: ${models.join(', ')}.`, { reason: 'UNKNOWN_PIPELINE', context: { pipeline: id } });
+    }
+    if (seen.has(id)) throw new MediaError('UNPROCESSABLE', `The pipeline ${id} is named twice.`, { reason: 'DUPLICATE_PIPELINE', context: { pipeline: id } });
+    seen.add(id);
+  }
+};
+
+/** What the edge runs for a camera's `pipelines[]`. */
+export const toDetectors = (pipelines: readonly Pipeline[], inference: Config['inference']): readonly DetectorSpec[] =>
+  pipelines.map((pipeline) => {
+    const own: Exclude<Pipeline, string> = typeof pipeline === 'string' ? { id: pipeline } : pipeline;
+    const id = own.id;
+    return { id, model: id === DEFAULT_DETECTOR ? inference.default_model : id, fps: own.fps ?? inference.default_fps, confidence: own.confidence ?? null };
+  });

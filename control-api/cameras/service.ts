@@ -1,0 +1,170 @@
+import type { Insertable, Kysely } from 'kysely';
+import type { Config } from '../../config/schema.ts';
+import type { Clock } from '../../core/clock.ts';
+import { MediaError } from '../../core/errors.ts';
+import type { CameraSpec } from '../../media-control/port.ts';
+import type { CamerasTable, Database } from '../../platform/database/schema.ts';
+import type { ModelCatalogue } from '../models.ts';
+import { checkPipelines, toDetectors } from './detectors.ts';
+import { newKey } from './keys.ts';
+import type { CameraPatch, NewCamera, Pipeline, Recording, Source } from './schemas.ts';
+import { checkSource } from './source-check.ts';
+import { CameraStore } from './store.ts';
+import type { CameraRow, KeyRow, SessionRow } from './store.ts';
+
+export type { CameraRow, KeyRow, SessionRow } from './store.ts';
+export { NewCamera } from './schemas.ts';
+
+/** A camera's stored JSON, read. */
+export interface CameraSettings {
+  readonly source: Source;
+  readonly pipelines: readonly Pipeline[];
+  readonly recording: Recording;
+  readonly extra: Record<string, unknown>;
+}
+
+export const settingsOf = (row: CameraRow): CameraSettings => ({
+  source: JSON.parse(row.source) as Source,
+  pipelines: JSON.parse(row.pipelines) as Pipeline[],
+  recording: JSON.parse(row.recording) as Recording,
+  extra: JSON.parse(row.extra) as Record<string, unknown>,
+});
+
+/** A camera as the edge needs it. */
+export const toSpec = (row: CameraRow, inference: Config['inference']): CameraSpec => {
+  const { source, pipelines, recording } = settingsOf(row);
+  return {
+    id: row.id,
+    name: row.name,
+    source: source.type === 'file' && source.url !== undefined ? { type: 'file', url: source.url } : { type: 'push' },
+    detectors: toDetectors(pipelines, inference),
+    recording: recording.policy === 'off' ? 'off' : 'always',
+  };
+};
+
+export interface CameraServiceOptions {
+  readonly db: Kysely<Database>;
+  readonly clock: Clock;
+  readonly config: Config;
+  readonly models: ModelCatalogue;
+}
+
+/** Cameras, their keys and sessions. A change is in the desired state before its caller gets an answer. */
+export class CameraService {
+  readonly #store: CameraStore;
+  readonly #clock: Clock;
+  readonly #config: Config;
+  readonly #models: ModelCatalogue;
+  readonly #listeners = new Set<() => Promise<void>>();
+
+  constructor(options: CameraServiceOptions) {
+    this.#store = new CameraStore(options.db);
+    this.#clock = options.clock;
+    this.#config = options.config;
+    this.#models = options.models;
+  }
+
+  list(after: string | undefined, limit: number): Promise<CameraRow[]> { return this.#store.list(after, limit); }
+  all(): Promise<CameraRow[]> { return this.#store.all(); }
+  find(id: string): Promise<CameraRow | undefined> { return this.#store.get(id); }
+  validKeys(): Promise<KeyRow[]> { return this.#store.validKeys(); }
+  newestSessions(ids: readonly string[]): Promise<SessionRow[]> { return this.#store.newestSessions(ids); }
+
+  /** Throws NOT_FOUND. */
+  async get(id: string): Promise<CameraRow> {
+    const row = await this.#store.get(id);
+    if (row === undefined) throw notFound(id);
+    return row;
+  }
+
+  /** Throws ALREADY_EXISTS, UNPROCESSABLE. `secret` is the publish key, stored nowhere. */
+  async create(camera: NewCamera): Promise<{ readonly row: CameraRow; readonly secret: string }> {
+    await this.#check(camera);
+    const now = this.#clock.now();
+    const row: CameraRow = { id: camera.id, created_at: now, updated_at: now, deleted_at: null, ...columns(camera) };
+    const key = newKey(camera.id, 'publish', now);
+    if (!(await this.#store.insert(row, key.row))) throw new MediaError('ALREADY_EXISTS', `There is a camera ${camera.id} already.`, { reason: 'CAMERA_EXISTS' });
+    await this.#changed();
+    return { row, secret: key.secret };
+  }
+
+  /** Sets everything anew. Throws NOT_FOUND, UNPROCESSABLE. */
+  async replace(id: string, camera: Omit<NewCamera, 'id'>): Promise<CameraRow> {
+    await this.get(id);
+    await this.#check(camera);
+    await this.#update(id, columns({ ...camera, id }));
+    return this.get(id);
+  }
+
+  /** Sets what the patch names. Throws as `replace`. */
+  async patch(id: string, patch: CameraPatch): Promise<CameraRow> {
+    const row = await this.get(id);
+    const { extra, source, pipelines, recording } = settingsOf(row);
+    await this.#check(patch);
+    const { name = row.name, source: newSource = source, pipelines: newPipelines = [...pipelines], recording: newRecording = recording, ...hints } = patch;
+    await this.#update(id, columns({ ...extra, ...hints, id, name, source: newSource, pipelines: newPipelines, recording: newRecording }));
+    return this.get(id);
+  }
+
+  /** Its keys are revoked; recordings, sessions and detections stay. Throws NOT_FOUND. */
+  async remove(id: string): Promise<void> {
+    if (!(await this.#store.delete(id, this.#clock.now()))) throw notFound(id);
+    await this.#changed();
+  }
+
+  async keys(camera: string, after: readonly [number, string] | undefined, limit: number): Promise<KeyRow[]> {
+    await this.get(camera);
+    return this.#store.keys(camera, after, limit);
+  }
+
+  async addKey(camera: string, kind: 'publish' | 'view'): Promise<{ readonly row: KeyRow; readonly secret: string }> {
+    await this.get(camera);
+    const { row, secret } = newKey(camera, kind, this.#clock.now());
+    await this.#store.insertKey(row);
+    await this.#changed();
+    return { row: { ...row, revoked_at: null }, secret };
+  }
+
+  async revokeKey(camera: string, key: string): Promise<void> {
+    await this.get(camera);
+    if (!(await this.#store.revokeKey(camera, key, this.#clock.now()))) throw new MediaError('NOT_FOUND', 'There is no such valid key.', { reason: 'KEY_NOT_FOUND' });
+    await this.#changed();
+  }
+
+  /** Newest first; of deleted cameras too, while there are any. Throws NOT_FOUND. */
+  async sessions(camera: string, before: readonly [number, string] | undefined, limit: number): Promise<SessionRow[]> {
+    const rows = await this.#store.sessions(camera, before, limit);
+    if (rows.length === 0) await this.get(camera);
+    return rows;
+  }
+
+  /** Called after each change, before its caller is answered. */
+  onChange(listener: () => Promise<void>): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => { this.#listeners.delete(listener); } };
+  }
+
+  async #update(id: string, change: ReturnType<typeof columns>): Promise<void> {
+    if (!(await this.#store.update(id, { ...change, updated_at: this.#clock.now() }))) throw notFound(id);
+    await this.#changed();
+  }
+
+  async #check(camera: CameraPatch): Promise<void> {
+    if (camera.recording?.policy === 'on-event') {
+      throw new MediaError('UNPROCESSABLE', 'Recording on events comes in a later version; use always or off.', { reason: 'RECORDING_POLICY_NOT_SUPPORTED' });
+    }
+    if (camera.pipelines !== undefined) checkPipelines(camera.pipelines, await this.#models.names());
+    if (camera.source !== undefined) await checkSource(camera.source, this.#config.sources.file_dir);
+  }
+
+  async #changed(): Promise<void> {
+    for (const listener of this.#listeners) await listener();
+  }
+}
+
+const columns = (camera: NewCamera): Pick<Insertable<CamerasTable>, 'name' | 'source' | 'pipelines' | 'recording' | 'extra'> => {
+  const { id, name, source, pipelines, recording, ...extra } = camera;
+  return { name: name ?? id, source: JSON.stringify(source), pipelines: JSON.stringify(pipelines), recording: JSON.stringify(recording), extra: JSON.stringify(extra) };
+};
+
+const notFound = (id: string): MediaError => new MediaError('NOT_FOUND', `There is no camera ${id}.`, { reason: 'CAMERA_NOT_FOUND', context: { camera: id } });

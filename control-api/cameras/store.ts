@@ -1,0 +1,87 @@
+import type { Insertable, Kysely, Selectable, Updateable } from 'kysely';
+import type { Milliseconds } from '../../core/units.ts';
+import type { CameraKeysTable, CamerasTable, Database, SessionsTable } from '../../platform/database/schema.ts';
+
+export type CameraRow = Selectable<CamerasTable>;
+export type KeyRow = Selectable<CameraKeysTable>;
+export type SessionRow = Selectable<SessionsTable>;
+
+export class CameraStore {
+  readonly #db: Kysely<Database>;
+  constructor(db: Kysely<Database>) { this.#db = db; }
+
+  list(after: string | undefined, limit: number): Promise<CameraRow[]> {
+    let query = this.#db.selectFrom('cameras').selectAll().where('deleted_at', 'is', null).orderBy('id').limit(limit);
+    if (after !== undefined) query = query.where('id', '>', after);
+    return query.execute();
+  }
+
+  all(): Promise<CameraRow[]> {
+    return this.#db.selectFrom('cameras').selectAll().where('deleted_at', 'is', null).orderBy('id').execute();
+  }
+
+  get(id: string): Promise<CameraRow | undefined> {
+    return this.#db.selectFrom('cameras').selectAll().where('id', '=', id).where('deleted_at', 'is', null).executeTakeFirst();
+  }
+
+  /** With its first key; a deleted camera of the same id makes room. False when there is one. */
+  insert(camera: Insertable<CamerasTable>, key: Insertable<CameraKeysTable>): Promise<boolean> {
+    return this.#db.transaction().execute(async (tx) => {
+      await tx.deleteFrom('cameras').where('id', '=', camera.id).where('deleted_at', 'is not', null).execute();
+      const result = await tx.insertInto('cameras').values(camera).onConflict((conflict) => conflict.column('id').doNothing()).executeTakeFirst();
+      if (result.numInsertedOrUpdatedRows !== 1n) return false;
+      await tx.insertInto('camera_keys').values(key).execute();
+      return true;
+    });
+  }
+
+  async update(id: string, change: Updateable<CamerasTable>): Promise<boolean> {
+    const result = await this.#db.updateTable('cameras').set(change).where('id', '=', id).where('deleted_at', 'is', null).executeTakeFirst();
+    return result.numUpdatedRows === 1n;
+  }
+
+  /** Marks it deleted and revokes its keys. False when there is none. */
+  delete(id: string, now: Milliseconds): Promise<boolean> {
+    return this.#db.transaction().execute(async (tx) => {
+      const result = await tx.updateTable('cameras').set({ deleted_at: now }).where('id', '=', id).where('deleted_at', 'is', null).executeTakeFirst();
+      await tx.updateTable('camera_keys').set({ revoked_at: now }).where('camera_id', '=', id).where('revoked_at', 'is', null).execute();
+      return result.numUpdatedRows === 1n;
+    });
+  }
+
+  keys(camera: string, after: readonly [number, string] | undefined, limit: number): Promise<KeyRow[]> {
+    let query = this.#db.selectFrom('camera_keys').selectAll().where('camera_id', '=', camera).orderBy('created_at').orderBy('id').limit(limit);
+    if (after !== undefined) query = query.where((e) => e.or([e('created_at', '>', after[0]), e.and([e('created_at', '=', after[0]), e('id', '>', after[1])])]));
+    return query.execute();
+  }
+
+  validKeys(): Promise<KeyRow[]> {
+    return this.#db.selectFrom('camera_keys').selectAll().where('revoked_at', 'is', null).orderBy('id').execute();
+  }
+
+  async insertKey(key: Insertable<CameraKeysTable>): Promise<void> {
+    await this.#db.insertInto('camera_keys').values(key).execute();
+  }
+
+  async revokeKey(camera: string, id: string, now: Milliseconds): Promise<boolean> {
+    const result = await this.#db.updateTable('camera_keys').set({ revoked_at: now }).where('camera_id', '=', camera).where('id', '=', id).where('revoked_at', 'is', null).executeTakeFirst();
+    return result.numUpdatedRows === 1n;
+  }
+
+  /** The newest session of each camera. */
+  newestSessions(cameras: readonly string[]): Promise<SessionRow[]> {
+    if (cameras.length === 0) return Promise.resolve([]);
+    return this.#db
+      .selectFrom('sessions as s')
+      .selectAll('s')
+      .where('s.camera_id', 'in', cameras)
+      .where('s.started_at', '=', (e) => e.selectFrom('sessions as n').select((n) => n.fn.max('n.started_at').as('newest')).whereRef('n.camera_id', '=', 's.camera_id'))
+      .execute();
+  }
+
+  sessions(camera: string, before: readonly [number, string] | undefined, limit: number): Promise<SessionRow[]> {
+    let query = this.#db.selectFrom('sessions').selectAll().where('camera_id', '=', camera).orderBy('started_at', 'desc').orderBy('id', 'desc').limit(limit);
+    if (before !== undefined) query = query.where((e) => e.or([e('started_at', '<', before[0]), e.and([e('started_at', '=', before[0]), e('id', '<', before[1])])]));
+    return query.execute();
+  }
+}

@@ -1,0 +1,58 @@
+import type { Kysely } from 'kysely';
+import type { Clock } from '../../core/clock.ts';
+import type { Milliseconds } from '../../core/units.ts';
+import type { Database } from '../../platform/database/schema.ts';
+import type { Logger } from '../../platform/logging.ts';
+import { DetectionStore } from './store.ts';
+import type { DetectionFilter, DetectionRow } from './store.ts';
+
+const SWEEP_MS: Milliseconds = 60_000;
+/** Rows per statement: SQLite answers nobody else meanwhile, and 500 rows take a few milliseconds. */
+const BATCH = 500;
+const PAUSE_MS: Milliseconds = 50;
+
+/** Stored detections, and their end after `detections.retention_hours`. */
+export class DetectionService implements Disposable {
+  readonly #store: DetectionStore;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #retentionMs: Milliseconds;
+  #timer: Disposable | null = null;
+  #disposed = false;
+
+  constructor(options: { readonly db: Kysely<Database>; readonly clock: Clock; readonly logger: Logger; readonly retentionHours: number }) {
+    this.#store = new DetectionStore(options.db);
+    this.#clock = options.clock;
+    this.#logger = options.logger;
+    this.#retentionMs = options.retentionHours * 3_600_000;
+  }
+
+  list(filter: DetectionFilter, order: 'asc' | 'desc', after: readonly [number, number] | undefined, limit: number): Promise<DetectionRow[]> {
+    return this.#store.list(filter, order, after, limit);
+  }
+
+  /** Begins to delete what is too old, in small batches, from now on. */
+  start(): void {
+    this.#schedule(SWEEP_MS);
+  }
+
+  [Symbol.dispose](): void {
+    this.#disposed = true;
+    this.#timer?.[Symbol.dispose]();
+  }
+
+  #schedule(delay: Milliseconds): void {
+    if (this.#disposed) return;
+    this.#timer = this.#clock.after(delay, () => { void this.#sweep(); });
+  }
+
+  async #sweep(): Promise<void> {
+    try {
+      const deleted = await this.#store.deleteBefore(this.#clock.now() - this.#retentionMs, BATCH);
+      this.#schedule(deleted < BATCH ? SWEEP_MS : PAUSE_MS);
+    } catch (error) {
+      if (!this.#disposed) this.#logger.error({ err: error }, 'old detections not deleted');
+      this.#schedule(SWEEP_MS);
+    }
+  }
+}

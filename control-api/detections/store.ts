@@ -1,0 +1,45 @@
+import type { Kysely, Selectable } from 'kysely';
+import type { Milliseconds } from '../../core/units.ts';
+import type { Database, DetectionsTable } from '../../platform/database/schema.ts';
+
+export type DetectionRow = Selectable<DetectionsTable>;
+
+export interface DetectionFilter {
+  readonly camera?: string | undefined;
+  readonly from?: Milliseconds | undefined;
+  readonly to?: Milliseconds | undefined;
+  readonly className?: string | undefined;
+  readonly minConfidence?: number | undefined;
+  readonly model?: string | undefined;
+}
+
+export class DetectionStore {
+  readonly #db: Kysely<Database>;
+  constructor(db: Kysely<Database>) { this.#db = db; }
+
+  list(filter: DetectionFilter, order: 'asc' | 'desc', after: readonly [number, number] | undefined, limit: number): Promise<DetectionRow[]> {
+    let query = this.#db.selectFrom('detections').selectAll().orderBy('captured_at_ms', order).orderBy('id', order).limit(limit);
+    if (filter.camera !== undefined) query = query.where('camera_id', '=', filter.camera);
+    if (filter.from !== undefined) query = query.where('captured_at_ms', '>=', filter.from);
+    if (filter.to !== undefined) query = query.where('captured_at_ms', '<', filter.to);
+    if (filter.className !== undefined) query = query.where('class_name', '=', filter.className);
+    if (filter.minConfidence !== undefined) query = query.where('confidence', '>=', filter.minConfidence);
+    if (filter.model !== undefined) query = query.where('model', '=', filter.model);
+    if (after !== undefined) {
+      const [at, id] = after;
+      const beyond = order === 'asc' ? '>' : '<';
+      // The first condition is implied by the second; it lets SQLite seek in the index.
+      query = query.where('captured_at_ms', order === 'asc' ? '>=' : '<=', at).where((e) => e.or([e('captured_at_ms', beyond, at), e('id', beyond, id)]));
+    }
+    return query.execute();
+  }
+
+  /** Deletes at most `limit` rows captured before `cutoff`; how many. */
+  async deleteBefore(cutoff: Milliseconds, limit: number): Promise<number> {
+    const result = await this.#db
+      .deleteFrom('detections')
+      .where('id', 'in', (e) => e.selectFrom('detections').select('id').where('captured_at_ms', '<', cutoff).orderBy('captured_at_ms').limit(limit))
+      .executeTakeFirst();
+    return Number(result.numDeletedRows);
+  }
+}

@@ -1,0 +1,23 @@
+/** Entity tags of JSON answers (RFC 9110 §8.8.3, §13.1.2). */
+import { hash } from 'node:crypto';
+
+/** A JSON text with its strong entity tag. */
+export interface TaggedJson {
+  readonly text: string;
+  readonly etag: string;
+}
+
+export const tagged = (value: unknown): TaggedJson => {
+  const text = JSON.stringify(value);
+  return { text, etag: `"${hash('sha256', text, 'base64url').slice(0, 22)}"` };
+};
+
+/** Whether `If-None-Match` names `etag`; weak comparison. */
+export const matches = (ifNoneMatch: string | undefined, etag: string): boolean =>
+  ifNoneMatch !== undefined && (ifNoneMatch.trim() === '*' || ifNoneMatch.split(',').some((tag) => tag.trim().replace(/^W\//, '') === etag));
+
+/** 200 with the text, or 304 when the client has it. */
+export const answerTagged = (ifNoneMatch: string | undefined, body: TaggedJson): Response =>
+  ifNoneMatch !== undefined && matches(ifNoneMatch, body.etag)
+    ? new Response(null, { status: 304, headers: { etag: body.etag, 'cache-control': 'private, no-cache' } })
+    : new Response(body.text, { headers: { 'content-type': 'application/json', etag: body.etag, 'cache-control': 'private, no-cache' } });

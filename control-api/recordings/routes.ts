@@ -1,0 +1,101 @@
+import { OpenAPIHono, createRoute, z } from '@hono/zod-openapi';
+import type { Logger } from '../../platform/logging.ts';
+import type { SegmentTrack } from '../../recorder/port.ts';
+import type { ApiEnv } from '../api-env.ts';
+import { answerTagged, tagged } from '../etag.ts';
+import type { Guard } from '../guard.ts';
+import { PageQuery, decodeCursor, page, pageOf } from '../paging.ts';
+import { CameraId, Instant, Timestamp, bearer, guarded, invalid, json, missing, timestamp } from '../schemas.ts';
+import { answerPlayback } from './playback.ts';
+import type { RecordingService } from './service.ts';
+import type { RecordingRow, SegmentRow } from './store.ts';
+
+const CameraParam = z.object({ camera: CameraId.openapi({ param: { name: 'camera', in: 'path' } }) });
+const ordered = (range: { readonly from?: number | undefined; readonly to?: number | undefined }): boolean => range.from === undefined || range.to === undefined || range.from < range.to;
+const notOrdered = { path: ['to'], error: 'must be after from' };
+const SearchQuery = z.object({ camera: CameraId.optional(), from: Instant.optional(), to: Instant.optional(), ...PageQuery }).refine(ordered, notOrdered);
+const RangeQuery = z.object({ from: Instant.optional(), to: Instant.optional(), ...PageQuery }).refine(ordered, notOrdered);
+const PlaybackQuery = z.object({ from: Instant, to: Instant, token: z.string().optional().describe('An access token, for a `<video>` element that cannot send headers.') }).refine(ordered, notOrdered);
+const Position = z.tuple([z.number(), z.string()]);
+
+const Recording = z
+  .object({
+    camera: CameraId, session_id: z.string(), start: Timestamp, end: Timestamp, duration: z.number().describe('Seconds.'), bytes: z.int(), segments: z.int(), open: z.boolean(),
+    playback: z.string().describe('Path of the whole as one MP4.'),
+  })
+  .openapi('Recording', { description: 'Gapless segments of one session.' });
+const Segment = z
+  .object({
+    id: z.string(), start: Timestamp, duration: z.number().describe('Seconds.'), bytes: z.int(), sha256: z.string().nullable(),
+    tracks: z.array(z.object({ kind: z.enum(['video', 'audio']), codec: z.string(), width: z.int().nullable(), height: z.int().nullable() })),
+    gap_before: z.number().nullable().describe('Seconds missing since the segment before.'), pinned: z.boolean(), archived: z.boolean(), open: z.boolean().describe('Still being written.'),
+  })
+  .openapi('Segment');
+const Gap = z.object({ start: Timestamp, end: Timestamp, duration: z.number().describe('Seconds.') }).openapi('Gap');
+
+const seconds = (ms: number): number => Math.round(ms) / 1000;
+const path = (camera: string, from: number, to: number): string => `/v1/recordings/${camera}/playback?from=${timestamp(Math.floor(from))}&to=${timestamp(Math.ceil(to))}`;
+
+const recordingView = (row: RecordingRow): z.output<typeof Recording> => ({
+  camera: row.camera_id, session_id: row.session_id, start: timestamp(row.start_ms), end: timestamp(row.end_ms), duration: seconds(row.end_ms - row.start_ms), bytes: row.bytes,
+  segments: row.segments, open: row.open === 1, playback: path(row.camera_id, row.start_ms, row.end_ms),
+});
+const segmentView = (row: SegmentRow): z.output<typeof Segment> => ({
+  id: row.id, start: timestamp(row.start_ms), duration: seconds(row.end_ms - row.start_ms), bytes: row.bytes, sha256: row.sha256, tracks: JSON.parse(row.tracks) as SegmentTrack[],
+  gap_before: row.gap_before === null ? null : seconds(row.gap_before), pinned: false, archived: false, open: row.open === 1,
+});
+const gapView = (row: SegmentRow): z.output<typeof Gap> => {
+  const length = row.gap_before ?? 0;
+  return { start: timestamp(row.start_ms - length), end: timestamp(row.start_ms), duration: seconds(length) };
+};
+
+export const recordingRoutes = (recordings: RecordingService, guard: Guard, logger: Logger) => {
+  const common = { tags: ['recordings'], security: bearer, middleware: guard.require('recording:view') };
+  const unchanged = { 304: { description: 'Unchanged.' } };
+  const search = createRoute({
+    ...common, method: 'get', path: '/recordings', summary: 'What was recorded, newest first, of cameras that are gone too.', request: { query: SearchQuery },
+    responses: { 200: json(pageOf(Recording), 'A page.'), ...unchanged, ...invalid, ...guarded },
+  });
+  const segments = createRoute({
+    ...common, method: 'get', path: '/recordings/{camera}/segments', summary: 'Segments that overlap a range, in order.', request: { params: CameraParam, query: RangeQuery },
+    responses: { 200: json(pageOf(Segment), 'A page.'), ...unchanged, ...invalid, ...guarded, ...missing },
+  });
+  const gaps = createRoute({
+    ...common, method: 'get', path: '/recordings/{camera}/gaps', summary: 'What is missing between segments, in order.', request: { params: CameraParam, query: RangeQuery },
+    responses: { 200: json(pageOf(Gap), 'A page.'), ...unchanged, ...invalid, ...guarded, ...missing },
+  });
+  const playback = createRoute({
+    ...common, middleware: guard.require('recording:view', { queryToken: true }), method: 'get', path: '/recordings/{camera}/playback',
+    summary: 'Everything recorded in a range as one MP4, not re-encoded. Range, If-Range, If-None-Match and HEAD work.', request: { params: CameraParam, query: PlaybackQuery },
+    responses: {
+      200: { description: 'The file.', content: { 'video/mp4': { schema: z.string().openapi({ format: 'binary' }) } } },
+      206: { description: 'Some of its bytes.' }, ...unchanged, 416: { description: 'No such bytes.' }, ...invalid, ...guarded, ...missing,
+    },
+  });
+  return new OpenAPIHono<ApiEnv>()
+    .openapi(search, async (c) => {
+      const { camera, from, to, limit, cursor } = c.req.valid('query');
+      const rows = await recordings.recordings({ camera, from, to }, decodeCursor(cursor, Position), limit + 1);
+      return answerTagged(c.req.header('if-none-match'), tagged(page(rows, limit, recordingView, (row) => [row.start_ms, row.camera_id])));
+    })
+    .openapi(segments, async (c) => {
+      const { from, to, limit, cursor } = c.req.valid('query');
+      const rows = await recordings.segments(c.req.valid('param').camera, { from, to }, decodeCursor(cursor, Position), limit + 1);
+      return answerTagged(c.req.header('if-none-match'), tagged(page(rows, limit, segmentView, (row) => [row.start_ms, row.id])));
+    })
+    .openapi(gaps, async (c) => {
+      const { from, to, limit, cursor } = c.req.valid('query');
+      const rows = await recordings.gaps(c.req.valid('param').camera, { from, to }, decodeCursor(cursor, Position), limit + 1);
+      return answerTagged(c.req.header('if-none-match'), tagged(page(rows, limit, gapView, (row) => [row.start_ms, row.id])));
+    })
+    .openapi(playback, async (c) => {
+      const { camera } = c.req.valid('param');
+      const { from, to } = c.req.valid('query');
+      const file = await recordings.playback(camera, from, to);
+      const request = {
+        head: c.env.incoming.method === 'HEAD', range: c.req.header('range'), ifRange: c.req.header('if-range'), ifNoneMatch: c.req.header('if-none-match'), signal: c.req.raw.signal,
+      };
+      const name = `${camera}-${new Date(from).toISOString().replace(/[:.]/g, '-')}.mp4`;
+      return answerPlayback(file, request, name, logger);
+    });
+};

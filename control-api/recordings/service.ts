@@ -1,0 +1,83 @@
+import { hash } from 'node:crypto';
+import type { Kysely } from 'kysely';
+import { LRUCache } from 'lru-cache';
+import type { Clock } from '../../core/clock.ts';
+import { MediaError } from '../../core/errors.ts';
+import type { Milliseconds } from '../../core/units.ts';
+import type { Database } from '../../platform/database/schema.ts';
+import type { PlaybackFile, SegmentReader, SegmentRecord, SegmentTrack } from '../../recorder/port.ts';
+import { deadline } from '../deadline.ts';
+import { RecordingStore } from './store.ts';
+import type { RecordingRow, SegmentRow, TimeRange } from './store.ts';
+
+const PREPARE_MS: Milliseconds = 30_000;
+const KEEP_MS: Milliseconds = 60_000;
+/** 10 s segments of a week of one camera. */
+const MAX_SEGMENTS = 60_480;
+
+export const toRecord = (row: SegmentRow): SegmentRecord => ({
+  id: row.id, camera: row.camera_id, sessionId: row.session_id, epoch: row.epoch, start: row.start_ms, duration: row.end_ms - row.start_ms, bytes: row.bytes,
+  sha256: row.sha256, open: row.open === 1, tracks: JSON.parse(row.tracks) as SegmentTrack[], gapBefore: row.gap_before,
+});
+
+/** The recording index, and playback of a range of it. Recordings outlive their cameras. */
+export class RecordingService {
+  readonly #store: RecordingStore;
+  readonly #reader: SegmentReader;
+  readonly #clock: Clock;
+  /** A player asks for many ranges of one file; its `moov` is made once. */
+  readonly #prepared = new LRUCache<string, { readonly until: Milliseconds; readonly file: Promise<PlaybackFile> }>({ max: 8 });
+
+  constructor(db: Kysely<Database>, reader: SegmentReader, clock: Clock) {
+    this.#store = new RecordingStore(db);
+    this.#reader = reader;
+    this.#clock = clock;
+  }
+
+  recordings(filter: TimeRange & { readonly camera: string | undefined }, before: readonly [number, string] | undefined, limit: number): Promise<RecordingRow[]> {
+    return this.#store.recordings(filter, before, limit);
+  }
+
+  /** Throws NOT_FOUND for a camera that neither exists nor has left anything. */
+  async segments(camera: string, range: TimeRange, after: readonly [number, string] | undefined, limit: number): Promise<SegmentRow[]> {
+    const rows = await this.#store.segments(camera, range, after, limit);
+    if (rows.length === 0) await this.#check(camera);
+    return rows;
+  }
+
+  /** Throws as `segments`. */
+  async gaps(camera: string, range: TimeRange, after: readonly [number, string] | undefined, limit: number): Promise<SegmentRow[]> {
+    const rows = await this.#store.gaps(camera, range, after, limit);
+    if (rows.length === 0) await this.#check(camera);
+    return rows;
+  }
+
+  /** One MP4 of a range. Throws NOT_FOUND when nothing was recorded in it. */
+  async playback(camera: string, from: Milliseconds, to: Milliseconds): Promise<PlaybackFile> {
+    const rows = await this.#store.segments(camera, { from, to }, undefined, MAX_SEGMENTS + 1);
+    if (rows.length > MAX_SEGMENTS) throw new MediaError('UNPROCESSABLE', 'The range is too long for one file.', { reason: 'RANGE_TOO_LONG' });
+    if (rows.length === 0) {
+      await this.#check(camera);
+      throw new MediaError('NOT_FOUND', 'Nothing was recorded in this range.', { reason: 'NOTHING_RECORDED', context: { camera } });
+    }
+    const segments = rows.map(toRecord);
+    const key = hash('sha256', JSON.stringify([camera, from, to, segments.map((segment) => [segment.id, segment.bytes])]), 'base64');
+    const now = this.#clock.monotonic();
+    const known = this.#prepared.get(key);
+    if (known !== undefined && known.until > now) return known.file;
+    const file = this.#prepare({ camera, from, to }, segments);
+    this.#prepared.set(key, { until: now + KEEP_MS, file });
+    file.catch(() => { this.#prepared.delete(key); });
+    return file;
+  }
+
+  /** Not bound to one client: others may wait for the same file. */
+  async #prepare(range: { readonly camera: string; readonly from: Milliseconds; readonly to: Milliseconds }, segments: readonly SegmentRecord[]): Promise<PlaybackFile> {
+    using limit = deadline(this.#clock, PREPARE_MS);
+    return await this.#reader.playback(range, segments, limit.signal);
+  }
+
+  async #check(camera: string): Promise<void> {
+    if (!(await this.#store.known(camera))) throw new MediaError('NOT_FOUND', `There is no camera ${camera}, nor a recording of one.`, { reason: 'CAMERA_NOT_FOUND', context: { camera } });
+  }
+}

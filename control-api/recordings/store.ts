@@ -1,0 +1,92 @@
+import { sql } from 'kysely';
+import type { Kysely, Selectable } from 'kysely';
+import type { Milliseconds } from '../../core/units.ts';
+import type { Database, SegmentsTable } from '../../platform/database/schema.ts';
+
+export type SegmentRow = Selectable<SegmentsTable>;
+
+/** A gapless run of one session's segments. */
+export interface RecordingRow {
+  readonly camera_id: string;
+  readonly session_id: string;
+  readonly start_ms: number;
+  readonly end_ms: number;
+  readonly bytes: number;
+  readonly segments: number;
+  readonly open: 0 | 1;
+}
+
+export interface TimeRange {
+  readonly from: Milliseconds | undefined;
+  readonly to: Milliseconds | undefined;
+}
+
+/** Segments that retention gave up are in no list. */
+export class RecordingStore {
+  readonly #db: Kysely<Database>;
+  constructor(db: Kysely<Database>) { this.#db = db; }
+
+  /** Those that overlap the range, in order. */
+  segments(camera: string, range: TimeRange, after: readonly [number, string] | undefined, limit: number): Promise<SegmentRow[]> {
+    let query = this.#db.selectFrom('segments').selectAll().where('camera_id', '=', camera).where('expired_at', 'is', null).orderBy('start_ms').orderBy('id').limit(limit);
+    const { from, to } = range;
+    if (to !== undefined) query = query.where('start_ms', '<', to);
+    if (from !== undefined) {
+      query = query.where('end_ms', '>', from).where('start_ms', '>=', this.#firstCandidate(camera, from));
+    }
+    if (after !== undefined) query = query.where((e) => e.or([e('start_ms', '>', after[0]), e.and([e('start_ms', '=', after[0]), e('id', '>', after[1])])]));
+    return query.execute();
+  }
+
+  /** Segments after which something is missing, told by the segment after the hole. */
+  gaps(camera: string, range: TimeRange, after: readonly [number, string] | undefined, limit: number): Promise<SegmentRow[]> {
+    let query = this.#db.selectFrom('segments').selectAll().where('camera_id', '=', camera).where('expired_at', 'is', null).where('gap_before', '>', 0).orderBy('start_ms').orderBy('id').limit(limit);
+    if (range.from !== undefined) query = query.where('start_ms', '>', range.from);
+    if (range.to !== undefined) query = query.where(sql<number>`start_ms - gap_before`, '<', range.to);
+    if (after !== undefined) query = query.where((e) => e.or([e('start_ms', '>', after[0]), e.and([e('start_ms', '=', after[0]), e('id', '>', after[1])])]));
+    return query.execute();
+  }
+
+  /** Runs of segments that overlap the range, newest first. */
+  async recordings(filter: TimeRange & { readonly camera: string | undefined }, before: readonly [number, string] | undefined, limit: number): Promise<RecordingRow[]> {
+    const { camera, from, to } = filter;
+    const wanted = sql.join(
+      [
+        sql`expired_at is null`,
+        ...(camera === undefined ? [] : [sql`camera_id = ${camera}`]),
+        ...(to === undefined ? [] : [sql`start_ms < ${to}`]),
+        ...(from === undefined ? [] : [sql`end_ms > ${from}`]),
+      ],
+      sql` and `,
+    );
+    const position = before === undefined ? sql`true` : sql`(start_ms < ${before[0]} or (start_ms = ${before[0]} and camera_id > ${before[1]}))`;
+    const { rows } = await sql<RecordingRow>`
+      with marked as (
+        select camera_id, session_id, start_ms, end_ms, bytes, open,
+          case when gap_before > 0 or lag(session_id) over by_time is not session_id then 1 else 0 end as head
+        from segments where ${wanted} window by_time as (partition by camera_id order by start_ms)
+      ), numbered as (
+        select *, sum(head) over (partition by camera_id order by start_ms rows unbounded preceding) as run from marked
+      ), runs as (
+        select camera_id, min(session_id) as session_id, min(start_ms) as start_ms, max(end_ms) as end_ms, sum(bytes) as bytes, count(*) as segments, max(open) as open
+        from numbered group by camera_id, run
+      )
+      select * from runs where ${position} order by start_ms desc, camera_id limit ${limit}`.execute(this.#db);
+    return rows;
+  }
+
+  /** Whether anything of this camera was ever recorded and is still listed, or the camera exists. */
+  async known(camera: string): Promise<boolean> {
+    const segment = await this.#db.selectFrom('segments').select('id').where('camera_id', '=', camera).limit(1).executeTakeFirst();
+    if (segment !== undefined) return true;
+    return (await this.#db.selectFrom('cameras').select('id').where('id', '=', camera).executeTakeFirst()) !== undefined;
+  }
+
+  /**
+   * Start of the earliest segment that can still overlap `from`: segments of a camera follow each other, but for a small overlap when one
+   * publisher takes over from another; so a few rows back by the index are enough, however long the recording.
+   */
+  #firstCandidate(camera: string, from: Milliseconds) {
+    return sql<number>`coalesce((select start_ms from segments where camera_id = ${camera} and start_ms <= ${from} order by start_ms desc limit 1 offset 3), 0)`;
+  }
+}
