@@ -1,0 +1,77 @@
+import { create } from '@bufbuild/protobuf';
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { DetectionResult } from '../core/detection.ts';
+import { EventSchema, SegmentSchema } from '../proto/gen/imageflow/v1/media_control_pb.ts';
+import type { AlarmSchema, DetectionResultSchema, Event, Segment, SessionSchema } from '../proto/gen/imageflow/v1/media_control_pb.ts';
+import type { SessionInfo } from '../ingest/port.ts';
+import type { SegmentRecord } from '../recorder/port.ts';
+import type { Alarm, EdgeEvent } from './port.ts';
+
+/** Our nulls are absent fields on the wire. */
+const optional = <K extends string, V>(key: K, value: V | null): Partial<Record<K, V>> => (value === null ? {} : ({ [key]: value } as Record<K, V>));
+
+const toWireSession = (session: SessionInfo): MessageInitShape<typeof SessionSchema> => ({
+  id: session.id,
+  camera: session.camera,
+  phase: session.phase,
+  protocol: session.protocol,
+  startedAt: session.startedAt,
+  ...optional('endedAt', session.endedAt),
+  ...optional('reason', session.reason),
+  ...optional('epoch', session.epoch),
+});
+
+export const toWireSegment = (segment: SegmentRecord): Segment =>
+  create(SegmentSchema, {
+    id: segment.id,
+    camera: segment.camera,
+    sessionId: segment.sessionId,
+    epoch: segment.epoch,
+    start: segment.start,
+    duration: segment.duration,
+    bytes: BigInt(segment.bytes),
+    ...optional('sha256', segment.sha256),
+    open: segment.open,
+    tracks: segment.tracks.map((track) => ({ kind: track.kind, codec: track.codec, ...optional('width', track.width), ...optional('height', track.height) })),
+    ...optional('gapBefore', segment.gapBefore),
+  });
+
+const toWireResult = (result: DetectionResult): MessageInitShape<typeof DetectionResultSchema> => ({
+  camera: result.frame.stream,
+  epoch: result.frame.epoch,
+  rtpTimestamp: result.frame.rtpTs,
+  ...optional('captureNtp', result.frame.captureNtp),
+  sequence: BigInt(result.frame.seq),
+  capturedAt: result.capturedAt,
+  model: result.model,
+  modelDigest: result.modelDigest,
+  inferenceMs: result.inferenceMs,
+  width: result.width,
+  height: result.height,
+  detections: result.detections.map(({ className, classId, confidence, bbox, trackId }) => ({
+    className, classId, confidence, x: bbox.x, y: bbox.y, width: bbox.width, height: bbox.height, ...optional('trackId', trackId),
+  })),
+});
+
+const toWireAlarm = (alarm: Alarm): MessageInitShape<typeof AlarmSchema> => ({
+  id: alarm.id, ...optional('camera', alarm.camera), code: alarm.code, message: alarm.message, raised: alarm.raised, at: alarm.at,
+});
+
+/** An event as it travels; its sequence number is set when it is sent. */
+export const toWireEvent = (event: EdgeEvent): Event => {
+  switch (event.type) {
+    case 'session':
+      return create(EventSchema, { event: { case: 'session', value: toWireSession(event.session) } });
+    case 'segment':
+      return create(EventSchema, { event: { case: 'segment', value: toWireSegment(event.segment) } });
+    case 'segment-expired':
+      return create(EventSchema, { event: { case: 'segmentExpired', value: { id: event.id, camera: event.camera } } });
+    case 'detections':
+      return create(EventSchema, { event: { case: 'detections', value: { results: event.results.map(toWireResult) } } });
+    case 'alarm':
+      return create(EventSchema, { event: { case: 'alarm', value: toWireAlarm(event.alarm) } });
+  }
+};
+
+/** How many results an event stands for. */
+export const weightOf = (event: EdgeEvent): number => (event.type === 'detections' ? event.results.length : 1);
