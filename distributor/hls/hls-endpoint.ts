@@ -88,7 +88,7 @@ export class HlsEndpoint implements Disposable {
     // A player that showed its token in the URL has no other way to show it for what the playlist leads to.
     const token = query.get('token');
     if (file === 'index.m3u8') {
-      sendPlaylist(request, response, entry.stream.multivariant(token), PLAYLIST_CACHE);
+      sendPlaylist(request, response, await entry.stream.multivariant(token, exchange.signal), PLAYLIST_CACHE);
     } else if (file === 'video.m3u8') {
       const directives = parseDirectives(query);
       const playlist = await entry.stream.playlist(directives, token, exchange.signal);

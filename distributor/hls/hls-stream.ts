@@ -70,21 +70,22 @@ export class HlsStream implements Disposable {
   /** The media playlist once it has what `directives` ask for. Rejects as §6.2.5.2 says: 400 too far ahead, 503 when nothing comes; 404 without media. */
   async playlist(directives: DeliveryDirectives, token: string | null, signal: AbortSignal): Promise<RenderedPlaylist> {
     this.#asked();
-    this.#requireMedia();
+    await this.#requireMedia(signal);
     refuseFarAhead(this.#window, directives, this.#partTargetMs);
     if (!isSatisfied(this.#window, directives)) {
       const session = this.#sessionId;
       await this.#wait(() => isSatisfied(this.#window, directives) || this.#sessionId !== session, signal);
-      this.#requireMedia();
+      await this.#requireMedia(signal);
     }
     this.#media ??= renderMedia(this.#window, { targetMs: this.#options.rules.targetMs, partTargetMs: this.#partTargetMs });
     const delta = directives.skip && this.#media.delta !== this.#media.full;
     return this.#render(delta ? 'delta' : 'full', delta ? this.#media.delta : this.#media.full, token);
   }
 
-  /** The multivariant playlist. Throws NOT_FOUND while there is no media. */
-  multivariant(token: string | null): RenderedPlaylist {
+  /** The multivariant playlist. Rejects with NOT_FOUND while there is no media. */
+  async multivariant(token: string | null, signal: AbortSignal): Promise<RenderedPlaylist> {
     this.#asked();
+    await this.#requireMedia(signal);
     const text = renderMultivariant(this.#window);
     if (text === null) throw notYet();
     return new Rendering(withQuery(text, token));
@@ -110,8 +111,12 @@ export class HlsStream implements Disposable {
     this.#askedAt = this.#options.clock.monotonic();
   }
 
-  #requireMedia(): void {
-    if (this.#window.segments.length === 0) throw notYet();
+  /** Nothing is 404; a first segment that is being received is waited for: a player told 404 now would give up. */
+  async #requireMedia(signal: AbortSignal): Promise<void> {
+    const window = this.#window;
+    if (window.playable) return;
+    if (window.segments.length > 0) await this.#wait(() => window.playable || window.segments.length === 0, signal);
+    if (!window.playable) throw notYet();
   }
 
   #add(part: Part): void {

@@ -80,6 +80,9 @@ export class LiveWindow {
     return last && !last.complete ? last : null;
   }
 
+  /** Players can begin: there is a whole segment (hls.js refuses a playlist that has parts alone). */
+  get playable(): boolean { return this.#segments[0]?.complete ?? false; }
+
   /** Where the next part goes: (media sequence number, part index), RFC 8216bis §6.2.5.2. */
   get next(): { readonly msn: number; readonly part: number } {
     const open = this.open;
@@ -115,7 +118,7 @@ export class LiveWindow {
     segment.bytes += part.byteLength;
     this.#bytes += part.byteLength;
     this.#resources.set(name, { kind: 'part', part });
-    if (segmentClosesAfter(segment.duration, this.#lastGop, part, this.#options)) this.#close(segment);
+    if (segmentClosesAfter(segment.duration, this.#lastGop, this.#segments.length === 1, part, this.#options)) this.#close(segment);
     this.#trim(watched);
   }
 

@@ -45,10 +45,11 @@ const longest = (rules: SegmentRules): Milliseconds => rules.targetMs + ROUNDING
 /**
  * Whether the segment ends after `part`, its newest, now that it is `duration` long. It does at a random access point once it is long enough, and
  * earlier if one more GOP (of `gop`, the length of the last) would overrun TARGETDURATION. A GOP longer than TARGETDURATION is cut at a part in its
- * middle: the next segment then is not independent, which HLS allows and its parts say, and TARGETDURATION holds.
+ * middle: the next segment then is not independent, which HLS allows and its parts say, and TARGETDURATION holds. The `first` segment of a session
+ * ends at the first random access point, because players cannot begin before there is a whole segment.
  */
-export const segmentClosesAfter = (duration: Milliseconds, gop: Milliseconds, part: Part, rules: SegmentRules): boolean => {
-  if (part.beforeRandomAccess && (duration >= rules.segmentMs - TOLERANCE_MS || duration + gop > longest(rules))) return true;
+export const segmentClosesAfter = (duration: Milliseconds, gop: Milliseconds, first: boolean, part: Part, rules: SegmentRules): boolean => {
+  if (part.beforeRandomAccess && (first || duration >= rules.segmentMs - TOLERANCE_MS || duration + gop > longest(rules))) return true;
   return duration + Math.max(part.duration, rules.partMs / SHORTEST_PART) > longest(rules);
 };
 
