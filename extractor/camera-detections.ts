@@ -1,0 +1,63 @@
+import type { CameraId } from '../core/frame-ref.ts';
+import { Hub } from '../core/hub.ts';
+import type { Metrics } from '../platform/metrics.ts';
+import type { DetectionUnit, ExtractorStats, SkipReason } from './port.ts';
+import type { ResultMessage, StatsMessage } from './protocol.ts';
+
+/** What the edge knows of one camera's detections: the Hub of its results and the counts behind the metrics. */
+export class CameraDetections implements Disposable {
+  readonly hub: Hub<DetectionUnit>;
+  readonly #camera: CameraId;
+  readonly #metrics: Metrics;
+  /** Handles whose decoder runs; more than one only while it moves between processes. */
+  readonly #active = new Set<number>();
+  #decodedFrames = 0;
+  #inferredFrames = 0;
+  #skipped = new Map<SkipReason, number>();
+
+  constructor(camera: CameraId, metrics: Metrics) {
+    this.#camera = camera;
+    this.#metrics = metrics;
+    this.hub = new Hub<DetectionUnit>({ onDrop: (branch, reason, units) => { metrics.branchDropped.inc({ camera, branch, reason }, units); } });
+  }
+
+  get stats(): ExtractorStats {
+    return { decodersActive: this.#active.size, decodedFrames: this.#decodedFrames, inferredFrames: this.#inferredFrames, skipped: Object.fromEntries(this.#skipped) };
+  }
+
+  onStats(message: StatsMessage): void {
+    if (message.decodersActive > 0) this.#active.add(message.handle);
+    else this.#active.delete(message.handle);
+    this.#metrics.decodersActive.set({ camera: this.#camera }, this.#active.size);
+    this.#decodedFrames += message.decodedFrames;
+    this.#metrics.decodedFrames.inc({ camera: this.#camera }, message.decodedFrames);
+    for (const [reason, count] of Object.entries(message.skipped)) this.skip(reason as SkipReason, count);
+  }
+
+  skip(reason: SkipReason, count: number): void {
+    this.#skipped.set(reason, (this.#skipped.get(reason) ?? 0) + count);
+    this.#metrics.framesSkipped.inc({ camera: this.#camera, reason }, count);
+  }
+
+  /** The process with this handle is gone, and its decoder with it. */
+  onGone(handle: number): void {
+    this.#active.delete(handle);
+    this.#metrics.decodersActive.set({ camera: this.#camera }, this.#active.size);
+  }
+
+  onResult({ result, timings }: ResultMessage): void {
+    this.#inferredFrames++;
+    const { model } = result;
+    this.#metrics.inferenceSeconds.observe({ model, stage: 'queue' }, timings.queueMs / 1000);
+    this.#metrics.inferenceSeconds.observe({ model, stage: 'wait' }, timings.waitMs / 1000);
+    this.#metrics.inferenceSeconds.observe({ model, stage: 'model' }, timings.inferenceMs / 1000);
+    this.#metrics.inferenceSeconds.observe({ model, stage: 'total' }, timings.totalMs / 1000);
+    this.hub.publish({ result, byteLength: 256 + 160 * result.detections.length, randomAccess: true });
+  }
+
+  [Symbol.dispose](): void {
+    this.hub.end();
+    this.hub[Symbol.dispose]();
+    this.#metrics.decodersActive.remove({ camera: this.#camera });
+  }
+}

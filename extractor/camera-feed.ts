@@ -1,0 +1,97 @@
+import type { AccessUnit } from '../core/access-unit.ts';
+import type { Clock } from '../core/clock.ts';
+import type { Branch } from '../core/hub.ts';
+import type { Tracks, VideoTrack } from '../core/track.ts';
+import type { Milliseconds } from '../core/units.ts';
+import type { CameraStream } from '../ingest/port.ts';
+import type { DetectorSpec } from '../media-control/port.ts';
+import type { Extractor } from './extractor-process.ts';
+import type { CodecMessage } from './protocol.ts';
+
+/** Later than this a picture is decoded for those that follow, and shown to no detector. */
+const LATE_MS: Milliseconds = 250;
+/** So far behind, decoding everything would never catch up: go on at the next random access unit. */
+const HOPELESS_MS: Milliseconds = 3000;
+/** Room for a cached GOP of 20 s; what is queued behind a slow decoder is bounded by `HOPELESS_MS`. */
+const MAX_UNITS = 1200;
+const MAX_BYTES = 48 << 20;
+
+export interface CameraFeedOptions {
+  readonly stream: CameraStream;
+  readonly handle: number;
+  readonly extractor: Extractor;
+  readonly detectors: readonly DetectorSpec[];
+  readonly clock: Clock;
+  /** Units left out because the decoder is too slow. */
+  readonly onSkip: (units: number) => void;
+}
+
+/** Pumps one camera's video from its Hub into an extractor's pipe, from the cached GOP on, at the pace the pipe takes it. */
+export class CameraFeed implements Disposable {
+  readonly handle: number;
+  readonly extractor: Extractor;
+  readonly #options: CameraFeedOptions;
+  readonly #branch: Branch<AccessUnit>;
+  readonly #startedAt: Milliseconds;
+  #detectors: readonly DetectorSpec[];
+  /** What the child was told last. */
+  #tracks: Tracks | null = null;
+  #hopeless = false;
+
+  constructor(options: CameraFeedOptions) {
+    this.#options = options;
+    this.handle = options.handle;
+    this.extractor = options.extractor;
+    this.#detectors = options.detectors;
+    this.#startedAt = options.clock.monotonic();
+    this.#branch = options.stream.hub.subscribe({ name: 'extractor', dropPolicy: 'skip-to-random-access', maxUnits: MAX_UNITS, maxBytes: MAX_BYTES, replay: true });
+    // A Hub that ends with a failure ends this feed, too; its publisher has said why.
+    this.#pump().catch(() => undefined);
+  }
+
+  setDetectors(detectors: readonly DetectorSpec[]): void {
+    this.#detectors = detectors;
+    const video = this.#tracks?.video;
+    if (video) this.#tell(video);
+  }
+
+  [Symbol.dispose](): void {
+    this.#branch[Symbol.dispose]();
+    this.extractor.removeCamera(this.handle);
+  }
+
+  async #pump(): Promise<void> {
+    for await (const unit of this.#branch) {
+      if (unit.kind !== 'video' || this.#isHopeless(unit)) continue;
+      if (unit.tracks !== this.#tracks) this.#follow(unit.tracks);
+      const late = this.#options.clock.monotonic() - unit.arrivedAt > LATE_MS;
+      if (!this.extractor.send(this.handle, unit, late)) await this.extractor.drained();
+    }
+  }
+
+  #isHopeless(unit: AccessUnit): boolean {
+    const behind = unit.arrivedAt >= this.#startedAt && this.#options.clock.monotonic() - unit.arrivedAt > HOPELESS_MS;
+    if (behind) this.#hopeless = true;
+    else if (unit.randomAccess) this.#hopeless = false;
+    if (this.#hopeless) this.#options.onSkip(1);
+    return this.#hopeless;
+  }
+
+  #follow(tracks: Tracks): void {
+    const before = this.#tracks?.video;
+    this.#tracks = tracks;
+    if (tracks.video && tracks.video !== before) this.#tell(tracks.video);
+  }
+
+  #tell(video: VideoTrack): void {
+    const detectors = this.#detectors.map(({ id, model, fps, confidence }) => ({ id, model, fps, confidence }));
+    this.extractor.setCamera({ handle: this.handle, camera: this.#options.stream.camera, codec: codecOf(video), clockRate: video.clockRate, detectors });
+  }
+}
+
+const codecOf = (video: VideoTrack): CodecMessage => {
+  switch (video.codec) {
+    case 'h264': return { codec: 'h264', sps: Buffer.from(video.sps).toString('base64'), pps: Buffer.from(video.pps).toString('base64') };
+    case 'vp8': return { codec: 'vp8' };
+  }
+};

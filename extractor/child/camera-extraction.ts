@@ -1,0 +1,207 @@
+import type { Frame } from 'node-av/lib';
+import { messageOf } from '../../core/errors.ts';
+import type { CameraId, FrameRef } from '../../core/frame-ref.ts';
+import type { MediaTicks, Milliseconds } from '../../core/units.ts';
+import type { FrameDispatcher, ModelInfo } from '../../inference/port.ts';
+import type { Logger } from '../../platform/logging.ts';
+import type { BlackBox } from '../black-box.ts';
+import type { SkipReason } from '../port.ts';
+import type { AccessUnitMessage, CameraMessage, StatsMessage } from '../protocol.ts';
+import { Decoder } from './decoder.ts';
+import { FpsGate } from './fps-gate.ts';
+import { Scaler } from './scaler.ts';
+
+export interface CameraExtractionOptions {
+  readonly dispatcher: FrameDispatcher;
+  readonly blackBox: Pick<BlackBox, 'enter' | 'leave'>;
+  readonly logger: Logger;
+  /** A decoder was made or ended: the edge wants to know now. */
+  readonly onDecoderChange: () => void;
+}
+
+type DetectorMessage = CameraMessage['detectors'][number];
+
+interface Detector {
+  readonly spec: DetectorMessage;
+  readonly gate: FpsGate;
+}
+
+/** What is remembered of an access unit until its picture comes out. */
+interface Meta {
+  readonly index: number;
+  readonly frame: FrameRef;
+  readonly pts: MediaTicks;
+  readonly wall: Milliseconds;
+  readonly decodeOnly: boolean;
+}
+
+/** H.264 holds back at most 16 pictures (ITU-T H.264 A.3.1: MaxDpbFrames); older notes are overwritten. */
+const REMEMBERED = 64;
+
+/** One camera in the extractor: one decoder, whatever the number of detectors; one scaling per distinct input size. */
+export class CameraExtraction implements Disposable {
+  readonly camera: CameraId;
+  readonly #handle: number;
+  readonly #options: CameraExtractionOptions;
+  #message: CameraMessage;
+  #detectors: readonly Detector[] = [];
+  #decoder: Decoder | null = null;
+  readonly #scalers = new Map<string, Scaler>();
+  readonly #metas: (Meta | undefined)[] = Array.from({ length: REMEMBERED }, () => undefined);
+  #index = 0;
+  #epoch: number | null = null;
+  #awaitingRandomAccess = true;
+  #decoded = 0;
+  #skipped = new Map<SkipReason, number>();
+  /** The message of the last decoder error: a broken stream is logged once, not 30 times a second. */
+  #lastError = '';
+
+  constructor(message: CameraMessage, options: CameraExtractionOptions) {
+    this.camera = message.camera;
+    this.#handle = message.handle;
+    this.#message = message;
+    this.#options = options;
+    this.#setDetectors(message);
+  }
+
+  /** Other detectors, or other parameters of the codec. */
+  update(message: CameraMessage): void {
+    if (JSON.stringify(message.codec) !== JSON.stringify(this.#message.codec)) this.#endDecoder();
+    this.#message = message;
+    this.#setDetectors(message);
+  }
+
+  accept(unit: AccessUnitMessage): void {
+    if (unit.frame.epoch !== this.#epoch) this.#beginEpoch(unit.frame.epoch);
+    if (this.#awaitingRandomAccess && !unit.randomAccess) {
+      this.skip('decoder_restart');
+      return;
+    }
+    const index = this.#index++;
+    this.#metas[index % REMEMBERED] = { index, frame: { ...unit.frame, stream: this.camera }, pts: unit.pts, wall: unit.wall, decodeOnly: unit.decodeOnly };
+    this.#options.blackBox.enter(this.#handle);
+    try {
+      this.#decoder ??= this.#makeDecoder();
+      this.#awaitingRandomAccess = false;
+      this.#decoder.decode(unit.data, index, unit.randomAccess, this.#onFrame);
+    } catch (error) {
+      this.#fail(messageOf(error));
+    } finally {
+      this.#options.blackBox.leave();
+    }
+  }
+
+  skip(reason: SkipReason): void {
+    this.#skipped.set(reason, (this.#skipped.get(reason) ?? 0) + 1);
+  }
+
+  /** What happened since the last call. */
+  takeStats(): StatsMessage {
+    const stats: StatsMessage = {
+      handle: this.#handle,
+      decodersActive: this.#decoder ? 1 : 0,
+      decodedFrames: this.#decoded,
+      skipped: Object.fromEntries(this.#skipped),
+      awaitingRandomAccess: this.#awaitingRandomAccess && this.#epoch !== null,
+    };
+    this.#decoded = 0;
+    this.#skipped = new Map();
+    return stats;
+  }
+
+  [Symbol.dispose](): void {
+    this.#endDecoder();
+    for (const scaler of this.#scalers.values()) scaler[Symbol.dispose]();
+    this.#scalers.clear();
+    this.#options.dispatcher.forget(this.camera);
+  }
+
+  #setDetectors(message: CameraMessage): void {
+    const before = new Map(this.#detectors.map((detector) => [detector.spec.id, detector]));
+    this.#detectors = message.detectors.map((spec) => {
+      const same = before.get(spec.id);
+      return { spec, gate: same?.spec.fps === spec.fps ? same.gate : new FpsGate(spec.fps, message.clockRate) };
+    });
+  }
+
+  #beginEpoch(epoch: number): void {
+    this.#epoch = epoch;
+    this.#awaitingRandomAccess = true;
+    this.#decoder?.reset();
+    for (const { gate } of this.#detectors) gate.reset();
+  }
+
+  #makeDecoder(): Decoder {
+    const decoder = new Decoder(this.#message.codec);
+    this.#decoder = decoder;
+    this.#options.onDecoderChange();
+    return decoder;
+  }
+
+  #endDecoder(): void {
+    if (!this.#decoder) return;
+    this.#decoder[Symbol.dispose]();
+    this.#decoder = null;
+    this.#awaitingRandomAccess = true;
+    this.#options.onDecoderChange();
+  }
+
+  #fail(why: string): void {
+    this.skip('decoder_error');
+    this.#awaitingRandomAccess = true;
+    this.#decoder?.reset();
+    if (why === this.#lastError) return;
+    this.#lastError = why;
+    this.#options.logger.warn({ camera: this.camera, error: why }, 'picture could not be decoded');
+  }
+
+  readonly #onFrame = (frame: Frame, index: number): void => {
+    this.#decoded++;
+    const meta = this.#metas[index % REMEMBERED];
+    if (meta?.index !== index) {
+      this.skip('decoder_error');
+      return;
+    }
+    if (meta.decodeOnly) {
+      this.skip('superseded');
+      return;
+    }
+    const wanted = new Map<string, { readonly model: ModelInfo; readonly specs: DetectorMessage[] }>();
+    for (const { spec, gate } of this.#detectors) {
+      if (!gate.takes(meta.pts)) {
+        this.skip('fps');
+        continue;
+      }
+      const model = this.#options.dispatcher.model(spec.model);
+      if (!model) {
+        this.skip('worker_lost');
+        continue;
+      }
+      const key = `${model.inputWidth}x${model.inputHeight}`;
+      const group = wanted.get(key);
+      if (group) group.specs.push(spec);
+      else wanted.set(key, { model, specs: [spec] });
+    }
+    for (const [key, { model, specs }] of wanted) this.#deliver(frame, meta, key, model, specs);
+  };
+
+  #deliver(frame: Frame, meta: Meta, key: string, model: ModelInfo, specs: readonly DetectorMessage[]): void {
+    let scaler = this.#scalers.get(key);
+    if (!scaler) this.#scalers.set(key, (scaler = new Scaler(model.inputWidth, model.inputHeight)));
+    for (const [i, pixels] of scaler.scale(frame, specs.length).entries()) {
+      const spec = specs[i];
+      if (!spec) continue;
+      this.#options.dispatcher.offer({
+        camera: this.camera,
+        detector: spec.id,
+        model: spec.model,
+        confidence: spec.confidence,
+        frame: meta.frame,
+        capturedAt: meta.wall,
+        sourceWidth: frame.width,
+        sourceHeight: frame.height,
+        pixels,
+      });
+    }
+  }
+}

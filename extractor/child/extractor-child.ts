@@ -1,0 +1,109 @@
+import type { Duplex } from 'node:stream';
+import type { Clock } from '../../core/clock.ts';
+import { invariant } from '../../core/errors.ts';
+import type { DispatchListener, FrameDispatcher } from '../../inference/port.ts';
+import type { Logger } from '../../platform/logging.ts';
+import type { BlackBox } from '../black-box.ts';
+import { MessageReader, decodeToChild, encodeResult, encodeStats } from '../protocol.ts';
+import type { Hello, ToChild } from '../protocol.ts';
+import { CameraExtraction } from './camera-extraction.ts';
+
+export interface ExtractorChildOptions {
+  /** The pipe to the edge. */
+  readonly pipe: Duplex;
+  readonly blackBox: BlackBox;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly makeDispatcher: (hello: Hello, listener: DispatchListener) => FrameDispatcher & Disposable;
+}
+
+const STATS_PERIOD_MS = 1000;
+/** Results the edge has not read by then are given up; it is the edge that hangs. */
+const MAX_UNREAD_BYTES = 8 << 20;
+
+/** The extractor process: what comes by the pipe is decoded, scaled and offered to the workers; what they say goes back. */
+export class ExtractorChild implements Disposable {
+  readonly #options: ExtractorChildOptions;
+  readonly #cameras = new Map<number, CameraExtraction>();
+  readonly #timer: Disposable;
+  #dispatcher: (FrameDispatcher & Disposable) | null = null;
+
+  constructor(options: ExtractorChildOptions) {
+    this.#options = options;
+    const reader = new MessageReader((type, body) => { this.#handle(decodeToChild(type, body)); });
+    options.pipe.on('data', (chunk: Buffer) => { reader.push(chunk); });
+    this.#timer = options.clock.every(STATS_PERIOD_MS, () => { for (const camera of this.#cameras.values()) this.#sendStats(camera); });
+  }
+
+  [Symbol.dispose](): void {
+    this.#timer[Symbol.dispose]();
+    for (const camera of this.#cameras.values()) camera[Symbol.dispose]();
+    this.#cameras.clear();
+    this.#dispatcher?.[Symbol.dispose]();
+  }
+
+  #handle(message: ToChild): void {
+    switch (message.type) {
+      case 'hello': {
+        const { type: _, ...hello } = message;
+        this.#dispatcher = this.#options.makeDispatcher(hello, this.#listener);
+        return;
+      }
+      case 'camera': {
+        const { type: _, ...camera } = message;
+        const known = this.#cameras.get(camera.handle);
+        if (known) known.update(camera);
+        else this.#cameras.set(camera.handle, this.#add(camera.handle, camera));
+        return;
+      }
+      case 'remove':
+        this.#remove(message.handle);
+        return;
+      case 'access-unit':
+        // Unknown: a camera that was just removed.
+        this.#cameras.get(message.handle)?.accept(message);
+        return;
+    }
+  }
+
+  #add(handle: number, message: ConstructorParameters<typeof CameraExtraction>[0]): CameraExtraction {
+    invariant(this.#dispatcher, 'the edge says hello first');
+    return new CameraExtraction(message, {
+      dispatcher: this.#dispatcher,
+      blackBox: this.#options.blackBox,
+      logger: this.#options.logger,
+      onDecoderChange: () => {
+        const camera = this.#cameras.get(handle);
+        if (camera) this.#sendStats(camera);
+      },
+    });
+  }
+
+  #remove(handle: number): void {
+    const camera = this.#cameras.get(handle);
+    if (!camera) return;
+    camera[Symbol.dispose](); // its last statistics say: no decoder
+    this.#sendStats(camera);
+    this.#cameras.delete(handle);
+  }
+
+  readonly #listener: DispatchListener = {
+    onResult: (detector, result, timings) => {
+      for (const [handle, camera] of this.#cameras) {
+        if (camera.camera === result.frame.stream) this.#send(encodeResult({ handle, detector, result: { ...result, detections: [...result.detections] }, timings }));
+      }
+    },
+    onSkip: (id, reason) => {
+      for (const camera of this.#cameras.values()) if (camera.camera === id) camera.skip(reason);
+    },
+  };
+
+  #sendStats(camera: CameraExtraction): void {
+    this.#send(encodeStats(camera.takeStats()));
+  }
+
+  #send(message: Buffer): void {
+    const { pipe } = this.#options;
+    if (!pipe.destroyed && pipe.writableLength < MAX_UNREAD_BYTES) pipe.write(message);
+  }
+}

@@ -1,0 +1,131 @@
+import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
+import type { AccessUnit } from '../core/access-unit.ts';
+import type { Clock } from '../core/clock.ts';
+import { messageOf } from '../core/errors.ts';
+import { ChildProcess, describeExit } from '../platform/child-process.ts';
+import type { Logger } from '../platform/logging.ts';
+import { BlackBox } from './black-box.ts';
+import { MessageReader, decodeFromChild, encodeAccessUnitHeader, encodeCamera, encodeHello, encodeRemove } from './protocol.ts';
+import type { CameraMessage, FromChild, Hello } from './protocol.ts';
+
+/** `ps` and the operator's scripts know the process by this. */
+const TITLE = 'imageflow-edge extractor';
+const SCRIPT = join(import.meta.dirname, '..', 'processes', 'extractor.ts');
+const STOP_GRACE_MS = 1000;
+
+export interface ExtractorProcessOptions {
+  readonly hello: Hello;
+  readonly logLevel: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly onMessage: (message: FromChild) => void;
+  /** It ended without being asked to. `culprit`: the handle of the camera whose picture it was working on, if any. */
+  readonly onCrash: (culprit: number | null) => void;
+}
+
+/** What the pool needs of a running extractor child. */
+export interface Extractor extends AsyncDisposable {
+  readonly pid: number | undefined;
+  setCamera(camera: CameraMessage): void;
+  removeCamera(handle: number): void;
+  /** Hands the unit to the pipe; its bytes are not copied. False: the pipe is full, wait for `drained` before the next. */
+  send(handle: number, unit: AccessUnit, decodeOnly: boolean): boolean;
+  /** Resolves when the pipe has room again, or is gone. */
+  drained(): Promise<void>;
+}
+
+/** One extractor child and the pipe to it. Its crash costs the detections of its cameras for a moment, nothing else. */
+export class ExtractorProcess implements Extractor {
+  readonly #child: ChildProcess;
+  readonly #pipe: Duplex;
+  readonly #blackBox: BlackBox;
+  readonly #logger: Logger;
+  #stopping = false;
+  #draining: Promise<void> | null = null;
+
+  /** Starts it; a failure to start is a crash. */
+  constructor(options: ExtractorProcessOptions) {
+    const { clock, logger } = options;
+    this.#logger = logger;
+    this.#blackBox = BlackBox.create();
+    this.#child = ChildProcess.spawn({
+      title: TITLE,
+      script: SCRIPT,
+      args: [this.#blackBox.path],
+      extraPipes: 1,
+      env: { IMAGEFLOW_LOG_LEVEL: options.logLevel },
+      clock,
+    });
+    const pipe = this.#child.pipes[0];
+    if (!pipe) throw new Error('a child without its pipe');
+    this.#pipe = pipe;
+    const reader = new MessageReader((type, body) => { options.onMessage(decodeFromChild(type, body)); });
+    pipe.on('data', (chunk: Buffer) => {
+      if (this.#stopping) return;
+      try {
+        reader.push(chunk);
+      } catch (error) {
+        // A child that talks nonsense decodes hostile video no longer to be trusted.
+        logger.error({ pid: this.pid, error: messageOf(error) }, 'extractor sent nonsense');
+        this.#child.kill('SIGKILL');
+      }
+    });
+    pipe.write(encodeHello(options.hello));
+    void this.#child.exited.then((exit) => {
+      const culprit = this.#blackBox.read();
+      this.#blackBox[Symbol.dispose]();
+      pipe.destroy();
+      if (this.#stopping) return;
+      logger.warn({ pid: this.pid, exit: describeExit(TITLE, exit) }, 'extractor ended unexpectedly');
+      options.onCrash(culprit);
+    });
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  setCamera(camera: CameraMessage): void {
+    this.#write(encodeCamera(camera));
+  }
+
+  removeCamera(handle: number): void {
+    this.#write(encodeRemove(handle));
+  }
+
+  send(handle: number, unit: AccessUnit, decodeOnly: boolean): boolean {
+    if (this.#pipe.destroyed || this.#stopping) return true;
+    this.#pipe.cork();
+    this.#pipe.write(encodeAccessUnitHeader(handle, unit, decodeOnly));
+    this.#pipe.write(unit.data);
+    this.#pipe.uncork();
+    return !this.#pipe.writableNeedDrain;
+  }
+
+  drained(): Promise<void> {
+    if (this.#pipe.destroyed || !this.#pipe.writableNeedDrain) return Promise.resolve();
+    this.#draining ??= new Promise((resolve) => {
+      const done = (): void => {
+        this.#draining = null;
+        this.#pipe.off('drain', done).off('close', done);
+        resolve();
+      };
+      this.#pipe.on('drain', done).on('close', done);
+    });
+    return this.#draining;
+  }
+
+  /** Closes the pipe, on which the child exits; insists after a second. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#stopping) { await this.#child.exited; return; }
+    this.#stopping = true;
+    this.#logger.debug({ pid: this.pid }, 'extractor stops');
+    this.#pipe.destroy();
+    await this.#child.stop(STOP_GRACE_MS);
+  }
+
+  #write(message: Buffer): void {
+    if (!this.#pipe.destroyed && !this.#stopping) this.#pipe.write(message);
+  }
+}

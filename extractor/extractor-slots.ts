@@ -1,0 +1,107 @@
+import type { Clock } from '../core/clock.ts';
+import type { CameraId } from '../core/frame-ref.ts';
+import type { Milliseconds } from '../core/units.ts';
+import { CrashHistory, RestartBackoff } from './crash-history.ts';
+import type { Extractor } from './extractor-process.ts';
+import type { FromChild } from './protocol.ts';
+
+/** One extractor process and the handles of the cameras in it. */
+export interface Slot {
+  readonly extractor: Extractor;
+  /** The camera that has it for itself; null: shared. */
+  readonly isolatedFor: CameraId | null;
+  /** Live handles, and those just removed whose last statistics are still to come. */
+  readonly cameras: Map<number, CameraId>;
+}
+
+export interface SlotOptions {
+  /** Shared processes the cameras are spread over. */
+  readonly processes: number;
+  readonly clock: Clock;
+  readonly spawn: (events: { readonly onMessage: (message: FromChild) => void; readonly onCrash: (culprit: number | null) => void }) => Extractor;
+  readonly onMessage: (slot: Slot, message: FromChild) => void;
+  /** The slot's process is gone; its cameras have no decoder until `onRetry`. */
+  readonly onLost: (slot: Slot) => void;
+  /** Cameras that found no process may try again. */
+  readonly onRetry: () => void;
+}
+
+const SHARED = '';
+
+/** Which cameras decode in which process: spread evenly, those that crash their process twice alone; restarts wait longer each time. */
+export class ExtractorSlots implements AsyncDisposable {
+  readonly #options: SlotOptions;
+  readonly #slots = new Set<Slot>();
+  readonly #history = new CrashHistory();
+  readonly #backoffs = new Map<string, RestartBackoff>();
+  /** Kinds of process (shared, or one camera's) that wait before they start again. */
+  readonly #paused = new Map<string, Disposable>();
+  #disposed = false;
+
+  constructor(options: SlotOptions) {
+    this.#options = options;
+  }
+
+  get all(): readonly Slot[] {
+    return [...this.#slots];
+  }
+
+  /** The process for a camera, started if need be; null while its kind waits after a crash. */
+  place(camera: CameraId): Slot | null {
+    const isolated = this.#history.isIsolated(camera);
+    const kind = isolated ? camera : SHARED;
+    if (this.#disposed || this.#paused.has(kind)) return null;
+    const candidates = this.all.filter((slot) => slot.isolatedFor === (isolated ? camera : null));
+    if (candidates.length < (isolated ? 1 : this.#options.processes) && candidates.every((slot) => slot.cameras.size > 0)) return this.#start(isolated ? camera : null);
+    return candidates.toSorted((a, b) => a.cameras.size - b.cameras.size)[0] ?? null;
+  }
+
+  /** Ends a process that decodes nothing. */
+  release(slot: Slot): void {
+    if (slot.cameras.size > 0 || !this.#slots.delete(slot)) return;
+    void slot.extractor[Symbol.asyncDispose]();
+  }
+
+  forget(camera: CameraId): void {
+    this.#history.forget(camera);
+    this.#backoffs.delete(camera);
+    this.#paused.get(camera)?.[Symbol.dispose]();
+    this.#paused.delete(camera);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed = true;
+    for (const timer of this.#paused.values()) timer[Symbol.dispose]();
+    const slots = this.all;
+    this.#slots.clear();
+    await Promise.all(slots.map((slot) => slot.extractor[Symbol.asyncDispose]()));
+  }
+
+  #start(isolatedFor: CameraId | null): Slot {
+    const extractor = this.#options.spawn({
+      onMessage: (message) => { this.#options.onMessage(slot, message); },
+      onCrash: (culprit) => { this.#onCrash(slot, culprit); },
+    });
+    const slot: Slot = { extractor, isolatedFor, cameras: new Map() };
+    this.#slots.add(slot);
+    return slot;
+  }
+
+  #onCrash(slot: Slot, culprit: number | null): void {
+    if (!this.#slots.delete(slot)) return;
+    const { clock, onLost, onRetry } = this.#options;
+    const now = clock.monotonic();
+    const camera = culprit === null ? undefined : slot.cameras.get(culprit);
+    if (camera !== undefined) this.#history.record(camera, now);
+    const kind = slot.isolatedFor ?? SHARED;
+    let backoff = this.#backoffs.get(kind);
+    if (!backoff) this.#backoffs.set(kind, (backoff = new RestartBackoff()));
+    const delay: Milliseconds = backoff.next(now);
+    this.#paused.get(kind)?.[Symbol.dispose]();
+    this.#paused.set(kind, clock.after(delay, () => {
+      this.#paused.delete(kind);
+      onRetry();
+    }));
+    onLost(slot);
+  }
+}

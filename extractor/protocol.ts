@@ -1,0 +1,225 @@
+/**
+ * What an edge and its extractor children say to each other over one byte pipe; the only file both sides import.
+ *
+ * A message is `u32 length` (big endian, of what follows), `u8 type`, body. Access units have a binary body and their bytes follow
+ * untouched; everything else is JSON. Bounded both ways: a length above the limit ends the conversation.
+ */
+import * as z from 'zod';
+import type { AccessUnit } from '../core/access-unit.ts';
+import { MediaError } from '../core/errors.ts';
+import { CAMERA_ID } from '../core/frame-ref.ts';
+import type { FrameRef } from '../core/frame-ref.ts';
+import type { MediaTicks, Milliseconds } from '../core/units.ts';
+
+/** A coded picture has at most this many bytes (4K intra pictures have 2–3 MiB). */
+export const MAX_MESSAGE_BYTES = 16 << 20;
+const MAX_JSON_BYTES = 1 << 20;
+
+const LENGTH_BYTES = 4;
+const ACCESS_UNIT_HEADER_BYTES = 52;
+
+const TYPE = { hello: 1, camera: 2, remove: 3, accessUnit: 4, result: 16, stats: 17 } as const;
+
+const Bytes = z.base64().max(8192);
+const Codec = z.discriminatedUnion('codec', [
+  z.strictObject({ codec: z.literal('h264'), sps: Bytes, pps: Bytes }),
+  z.strictObject({ codec: z.literal('vp8') }),
+]);
+const Detector = z.strictObject({ id: z.string().max(256), model: z.string().max(256), fps: z.number().positive(), confidence: z.number().min(0).max(1).nullable() });
+
+/** First message to a child. */
+const Hello = z.strictObject({ workerAddress: z.string(), deadlineMs: z.number().positive() });
+/** A camera to decode, or what changed about it. `handle` names it in all later messages. */
+const Camera = z.strictObject({ handle: z.int().min(0), camera: z.string().regex(CAMERA_ID), codec: Codec, clockRate: z.number().positive(), detectors: z.array(Detector).max(64) });
+const Remove = z.strictObject({ handle: z.int().min(0) });
+
+const Finite = z.number();
+const Result = z.strictObject({
+  handle: z.int().min(0),
+  detector: z.string().max(256),
+  result: z.strictObject({
+    frame: z.strictObject({ stream: z.string().regex(CAMERA_ID), epoch: Finite, rtpTs: Finite, captureNtp: Finite.nullable(), seq: Finite }),
+    capturedAt: Finite,
+    model: z.string(),
+    modelDigest: z.string(),
+    inferenceMs: Finite,
+    width: z.int().positive(),
+    height: z.int().positive(),
+    detections: z.array(z.strictObject({
+      className: z.string(),
+      classId: z.int().min(0),
+      confidence: Finite,
+      bbox: z.strictObject({ x: Finite, y: Finite, width: Finite, height: Finite }),
+      trackId: z.string().nullable(),
+    })).max(1000),
+  }),
+  timings: z.strictObject({ queueMs: Finite, waitMs: Finite, inferenceMs: Finite, totalMs: Finite }),
+});
+const SKIP_REASONS = ['fps', 'no_credit', 'superseded', 'deadline', 'worker_lost', 'decoder_error', 'decoder_restart', 'queue_full'] as const;
+/** What happened to one camera since the last such message. */
+const Stats = z.strictObject({
+  handle: z.int().min(0),
+  decodersActive: z.int().min(0).max(1),
+  decodedFrames: z.int().min(0),
+  skipped: z.partialRecord(z.enum(SKIP_REASONS), z.int().min(0)),
+  /** It cannot go on before the next random access unit. */
+  awaitingRandomAccess: z.boolean(),
+});
+
+export type Hello = z.output<typeof Hello>;
+export type CameraMessage = z.output<typeof Camera>;
+export type CodecMessage = z.output<typeof Codec>;
+export type ResultMessage = z.output<typeof Result>;
+export type StatsMessage = z.output<typeof Stats>;
+
+/** An access unit as the child sees it. `data` is the child's own memory and may be changed. */
+export interface AccessUnitMessage {
+  readonly handle: number;
+  readonly frame: FrameRef;
+  readonly pts: MediaTicks;
+  readonly wall: Milliseconds;
+  readonly randomAccess: boolean;
+  /** It is late: decode it for those that follow, show it to no detector. */
+  readonly decodeOnly: boolean;
+  readonly data: Buffer;
+}
+
+export type ToChild =
+  | ({ readonly type: 'hello' } & Hello)
+  | ({ readonly type: 'camera' } & CameraMessage)
+  | { readonly type: 'remove'; readonly handle: number }
+  | ({ readonly type: 'access-unit' } & AccessUnitMessage);
+
+export type FromChild = ({ readonly type: 'result' } & ResultMessage) | ({ readonly type: 'stats' } & StatsMessage);
+
+const encodeJson = (type: number, body: unknown): Buffer => {
+  const json = Buffer.from(JSON.stringify(body));
+  const message = Buffer.allocUnsafe(LENGTH_BYTES + 1 + json.length);
+  message.writeUInt32BE(1 + json.length, 0);
+  message.writeUInt8(type, LENGTH_BYTES);
+  json.copy(message, LENGTH_BYTES + 1);
+  return message;
+};
+
+export const encodeHello = (hello: Hello): Buffer => encodeJson(TYPE.hello, hello);
+export const encodeCamera = (camera: CameraMessage): Buffer => encodeJson(TYPE.camera, camera);
+export const encodeRemove = (handle: number): Buffer => encodeJson(TYPE.remove, { handle });
+export const encodeResult = (result: ResultMessage): Buffer => encodeJson(TYPE.result, result);
+export const encodeStats = (stats: StatsMessage): Buffer => encodeJson(TYPE.stats, stats);
+
+const RANDOM_ACCESS = 1;
+const DECODE_ONLY = 2;
+const HAS_CAPTURE_NTP = 4;
+
+/** The message of an access unit without its bytes, which are written behind it as they are. */
+export const encodeAccessUnitHeader = (handle: number, unit: AccessUnit, decodeOnly: boolean): Buffer => {
+  const { frame } = unit;
+  const header = Buffer.allocUnsafe(LENGTH_BYTES + 1 + ACCESS_UNIT_HEADER_BYTES);
+  header.writeUInt32BE(1 + ACCESS_UNIT_HEADER_BYTES + unit.data.length, 0);
+  header.writeUInt8(TYPE.accessUnit, 4);
+  header.writeUInt32BE(handle, 5);
+  header.writeUInt32BE((unit.randomAccess ? RANDOM_ACCESS : 0) | (decodeOnly ? DECODE_ONLY : 0) | (frame.captureNtp === null ? 0 : HAS_CAPTURE_NTP), 9);
+  header.writeUInt32BE(frame.rtpTs, 13);
+  header.writeDoubleBE(frame.epoch, 17);
+  header.writeDoubleBE(frame.captureNtp ?? 0, 25);
+  header.writeDoubleBE(frame.seq, 33);
+  header.writeDoubleBE(unit.pts, 41);
+  header.writeDoubleBE(unit.wall, 49);
+  return header;
+};
+
+const refuse = (why: string, cause?: unknown): MediaError => new MediaError('INVALID_ARGUMENT', `extractor pipe: ${why}`, cause === undefined ? {} : { cause });
+
+/** `stream` of the frame is empty: the receiver knows the camera by its handle. */
+const decodeAccessUnit = (body: Buffer): ToChild => {
+  if (body.length < ACCESS_UNIT_HEADER_BYTES) throw refuse('an access unit ends inside its header');
+  const flags = body.readUInt32BE(4);
+  const numbers = [body.readDoubleBE(12), body.readDoubleBE(20), body.readDoubleBE(28), body.readDoubleBE(36), body.readDoubleBE(44)] as const;
+  const [epoch, captureNtp, seq, pts, wall] = numbers;
+  if (!numbers.every(Number.isFinite)) throw refuse('an access unit without a time');
+  return {
+    type: 'access-unit',
+    handle: body.readUInt32BE(0),
+    frame: { stream: '', epoch, rtpTs: body.readUInt32BE(8), captureNtp: flags & HAS_CAPTURE_NTP ? captureNtp : null, seq },
+    pts,
+    wall,
+    randomAccess: (flags & RANDOM_ACCESS) !== 0,
+    decodeOnly: (flags & DECODE_ONLY) !== 0,
+    data: body.subarray(ACCESS_UNIT_HEADER_BYTES),
+  };
+};
+
+const parseJson = <T>(schema: z.ZodType<T>, body: Buffer): T => {
+  if (body.length > MAX_JSON_BYTES) throw refuse(`a message of ${body.length} bytes`);
+  try {
+    return schema.parse(JSON.parse(body.toString('utf8')));
+  } catch (error) {
+    throw refuse('a message that is not what it says', error);
+  }
+};
+
+/** Throws INVALID_ARGUMENT for anything that is no message to a child. */
+export const decodeToChild = (type: number, body: Buffer): ToChild => {
+  switch (type) {
+    case TYPE.hello: return { type: 'hello', ...parseJson(Hello, body) };
+    case TYPE.camera: return { type: 'camera', ...parseJson(Camera, body) };
+    case TYPE.remove: return { type: 'remove', ...parseJson(Remove, body) };
+    case TYPE.accessUnit: return decodeAccessUnit(body);
+    default: throw refuse(`message type ${type}`);
+  }
+};
+
+/** Throws INVALID_ARGUMENT for anything that is no message of a child. */
+export const decodeFromChild = (type: number, body: Buffer): FromChild => {
+  switch (type) {
+    case TYPE.result: return { type: 'result', ...parseJson(Result, body) };
+    case TYPE.stats: return { type: 'stats', ...parseJson(Stats, body) };
+    default: throw refuse(`message type ${type}`);
+  }
+};
+
+/** Cuts a byte stream into messages. A body that lies whole in one chunk is handed on without being copied. */
+export class MessageReader {
+  readonly #onMessage: (type: number, body: Buffer) => void;
+  readonly #head = Buffer.alloc(LENGTH_BYTES + 1);
+  #headFilled = 0;
+  #body: Buffer | null = null;
+  #bodyFilled = 0;
+
+  constructor(onMessage: (type: number, body: Buffer) => void) {
+    this.#onMessage = onMessage;
+  }
+
+  /** Throws INVALID_ARGUMENT when the stream is no such stream; what `onMessage` throws passes through. The reader is of no use after that. */
+  push(chunk: Buffer): void {
+    let at = 0;
+    while (at < chunk.length) {
+      if (this.#body) {
+        const copied = chunk.copy(this.#body, this.#bodyFilled, at);
+        at += copied;
+        this.#bodyFilled += copied;
+        if (this.#bodyFilled < this.#body.length) return;
+        const body = this.#body;
+        this.#body = null;
+        this.#headFilled = 0;
+        this.#onMessage(this.#head.readUInt8(LENGTH_BYTES), body);
+        continue;
+      }
+      const copied = chunk.copy(this.#head, this.#headFilled, at);
+      at += copied;
+      this.#headFilled += copied;
+      if (this.#headFilled < this.#head.length) return;
+      const length = this.#head.readUInt32BE(0) - 1;
+      if (length < 0 || length > MAX_MESSAGE_BYTES) throw refuse(`a message of ${length} bytes`);
+      if (chunk.length - at >= length) {
+        this.#headFilled = 0;
+        const body = chunk.subarray(at, at + length);
+        at += length;
+        this.#onMessage(this.#head.readUInt8(LENGTH_BYTES), body);
+      } else {
+        this.#body = Buffer.allocUnsafeSlow(length);
+        this.#bodyFilled = 0;
+      }
+    }
+  }
+}

@@ -1,0 +1,248 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { systemClock, sleep } from '../../core/clock.ts';
+import type { DetectionResult } from '../../core/detection.ts';
+import { ExtractorPool } from '../../extractor/extractor-pool.ts';
+import { EdgeStreamRegistry } from '../../ingest/stream-registry.ts';
+import type { DetectorSpec, EdgeEvent } from '../../media-control/port.ts';
+import { ChildProcess } from '../../platform/child-process.ts';
+import { silentLogger } from '../../platform/logging.ts';
+import { createMetrics } from '../../platform/metrics.ts';
+import { accessUnit, readClip } from './clip.ts';
+import type { Clip } from './clip.ts';
+
+const ROOT = join(import.meta.dirname, '..', '..');
+const CAMERA = 'line-1';
+const IDLE_SECONDS = 3;
+
+let folder: string;
+let clip: Clip;
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'if-ex-'));
+  clip = await readClip(join(ROOT, 'demo/clips/inspection-720p30.mp4'));
+});
+afterAll(() => { rmSync(folder, { recursive: true, force: true }); });
+
+const detector = (id: string, over: Partial<DetectorSpec> = {}): DetectorSpec => ({ id, model: 'inspect-320', fps: 15, confidence: 0.45, ...over });
+
+/** A worker process on its own socket; `warm` when the default model answered. */
+const startWorker = (listen: string): { readonly child: ChildProcess; readonly warm: Promise<void> } => {
+  let ready = (): void => undefined;
+  const warm = new Promise<void>((resolve) => { ready = resolve; });
+  const child = ChildProcess.spawn({
+    title: 'imageflow-edge worker',
+    script: join(ROOT, 'processes/worker.ts'),
+    env: { IMAGEFLOW_DATA_DIR: join(folder, 'data'), IMAGEFLOW_WORKER_LISTEN: listen, IMAGEFLOW_INFERENCE_DEFAULT_MODEL: 'inspect-320', IMAGEFLOW_LOG_LEVEL: 'error' },
+    onMessage: (message) => { if (message['type'] === 'ready') ready(); },
+  });
+  return { child, warm };
+};
+
+/** The edge around a pool: one camera, a registry, specs that a test can change, everything that was journalled and published. */
+class Edge implements AsyncDisposable {
+  readonly metrics = createMetrics('test');
+  readonly registry = new EdgeStreamRegistry({ graceSeconds: 15, maxSessions: 10, clock: systemClock, metrics: this.metrics, logger: silentLogger() });
+  readonly journalled: EdgeEvent[] = [];
+  readonly results: DetectionResult[] = [];
+  readonly pool: ExtractorPool;
+  #detectors: readonly DetectorSpec[];
+  #specsChanged = (): void => undefined;
+  readonly #waiting = new Set<() => void>();
+  readonly #stream;
+  readonly #publication;
+  #seq = 0;
+  #shift = 0;
+
+  constructor(workerAddress: string, detectors: readonly DetectorSpec[]) {
+    this.#detectors = detectors;
+    this.#stream = this.registry.add({ id: CAMERA });
+    this.pool = new ExtractorPool({
+      processes: 1, idleSeconds: IDLE_SECONDS, deadlineMs: 1000, workerAddress, logLevel: 'error',
+      registry: this.registry,
+      specs: (id) => ({ id, name: id, source: { type: 'push' }, detectors: this.#detectors, recording: 'off' }),
+      onSpecsChanged: (listener) => { this.#specsChanged = listener; return { [Symbol.dispose]: () => undefined }; },
+      journal: { append: (event) => { this.journalled.push(event); } },
+      clock: systemClock, logger: silentLogger(), metrics: this.metrics,
+    });
+    this.pool.detections(CAMERA).attach(({ result }) => { this.results.push(result); this.poke(); });
+    this.#publication = this.#stream.beginPublication({
+      protocol: 'file',
+      stats: () => ({ bytes: 0, packets: 0, lostPackets: 0, jitterMs: null, rttMs: null, nacksSent: 0, plisSent: 0 }),
+      requestKeyframe: () => undefined,
+      close: () => undefined,
+    });
+  }
+
+  get epoch(): number { return this.#publication.epoch; }
+
+  setDetectors(detectors: readonly DetectorSpec[]): void {
+    this.#detectors = detectors;
+    this.#specsChanged();
+  }
+
+  /** Publishes `[from, to)` of the clip at its own pace, or as fast as `speed` says; `change` may replace a unit's bytes. */
+  async play(from: number, to: number, options: { readonly speed?: number; readonly change?: (data: Buffer, index: number) => Buffer } = {}): Promise<void> {
+    const first = clip.units[from]?.dts ?? 0;
+    const began = performance.now();
+    for (const [i, unit] of clip.units.slice(from, to).entries()) {
+      const due = began + (unit.dts - first) / 90 / (options.speed ?? 1);
+      const wait = due - performance.now();
+      if (wait > 1) await sleep(wait);
+      const data = options.change?.(unit.data, i) ?? unit.data;
+      // What was changed is said to be random access, so that the decoder sees it and does not wait.
+      const randomAccess = unit.randomAccess || options.change !== undefined;
+      this.#publication.publish(accessUnit(CAMERA, this.epoch, this.#seq++, { ...unit, data, randomAccess }, clip.tracks, systemClock.monotonic(), this.#shift));
+    }
+    this.#shift += (clip.units[to - 1]?.dts ?? 0) + 3000 - first;
+  }
+
+  /** Plays the clip round and round until `condition` holds. */
+  async playUntil(condition: () => boolean, timeoutMs: number): Promise<void> {
+    const deadline = performance.now() + timeoutMs;
+    while (!condition()) {
+      if (performance.now() > deadline) throw new Error(`not so within ${timeoutMs} ms: ${condition.toString()}`);
+      await this.play(0, 30);
+    }
+  }
+
+  async until(condition: () => boolean, timeoutMs: number): Promise<void> {
+    const signal = AbortSignal.timeout(timeoutMs);
+    while (!condition()) {
+      signal.throwIfAborted();
+      await new Promise<void>((resolve) => {
+        this.#waiting.add(resolve);
+        setTimeout(resolve, 50);
+      });
+    }
+  }
+
+  poke(): void {
+    for (const resolve of this.#waiting) resolve();
+    this.#waiting.clear();
+  }
+
+  async decodersActive(): Promise<number> {
+    const { values } = await this.metrics.decodersActive.get();
+    return values.reduce((sum, { value }) => sum + value, 0);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.pool[Symbol.asyncDispose]();
+    this.registry[Symbol.dispose]();
+  }
+}
+
+interface Truth { readonly perFrame: readonly { readonly frame: number; readonly objects: readonly { readonly classId: number; readonly x: number; readonly y: number; readonly width: number; readonly height: number; readonly visible: number }[] }[] }
+type Rect = Pick<DOMRect, 'x' | 'y' | 'width' | 'height'>;
+const iou = (a: Rect, b: Rect): number => {
+  const w = Math.max(0, Math.min(a.x + a.width, b.x + b.width) - Math.max(a.x, b.x));
+  const h = Math.max(0, Math.min(a.y + a.height, b.y + b.height) - Math.max(a.y, b.y));
+  return (w * h) / (a.width * a.height + b.width * b.height - w * h);
+};
+
+test('[EXT-1][EXT-5] the inspection belt in real time: defects are found on the very frame they are in, by one decoder for two detectors', async () => {
+  const listen = `unix:${join(folder, 'a.sock')}`;
+  const worker = startWorker(listen);
+  await using _worker = worker.child;
+  await worker.warm;
+  await using edge = new Edge(listen, [detector('belt'), detector('second', { fps: 5, confidence: 0.3 })]);
+  let mostDecoders = 0;
+  const watch = setInterval(() => { void edge.decodersActive().then((n) => { mostDecoders = Math.max(mostDecoders, n); }); }, 200);
+  await edge.play(0, 600);
+  clearInterval(watch);
+  await edge.until(() => edge.results.some((result) => result.frame.seq >= 590), 5000);
+
+  const truth = JSON.parse(readFileSync(join(ROOT, 'test/fixtures/media/inspection-720p30.gt.json'), 'utf8')) as Truth;
+  let hits = 0; let wanted = 0; let right = 0; let said = 0;
+  const seen = new Set<number>();
+  for (const { frame, detections } of edge.results) {
+    if (seen.has(frame.seq)) continue; // the second detector's view of the same picture
+    seen.add(frame.seq);
+    expect(frame.stream).toBe(CAMERA);
+    const objects = truth.perFrame[frame.seq]?.objects ?? [];
+    const sure = detections.filter((d) => d.confidence >= 0.45);
+    wanted += objects.filter((o) => o.visible >= 0.7).length;
+    hits += objects.filter((o) => o.visible >= 0.7 && sure.some((d) => d.classId === o.classId && iou(d.bbox, o) >= 0.4)).length;
+    said += sure.length;
+    right += sure.filter((d) => objects.some((o) => o.classId === d.classId && iou(d.bbox, o) >= 0.4)).length;
+  }
+  const stats = edge.pool.stats(CAMERA);
+  expect(wanted).toBeGreaterThan(100);
+  expect(hits / wanted).toBeGreaterThanOrEqual(0.85);
+  expect(right / said).toBeGreaterThanOrEqual(0.85);
+  expect(mostDecoders).toBe(1);
+  expect(stats?.decodedFrames).toBeLessThanOrEqual(600);
+  const journalled = edge.journalled.flatMap((event) => (event.type === 'detections' ? event.results : []));
+  expect(journalled.length).toBeGreaterThan(0);
+  expect(edge.journalled.length).toBeLessThan(150);
+});
+
+test('[EXT-1] no detector, no process and no decoder; switched on it decodes at once from the cached GOP, switched off it is gone within 5 s', async () => {
+  const listen = `unix:${join(folder, 'b.sock')}`;
+  const worker = startWorker(listen);
+  await using _worker = worker.child;
+  await worker.warm;
+  await using edge = new Edge(listen, []);
+  await edge.play(0, 20);
+  expect(edge.pool.pids).toEqual([]);
+  edge.setDetectors([detector('belt')]);
+  expect(edge.pool.pids).toHaveLength(1);
+  await edge.playUntil(() => edge.results.length > 5, 20_000);
+  const off = performance.now();
+  edge.setDetectors([]);
+  let gone = false;
+  await edge.playUntil(() => { void edge.decodersActive().then((n) => { gone = n === 0; }); return gone && edge.pool.pids.length === 0; }, 10_000);
+  expect(performance.now() - off).toBeLessThan(6000);
+});
+
+test('[EXT-7][INF-1] detections resume after kill -9 of the extractor and of the worker', async () => {
+  const listen = `unix:${join(folder, 'c.sock')}`;
+  const first = startWorker(listen);
+  await first.warm;
+  await using edge = new Edge(listen, [detector('belt')]);
+  await edge.playUntil(() => edge.results.length > 3, 20_000);
+  const [pid] = edge.pool.pids;
+  process.kill(pid!, 'SIGKILL');
+  await edge.playUntil(() => edge.pool.pids.length === 1 && edge.pool.pids[0] !== pid, 10_000);
+  let count = edge.results.length;
+  await edge.playUntil(() => edge.results.length > count + 3, 20_000);
+
+  first.child.kill('SIGKILL');
+  await first.child.exited;
+  await edge.play(0, 30);
+  const second = startWorker(listen);
+  await using _second = second.child;
+  await second.warm;
+  count = edge.results.length;
+  await edge.playUntil(() => edge.results.length > count + 3, 20_000);
+  expect(edge.pool.stats(CAMERA)?.skipped.worker_lost).toBeGreaterThan(0);
+});
+
+test('[EXT-7] 200 mutated access units cost pictures, not the edge: afterwards detections go on', async () => {
+  const listen = `unix:${join(folder, 'd.sock')}`;
+  const worker = startWorker(listen);
+  await using _worker = worker.child;
+  await worker.warm;
+  await using edge = new Edge(listen, [detector('belt')]);
+  await edge.playUntil(() => edge.results.length > 3, 20_000);
+  let seed = 12_345;
+  const random = (below: number): number => { seed = (Math.imul(seed, 1_103_515_245) + 12_345) >>> 0; return seed % below; };
+  await edge.play(0, 200, {
+    speed: 2,
+    change: (data, i) => {
+      switch (i % 5) {
+        case 0: return data.subarray(0, random(data.length) + 1);
+        case 1: { const copy = Buffer.from(data); for (let k = 0; k < 20; k++) copy.writeUInt8(random(256), random(copy.length)); return copy; }
+        case 2: return Buffer.from(Array.from({ length: random(2000) + 1 }, () => random(256)));
+        case 3: { const copy = Buffer.from(data); copy.writeUInt32BE(0xffffffff, 0); return copy; }
+        default: { const copy = Buffer.from(data); for (let k = 4; k < copy.length; k += 50) copy.writeUInt8(random(256), k); return copy; }
+      }
+    },
+  });
+  const count = edge.results.length;
+  await edge.playUntil(() => edge.results.length > count + 10, 20_000);
+  expect(edge.pool.stats(CAMERA)?.skipped.decoder_error).toBeGreaterThan(50);
+});
