@@ -16,8 +16,8 @@ export interface TrackClockOptions {
  * anchors the first one at its time of arrival.
  *
  * The rule for jumps: when the distance between two units differs from the time between their arrivals by more than 10 s, or the
- * timestamp steps back by more than `maxStepBackMs`, the camera restarted its clock. The unit is then anchored anew: it follows the
- * latest one at the distance of their arrivals. Such a track never steps back and never leaps.
+ * timestamp falls back behind the latest by more than `maxStepBackMs`, the camera restarted its clock. The unit is then anchored anew: it follows the
+ * latest one at the distance of their arrivals. The timeline neither steps back nor leaps.
  */
 export class TrackClock {
   readonly #rate: number;
@@ -44,7 +44,7 @@ export class TrackClock {
     return this.#jumps;
   }
 
-  /** The place of the next unit in decode order; `arrival` in ms since the epoch. May be negative after `shift`. */
+  /** The place of the next unit in decode order; `arrival` in ms since the epoch. May be negative, by `maxStepBackMs` or by what was shifted. */
   locate(timestamp: RtpTimestamp, arrival: Milliseconds): MediaTicks {
     if (this.#lastTimestamp === null) {
       this.#lastPts = Math.max(0, Math.round((arrival * this.#rate) / 1000));
@@ -54,7 +54,7 @@ export class TrackClock {
       const delta = (timestamp - this.#lastTimestamp) | 0;
       const pts = this.#lastPts + delta;
       const ahead = (pts * 1000) / this.#rate - arrival;
-      if (Math.abs(delta - elapsed) > this.#jump || delta < -this.#maxStepBack || ahead > MAX_AHEAD_MS) {
+      if (Math.abs(delta - elapsed) > this.#jump || pts < this.#maxPts - this.#maxStepBack || ahead > MAX_AHEAD_MS) {
         this.#jumps++;
         this.#lastPts = this.#maxPts + Math.max(1, Math.round(elapsed));
       } else {
