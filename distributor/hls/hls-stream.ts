@@ -122,7 +122,7 @@ export class HlsStream implements Disposable {
   #add(part: Part): void {
     if (part.sessionId !== this.#sessionId) {
       this.#sessionId = part.sessionId;
-      this.#partTargetMs = partTarget(this.#options.rules, part.duration);
+      this.#partTargetMs = partTarget(this.#options.rules, part);
       this.#clearing?.[Symbol.dispose]();
       this.#clearing = null;
     }

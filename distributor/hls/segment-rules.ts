@@ -20,6 +20,10 @@ export interface HlsTiming {
 
 /** A part lasts at least 85 % of PART-TARGET (§4.4.4.9); the muxer closes it at the first picture after `part_ms`, so this leaves room for one more picture. */
 const SHORTEST_PART = 0.85;
+/** How far a part may be from `part_ms` on account of rounding and slight jitter. */
+const PART_TOLERANCE_MS = 5;
+/** Pictures whose steps differ by less are steady. */
+const STEADY_MS = 1;
 /** `EXTINF` counts rounded to whole seconds against TARGETDURATION (§4.4.4.1): so much may be over. */
 const ROUNDING_MS = 400;
 /** Timestamps jitter: a GOP this little short of `segmentMs` ends a segment. */
@@ -35,9 +39,23 @@ export const segmentRules = ({ segmentSeconds, keyframeIntervalSeconds, partMs }
   partMs,
 });
 
-/** PART-TARGET for a session whose first part is `firstPart` long: a camera of few pictures a second has parts of one picture, longer than `part_ms`. */
-export const partTarget = (rules: SegmentRules, firstPart: Milliseconds): Milliseconds =>
-  Math.max(Math.floor(rules.partMs / SHORTEST_PART), firstPart > rules.partMs / SHORTEST_PART ? Math.ceil(firstPart * 1.1) : 0);
+/**
+ * PART-TARGET of a session, which must not change while it lasts, from its first part. Steady pictures (a camera that counts its own) make parts
+ * of one length, and that is it; jittering ones (a browser's) make parts of `part_ms` or one picture more. A camera of few pictures a second has parts
+ * of one picture, longer than `part_ms`. Should pictures be lost later on, a part may be longer than was promised: better than a hold-back of 100 ms
+ * more for everybody all the time.
+ */
+export const partTarget = (rules: SegmentRules, first: Part): Milliseconds => {
+  const roomy = Math.floor(rules.partMs / SHORTEST_PART);
+  const kind = first.init.tracks.video ? 'video' : 'audio';
+  const rate = first.init.tracks[kind]?.clockRate ?? 1_000;
+  const steps = first.samples.filter((sample) => sample.kind === kind).map((sample) => (sample.duration * 1_000) / rate);
+  const longestStep = Math.max(0, ...steps);
+  const steady = steps.length > 1 && longestStep - Math.min(...steps) < STEADY_MS;
+  if (!steady) return Math.max(roomy, first.duration > roomy ? Math.ceil(first.duration * 1.1) : 0);
+  const perPart = Math.max(1, Math.ceil((rules.partMs - PART_TOLERANCE_MS) / longestStep));
+  return Math.ceil(perPart * longestStep + PART_TOLERANCE_MS);
+};
 
 /** The longest a segment may be. */
 const longest = (rules: SegmentRules): Milliseconds => rules.targetMs + ROUNDING_MS;
