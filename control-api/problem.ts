@@ -69,6 +69,8 @@ export const problemOf = (thrown: unknown, context: ProblemContext): Problem => 
   const fields = error instanceof ValidationError ? error.fields : undefined;
   const headers: Record<string, string> = { 'content-type': 'application/problem+json', 'cache-control': 'no-store' };
   if (status === 401) headers['www-authenticate'] = error.reason === 'NO_CREDENTIAL' ? 'Bearer realm="imageflow"' : 'Bearer realm="imageflow", error="invalid_token"';
+  // The rest of the body is not read, so the connection cannot serve another request.
+  if (status === 413) headers['connection'] = 'close';
   if (error.retryAfterSeconds !== undefined) headers['retry-after'] = String(Math.max(1, Math.ceil(error.retryAfterSeconds)));
   return {
     status,

@@ -14,7 +14,6 @@ const Health = z
 const Ready = z
   .object({
     status: z.enum(['ready', 'starting']), missing: z.array(z.string()).describe('Has not answered once.'), degraded: z.array(z.string()).describe('Has answered, and does not now.'),
-    reasons: z.record(z.string(), z.string()),
   })
   .openapi('Readiness');
 
@@ -43,9 +42,9 @@ export const healthRoutes = (options: HealthRoutesOptions) => {
       return c.json({ status: 'ok' as const, version: options.version, time: timestamp(options.clock.now()), ports: { ...options.ports() }, urls: { ...options.urls() } }, 200);
     })
     .openapi(ready, async (c) => {
-      const { ready: isReady, missing, degraded, reasons } = await options.health.readiness();
+      const { ready: isReady, missing, degraded } = await options.health.readiness();
       c.header('cache-control', 'no-store');
-      const body = { status: isReady ? ('ready' as const) : ('starting' as const), missing: [...missing], degraded: [...degraded], reasons: { ...reasons } };
+      const body = { status: isReady ? ('ready' as const) : ('starting' as const), missing: [...missing], degraded: [...degraded] };
       if (isReady) return c.json(body, 200);
       c.header('retry-after', '1');
       return c.json(body, 503);

@@ -1,6 +1,7 @@
 import type { Clock } from '../../core/clock.ts';
 import { messageOf } from '../../core/errors.ts';
 import type { Milliseconds } from '../../core/units.ts';
+import type { Logger } from '../../platform/logging.ts';
 import { deadline } from '../deadline.ts';
 
 /** Something the server needs: `edge`, `worker`, `database`, a listener. */
@@ -16,8 +17,6 @@ export interface Readiness {
   readonly missing: readonly string[];
   /** What has answered and does not now; the server stays ready. */
   readonly degraded: readonly string[];
-  /** Why, of each missing or degraded one. */
-  readonly reasons: Readonly<Record<string, string>>;
 }
 
 const DEADLINE_MS: Milliseconds = 1000;
@@ -27,12 +26,16 @@ const FRESH_MS: Milliseconds = 200;
 export class HealthService {
   readonly #probes: readonly Probe[];
   readonly #clock: Clock;
+  readonly #logger: Logger;
   readonly #wasReady = new Set<string>();
   #known: { readonly at: Milliseconds; readonly readiness: Promise<Readiness> } | null = null;
 
-  constructor(probes: readonly Probe[], clock: Clock) {
+  #logged = '';
+
+  constructor(probes: readonly Probe[], clock: Clock, logger: Logger) {
     this.#probes = probes;
     this.#clock = clock;
+    this.#logger = logger;
   }
 
   readiness(): Promise<Readiness> {
@@ -46,7 +49,13 @@ export class HealthService {
     const failed = answers.filter((answer): answer is readonly [string, string] => answer[1] !== null);
     for (const [name, failure] of answers) if (failure === null) this.#wasReady.add(name);
     const missing = failed.filter(([name]) => !this.#wasReady.has(name)).map(([name]) => name);
-    return { ready: missing.length === 0, missing, degraded: failed.map(([name]) => name).filter((name) => !missing.includes(name)), reasons: Object.fromEntries(failed) };
+    const names = failed.map(([name]) => name);
+    if (names.join() !== this.#logged) {
+      // Reasons name sockets and hosts: they are for the log, not for whoever asks.
+      this.#logger.info({ failed: Object.fromEntries(failed) }, names.length === 0 ? 'everything answers' : 'something does not answer');
+      this.#logged = names.join();
+    }
+    return { ready: missing.length === 0, missing, degraded: names.filter((name) => !missing.includes(name)) };
   }
 
   async #failureOf(probe: Probe): Promise<string | null> {

@@ -1,0 +1,151 @@
+/** The control process's HTTP side, put together: REST, pages and front door over one database. */
+import type { Kysely } from 'kysely';
+import { sql } from 'kysely';
+import type { Config } from '../config/schema.ts';
+import type { Clock } from '../core/clock.ts';
+import type { Milliseconds } from '../core/units.ts';
+import type { Database } from '../platform/database/schema.ts';
+import type { Logger } from '../platform/logging.ts';
+import type { Metrics } from '../platform/metrics.ts';
+import type { SegmentReader } from '../recorder/port.ts';
+import { createApp } from './app.ts';
+import { auditRoutes } from './audit/routes.ts';
+import { AuditService } from './audit/service.ts';
+import type { AttemptLimits } from './auth/attempts.ts';
+import { authRoutes, jwksRoutes } from './auth/routes.ts';
+import { AuthService } from './auth/service.ts';
+import type { Passwords } from './auth/service.ts';
+import { EdgeStatsClient } from './cameras/edge-stats.ts';
+import { cameraKeyRoutes } from './cameras/key-routes.ts';
+import { cameraRoutes } from './cameras/routes.ts';
+import { CameraService } from './cameras/service.ts';
+import type { MediaPorts } from './cameras/urls.ts';
+import { createCors } from './cors.ts';
+import { DesiredStateService } from './desired-state/service.ts';
+import type { DesiredStateSource } from './desired-state/state.ts';
+import { detectionRoutes } from './detections/routes.ts';
+import { DetectionService } from './detections/service.ts';
+import { DatabaseEdgeDirectory } from './edge-directory.ts';
+import type { EdgeDirectory } from './edge-directory.ts';
+import { FrontDoor } from './front-door/front-door.ts';
+import { createGuard } from './guard.ts';
+import { MetricsService } from './health/metrics.ts';
+import type { MetricsSource } from './health/metrics.ts';
+import { healthRoutes } from './health/routes.ts';
+import { HealthService } from './health/service.ts';
+import type { Probe } from './health/service.ts';
+import type { ModelCatalogue } from './models.ts';
+import { StaticPages } from './pages/static-pages.ts';
+import { recordingRoutes } from './recordings/routes.ts';
+import { RecordingService } from './recordings/service.ts';
+import { ApiServer } from './server.ts';
+import { userRoutes } from './users/routes.ts';
+import { UserService } from './users/service.ts';
+
+export { httpMetrics } from './health/metrics.ts';
+export type { MetricsSource } from './health/metrics.ts';
+export type { Probe } from './health/service.ts';
+export { DirectoryModelCatalogue } from './models.ts';
+export type { ModelCatalogue } from './models.ts';
+export { DatabaseEdgeDirectory } from './edge-directory.ts';
+export type { EdgeDirectory } from './edge-directory.ts';
+export type { DesiredState, DesiredStateSource } from './desired-state/state.ts';
+
+const CLEAN_MS: Milliseconds = 3_600_000;
+
+export interface ControlApiOptions {
+  readonly db: Kysely<Database>;
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly segmentReader: SegmentReader;
+  readonly models: ModelCatalogue;
+  /** What must have answered once before the server is ready, beside the database: `edge`, `worker`, … */
+  readonly probes: readonly Probe[];
+  /** The other processes' metrics, for `/metrics`. */
+  readonly metricsSources?: readonly MetricsSource[];
+  /** Folder of the built web pages; null: none. */
+  readonly pagesDir: string | null;
+  readonly version: string;
+  /** Ports of the edge as they are, for URLs; by default the configured ones. */
+  readonly mediaPorts?: () => MediaPorts;
+  /** Further ports for `GET /v1/health`, e.g. `{webrtc, grpc}`. */
+  readonly otherPorts?: () => Readonly<Record<string, number>>;
+  /** Which edge owns a camera; by default the last one that attached. */
+  readonly edges?: EdgeDirectory;
+  readonly passwords?: Passwords;
+  readonly loginAttempts?: AttemptLimits;
+}
+
+export interface ControlApi extends AsyncDisposable {
+  readonly desiredState: DesiredStateSource;
+  /** The port listened on; 0 before `listen`. */
+  readonly port: number;
+  /** At the first start: makes `admin`. A `password` is to be printed, once. */
+  ensureAdmin(): Promise<{ readonly created: boolean; readonly password?: string }>;
+  /** Listens at `http.bind` (or `bind`) and `http.port`. Rejects when the port is taken. */
+  listen(): Promise<number>;
+}
+
+/** Reads keys and desired state from the database; then everything but `listen` is done. */
+export const createControlApi = async (options: ControlApiOptions): Promise<ControlApi> => {
+  const { db, config, clock, logger, metrics } = options;
+  await using stack = new AsyncDisposableStack();
+  const audit = stack.use(new AuditService(db, clock, logger));
+  const auth = new AuthService({
+    db, clock, audit,
+    ...(options.passwords === undefined ? {} : { passwords: options.passwords }),
+    ...(options.loginAttempts === undefined ? {} : { attempts: options.loginAttempts }),
+  });
+  const users = new UserService(db, auth, clock);
+  const cameras = new CameraService({ db, clock, config, models: options.models });
+  const desiredState = stack.use(new DesiredStateService({ cameras, auth, audit, config, clock, logger }));
+  await desiredState.start();
+  const edges = options.edges ?? new DatabaseEdgeDirectory(db, clock);
+  const detections = stack.use(new DetectionService({ db, clock, logger, retentionHours: config.detections.retention_hours }));
+  detections.start();
+  stack.use(clock.every(CLEAN_MS, () => { auth.deleteExpired().catch((error: unknown) => { logger.error({ err: error }, 'expired tokens not deleted'); }); }));
+
+  let port = 0;
+  const mediaPorts = options.mediaPorts ?? (() => ({ edgeHttp: config.edge.http_port, rtsp: config.rtsp.port }));
+  const ports = () => ({ http: port, edge_http: mediaPorts().edgeHttp, rtsp: mediaPorts().rtsp, ...options.otherPorts?.() });
+  const urls = () => {
+    const host = config.bind === '0.0.0.0' || config.bind === '::' ? 'localhost' : config.bind;
+    return {
+      http: config.public_url ?? `http://${host}:${String(port)}`, edge: `http://${host}:${String(mediaPorts().edgeHttp)}`, rtsp: `rtsp://${host}:${String(mediaPorts().rtsp)}`,
+    };
+  };
+  const database: Probe = { name: 'database', check: async () => { await sql`select 1`.execute(db); } };
+  const health = healthRoutes({
+    health: new HealthService([database, ...options.probes], clock, logger),
+    metrics: new MetricsService({ registry: metrics.registry, sources: options.metricsSources ?? [], clock, logger }),
+    clock, version: options.version, ports, urls,
+  });
+  const guard = createGuard(auth, audit);
+  const stats = new EdgeStatsClient(edges, clock);
+  const jwksPath = '/.well-known/jwks.json';
+  const app = createApp({
+    clock, logger, metrics, version: options.version,
+    pages: options.pagesDir === null ? null : new StaticPages(options.pagesDir),
+    resources: [
+      health, authRoutes(auth, guard), jwksRoutes(auth, [jwksPath, `/auth${jwksPath}`]), userRoutes(users, audit, guard), auditRoutes(audit, guard),
+      cameraRoutes({ cameras, stats, audit, guard, clock, config, ports: mediaPorts }), cameraKeyRoutes({ cameras, stats, audit, guard }),
+      recordingRoutes(new RecordingService(db, options.segmentReader, clock), guard, logger), detectionRoutes(detections, guard),
+    ],
+    rootResources: [health, jwksRoutes(auth, [jwksPath])],
+  });
+  const frontDoor = stack.use(
+    new FrontDoor({ edges, clock, behindProxy: config.public_url !== undefined, resolveCamera: (credential, camera) => desiredState.resolveCamera(credential, camera) }),
+  );
+  const server = stack.use(new ApiServer({ app, frontDoor, cors: createCors(config.cors.origins), clock, logger, metrics }));
+
+  const owned = stack.move();
+  return {
+    desiredState,
+    get port() { return port; },
+    ensureAdmin: () => users.ensureAdmin(config.admin.password),
+    listen: async () => (port = await server.listen(config.http.port, config.http.bind ?? config.bind)),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+};

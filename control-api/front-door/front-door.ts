@@ -1,0 +1,67 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { Clock } from '../../core/clock.ts';
+import { MediaError } from '../../core/errors.ts';
+import type { CameraId } from '../../core/frame-ref.ts';
+import type { EdgeDirectory } from '../edge-directory.ts';
+import { bearerOf } from '../guard.ts';
+import { Forwarder, edgeDown } from './forwarder.ts';
+import type { EdgeRoute } from './routing.ts';
+import { Upgrader } from './upgrader.ts';
+
+export { edgeRouteOf } from './routing.ts';
+export type { EdgeRoute } from './routing.ts';
+
+export interface FrontDoorOptions {
+  readonly edges: EdgeDirectory;
+  /** Creates the camera a permitted publisher names (D-12); the edge checks the credential itself. */
+  readonly resolveCamera: (credential: string | null, camera: CameraId) => Promise<unknown>;
+  readonly clock: Clock;
+  readonly behindProxy: boolean;
+}
+
+/** The media URLs at the port of pages and REST: forwarded to the edge that owns the camera (D-11). */
+export class FrontDoor implements Disposable {
+  readonly #options: FrontDoorOptions;
+  readonly #forwarder: Forwarder;
+  readonly #upgrader: Upgrader;
+
+  constructor(options: FrontDoorOptions) {
+    this.#options = options;
+    this.#forwarder = new Forwarder(options.clock);
+    this.#upgrader = new Upgrader(options.clock);
+  }
+
+  /** Throws UNAVAILABLE when there is no edge or it does not answer. */
+  async handle(route: EdgeRoute, request: IncomingMessage, response: ServerResponse, requestId: string): Promise<void> {
+    if (route.publishes && request.method === 'POST') await this.#options.resolveCamera(credentialOf(request), route.camera);
+    await this.#forwarder.forward(await this.#base(route), route.target, request, response, { requestId, behindProxy: this.#options.behindProxy });
+  }
+
+  /** Throws as `handle`. */
+  async upgrade(route: EdgeRoute, request: IncomingMessage, socket: Duplex, head: Buffer, requestId: string): Promise<void> {
+    await this.#upgrader.upgrade(await this.#base(route), route.target, request, socket, head, { requestId, behindProxy: this.#options.behindProxy });
+  }
+
+  [Symbol.dispose](): void {
+    this.#upgrader[Symbol.dispose]();
+    this.#forwarder[Symbol.dispose]();
+  }
+
+  async #base(route: EdgeRoute): Promise<string> {
+    const base = await this.#options.edges.mediaBaseUrl(route.camera);
+    if (base === null) throw edgeDown(new Error('no edge has attached'));
+    return base;
+  }
+}
+
+/** Null for what only the edge can judge; it answers 401 then. */
+const credentialOf = (request: IncomingMessage): string | null => {
+  try {
+    const shown = bearerOf(request.headers.authorization);
+    return shown ?? new URLSearchParams(request.url?.split('?')[1] ?? '').get('token');
+  } catch (error) {
+    if (error instanceof MediaError) return null;
+    throw error;
+  }
+};

@@ -1,0 +1,140 @@
+/** The front door's listener: what belongs to the edge is forwarded before Hono sees it, everything else is the API or a page. */
+import { randomUUID } from 'node:crypto';
+import { createServer } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { getRequestListener } from '@hono/node-server';
+import type { HttpBindings } from '@hono/node-server';
+import type { OpenAPIHono } from '@hono/zod-openapi';
+import type { Clock } from '../core/clock.ts';
+import { MediaError, messageOf } from '../core/errors.ts';
+import type { Logger } from '../platform/logging.ts';
+import type { Metrics } from '../platform/metrics.ts';
+import type { ApiEnv, RequestBindings } from './api-env.ts';
+import type { Cors } from './cors.ts';
+import { edgeRouteOf } from './front-door/front-door.ts';
+import type { EdgeRoute, FrontDoor } from './front-door/front-door.ts';
+import { logFailure, problemOf } from './problem.ts';
+
+export interface ApiServerOptions {
+  readonly app: OpenAPIHono<ApiEnv>;
+  readonly frontDoor: FrontDoor;
+  readonly cors: Cors;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+}
+
+/** A correlation id as clients may give it (SD-80). */
+const REQUEST_ID = /^[\w.:@/+=-]{1,128}$/;
+const one = (header: string | string[] | undefined): string | undefined => (typeof header === 'string' && REQUEST_ID.test(header) ? header : undefined);
+
+export class ApiServer implements AsyncDisposable {
+  readonly #options: ApiServerOptions;
+  readonly #server: Server;
+  readonly #sockets = new Set<Duplex>();
+
+  constructor(options: ApiServerOptions) {
+    this.#options = options;
+    const api = getRequestListener((request, env) => options.app.fetch(request, bindings(env as HttpBindings)), {
+      // Thrown before the application: a Host or a target no URL can be made of.
+      errorHandler: (error) => {
+        const context = { requestId: randomUUID(), instance: '/', now: options.clock.now() };
+        options.logger.debug({ reason: messageOf(error) }, 'request refused');
+        const { status, headers, body } = problemOf(new MediaError('INVALID_ARGUMENT', 'The request has no valid target or Host.', { reason: 'BAD_REQUEST' }), context);
+        return new Response(JSON.stringify(body), { status, headers });
+      },
+    });
+    this.#server = createServer({ requestTimeout: 120_000, headersTimeout: 20_000, keepAliveTimeout: 65_000, maxHeaderSize: 32 * 1024, noDelay: true });
+    this.#server.on('request', (request, response) => { this.#onRequest(request, response, api); });
+    this.#server.on('upgrade', (request, socket, head) => { this.#onUpgrade(request, socket, head); });
+    this.#server.on('connection', (socket) => {
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+    });
+    this.#server.on('clientError', (_error, socket) => {
+      if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+      else socket.destroy();
+    });
+  }
+
+  /** Resolves to the port. Rejects when it is taken. */
+  listen(port: number, host: string): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(port, host, () => {
+        this.#server.off('error', reject);
+        resolve((this.#server.address() as AddressInfo).port);
+      });
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#server.listening) return;
+    const closed = new Promise<void>((resolve) => { this.#server.close(() => { resolve(); }); });
+    // Endless answers would keep it open: their clients reconnect.
+    for (const socket of this.#sockets) socket.destroy();
+    await closed;
+  }
+
+  #onRequest(request: IncomingMessage, response: ServerResponse, api: ReturnType<typeof getRequestListener>): void {
+    const requestId = one(request.headers['x-request-id']) ?? one(request.headers['x-correlation-id']) ?? randomUUID();
+    response.setHeader('x-request-id', requestId);
+    response.setHeader('x-correlation-id', requestId);
+    const clientId = one(request.headers['x-client-id']);
+    if (clientId !== undefined) response.setHeader('x-client-id', clientId);
+    response.setHeader('x-content-type-options', 'nosniff');
+    response.setHeader('x-frame-options', 'SAMEORIGIN');
+    response.setHeader('referrer-policy', 'no-referrer');
+    response.setHeader('cross-origin-resource-policy', 'cross-origin');
+    const preflight = this.#options.cors(request, response);
+    const route = edgeRouteOf(request.url ?? '/');
+    if (route !== undefined) {
+      void this.#forward(route, request, response, requestId);
+    } else if (preflight || request.method === 'OPTIONS') {
+      response.writeHead(204, preflight ? {} : { allow: 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS' }).end();
+    } else {
+      void api(request, response);
+    }
+  }
+
+  async #forward(route: EdgeRoute | null, request: IncomingMessage, response: ServerResponse, requestId: string): Promise<void> {
+    const { clock, metrics } = this.#options;
+    const start = clock.monotonic();
+    try {
+      if (route === null) throw noCamera();
+      await this.#options.frontDoor.handle(route, request, response, requestId);
+    } catch (error) {
+      if (response.headersSent || response.destroyed) { response.destroy(); return; }
+      const context = { requestId, instance: (request.url ?? '/').split('?', 1)[0] ?? '/', now: clock.now() };
+      logFailure(this.#options.logger, error, context);
+      const problem = problemOf(error, context);
+      response.writeHead(problem.status, { ...problem.headers, ...(request.complete ? {} : { connection: 'close' }) }).end(JSON.stringify(problem.body));
+    } finally {
+      metrics.httpRequestSeconds.labels(route?.label ?? 'front-door', String(response.statusCode)).observe((clock.monotonic() - start) / 1000);
+    }
+  }
+
+  #onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const requestId = one(request.headers['x-request-id']) ?? randomUUID();
+    socket.on('error', () => { socket.destroy(); });
+    const route = edgeRouteOf(request.url ?? '/');
+    const refuse = (error: unknown): void => {
+      const context = { requestId, instance: (request.url ?? '/').split('?', 1)[0] ?? '/', now: this.#options.clock.now() };
+      logFailure(this.#options.logger, error, context);
+      const { status, headers, body } = problemOf(error, context);
+      const text = JSON.stringify(body);
+      const lines = Object.entries({ ...headers, 'content-length': String(Buffer.byteLength(text)), connection: 'close' }).map(([name, value]) => `${name}: ${value}`);
+      socket.end([`HTTP/1.1 ${String(status)} ${String(body['title'])}`, ...lines, '', text].join('\r\n'));
+    };
+    if (route === undefined) refuse(new MediaError('NOT_FOUND', 'There is no WebSocket here.'));
+    else if (route === null) refuse(noCamera());
+    else this.#options.frontDoor.upgrade(route, request, socket, head, requestId).catch(refuse);
+  }
+}
+
+const noCamera = (): MediaError => new MediaError('NOT_FOUND', 'There is no such camera.', { reason: 'CAMERA_NOT_FOUND' });
+
+/** The id was put on the answer before: the listener makes the bindings itself. */
+const bindings = ({ incoming, outgoing }: HttpBindings): RequestBindings => ({ incoming, outgoing, requestId: String(outgoing.getHeader('x-request-id')) });
