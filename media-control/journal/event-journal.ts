@@ -134,6 +134,12 @@ export class FileEventJournal implements EventJournal, Disposable {
     if (finished) this.#remember({ clean: false });
   }
 
+  /** The database says it has everything up to `seq`, which may be less than it had: it was put back to an older state. */
+  restartFrom(seq: number): void {
+    if (seq < this.#identity.acknowledged) this.#remember({ clean: false, acknowledged: seq });
+    else this.acknowledge(seq);
+  }
+
   /**
    * The database knows more of this journal than there is: the data directory was put back to an older state. From now on it is another
    * journal, so that no number names two events; everything is sent again.

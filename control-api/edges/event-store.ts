@@ -1,0 +1,157 @@
+import { create } from '@bufbuild/protobuf';
+import { sql } from 'kysely';
+import type { Kysely, Transaction } from 'kysely';
+import type { Clock } from '../../core/clock.ts';
+import { MediaError, messageOf } from '../../core/errors.ts';
+import type { Database } from '../../platform/database/schema.ts';
+import type { Logger } from '../../platform/logging.ts';
+import { EventSchema } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
+import type { Alarm, DetectionResult, Event, Gap, Hello, Session } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
+import { expireSegment, upsertSegments } from './segment-rows.ts';
+
+/** What the database knows of an edge's journal. */
+export interface JournalPosition {
+  readonly lastSeq: number;
+}
+
+/**
+ * Writes an edge's events, and how far it has come with its journal, in one transaction (D-10): whatever dies in between, each event is
+ * written exactly once.
+ */
+export class EventStore {
+  readonly #db: Kysely<Database>;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+
+  constructor(options: { readonly db: Kysely<Database>; readonly clock: Clock; readonly logger: Logger }) {
+    this.#db = options.db;
+    this.#clock = options.clock;
+    this.#logger = options.logger;
+  }
+
+  /** Undefined: this database knows nothing of the journal. Notes that the edge is there. */
+  async greet(hello: Hello): Promise<JournalPosition | undefined> {
+    const seen = { edge_id: hello.edgeId, media_base_url: hello.mediaBaseUrl, seen_at: this.#clock.now() };
+    await this.#db.updateTable('edges').set(seen).where('journal_id', '=', hello.journalId).execute();
+    const row = await this.#db.selectFrom('edges').select('last_seq').where('journal_id', '=', hello.journalId).executeTakeFirst();
+    return row === undefined ? undefined : { lastSeq: row.last_seq };
+  }
+
+  /**
+   * Writes those events that are not yet in the database; resolves with the last one's number once all are committed.
+   * Throws FAILED_PRECONDITION for a journal that `greet` did not know and whose inventory has not come.
+   */
+  async store(journalId: string, events: readonly Event[]): Promise<number> {
+    try {
+      return await this.#storeTogether(journalId, events);
+    } catch (error) {
+      if (!isRefusedByTheDatabase(error)) throw error;
+      // One event the tables cannot hold must not keep all that follow out for ever.
+      let lastSeq = 0;
+      for (const event of events) lastSeq = await this.#storeAlone(journalId, event);
+      return lastSeq;
+    }
+  }
+
+  async #storeAlone(journalId: string, event: Event): Promise<number> {
+    try {
+      return await this.#storeTogether(journalId, [event]);
+    } catch (error) {
+      if (!isRefusedByTheDatabase(error)) throw error;
+      this.#logger.error({ journal: journalId, seq: Number(event.seq), type: event.event.case, error: messageOf(error) }, 'an event of an edge does not fit the database and was left out');
+      const alarm = create(EventSchema, { seq: event.seq, event: { case: 'alarm', value: {
+        id: `refused-${journalId}-${event.seq}`, code: 'EVENT_REFUSED', message: `An event (${String(event.event.case)}) does not fit the database: ${messageOf(error)}`, raised: true, at: this.#clock.now(),
+      } } });
+      return await this.#storeTogether(journalId, [alarm]);
+    }
+  }
+
+  async #storeTogether(journalId: string, events: readonly Event[]): Promise<number> {
+    return await this.#db.transaction().execute(async (tx) => {
+      const edge = await tx.selectFrom('edges').select('last_seq').where('journal_id', '=', journalId).executeTakeFirst();
+      if (!edge) throw new MediaError('FAILED_PRECONDITION', 'the inventory comes before the first events');
+      const fresh = events.filter((event) => Number(event.seq) > edge.last_seq);
+      const lastSeq = Number(fresh.at(-1)?.seq ?? edge.last_seq);
+      if (fresh.length === 0) return lastSeq;
+      await this.#write(tx, journalId, fresh);
+      await tx.updateTable('edges').set({ last_seq: lastSeq, seen_at: this.#clock.now() }).where('journal_id', '=', journalId).execute();
+      return lastSeq;
+    });
+  }
+
+  async #write(tx: Transaction<Database>, journalId: string, events: readonly Event[]): Promise<void> {
+    const results: DetectionResult[] = [];
+    for (const { seq, event } of events) {
+      switch (event.case) {
+        case 'session':
+          await writeSession(tx, event.value);
+          break;
+        case 'segment':
+          await upsertSegments(tx, [event.value]);
+          break;
+        case 'segmentExpired':
+          await expireSegment(tx, event.value.id, this.#clock.now());
+          break;
+        case 'detections':
+          results.push(...event.value.results);
+          break;
+        case 'alarm':
+          await writeAlarm(tx, event.value);
+          break;
+        case 'gap':
+          await writeAlarm(tx, gapAlarm(journalId, Number(seq), event.value, this.#clock.now()));
+          break;
+        case undefined:
+          // A newer edge tells something this database has no place for.
+          break;
+      }
+    }
+    await writeDetections(tx, results);
+  }
+}
+
+/** The values are at fault, not the disk: trying again would fail again. */
+const isRefusedByTheDatabase = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' && /^SQLITE_(CONSTRAINT|MISMATCH|TOOBIG|RANGE)/.test(error.code);
+
+const writeSession = async (tx: Transaction<Database>, session: Session): Promise<void> => {
+  const row = {
+    id: session.id,
+    camera_id: session.camera,
+    phase: session.phase as 'connecting' | 'live' | 'interrupted' | 'ended',
+    protocol: session.protocol,
+    started_at: session.startedAt,
+    ended_at: session.endedAt ?? null,
+    reason: session.reason ?? null,
+    epoch: session.epoch ?? null,
+  };
+  const { id: _id, ...changes } = row;
+  await tx.insertInto('sessions').values(row).onConflict((conflict) => conflict.column('id').doUpdateSet(changes)).execute();
+};
+
+const writeAlarm = async (tx: Transaction<Database>, alarm: Pick<Alarm, 'id' | 'code' | 'message' | 'raised' | 'at' | 'camera'>): Promise<void> => {
+  const { id, code, message, at } = alarm;
+  const changes = { camera_id: alarm.camera ?? null, code, message, raised: alarm.raised ? 1 : 0, at } as const;
+  await tx.insertInto('alarms').values({ id, ...changes }).onConflict((conflict) => conflict.column('id').doUpdateSet(changes)).execute();
+};
+
+const gapAlarm = (journalId: string, seq: number, gap: Gap, at: number): Pick<Alarm, 'id' | 'code' | 'message' | 'raised' | 'at' | 'camera'> => ({
+  id: `gap-${journalId}-${seq}`,
+  code: 'JOURNAL_FULL',
+  message: `The edge's journal was full: ${gap.results} ${gap.type} were given up.`,
+  raised: true,
+  at,
+});
+
+/** One statement with one parameter for any number of rows: SQLite's parser is dearer than its insert. */
+const writeDetections = async (tx: Transaction<Database>, results: readonly DetectionResult[]): Promise<void> => {
+  const rows = results.flatMap((r) =>
+    r.detections.map((d) => [
+      r.camera, r.epoch, r.rtpTimestamp, r.capturedAt, Number(r.sequence), d.className, d.classId, d.confidence, d.x, d.y, d.width, d.height, d.trackId ?? null, r.model, r.modelDigest,
+    ]),
+  );
+  if (rows.length === 0) return;
+  const values = sql.join(Array.from({ length: 15 }, (_, i) => sql`json_extract(value, ${sql.lit(`$[${i}]`)})`));
+  await sql`insert into detections (camera_id, stream_epoch, rtp_timestamp, captured_at_ms, sequence, class_name, class_id, confidence, x, y, width, height, track_id, model, model_digest)
+    select ${values} from json_each(${JSON.stringify(rows)})`.execute(tx);
+};

@@ -1,0 +1,49 @@
+import type { Insertable, Kysely, Transaction } from 'kysely';
+import type { Milliseconds } from '../../core/units.ts';
+import type { Database, SegmentsTable } from '../../platform/database/schema.ts';
+import type { Segment } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
+
+const toRow = (segment: Segment): Insertable<SegmentsTable> => ({
+  id: segment.id,
+  camera_id: segment.camera,
+  session_id: segment.sessionId,
+  epoch: segment.epoch,
+  start_ms: segment.start,
+  end_ms: segment.start + segment.duration,
+  bytes: Number(segment.bytes),
+  sha256: segment.sha256 ?? null,
+  open: segment.open ? 1 : 0,
+  tracks: JSON.stringify(segment.tracks.map(({ kind, codec, width, height }) => ({ kind, codec, width: width ?? null, height: height ?? null }))),
+  gap_before: segment.gapBefore ?? null,
+  expired_at: null,
+});
+
+/** 12 columns; SQLite takes 32,766 parameters. */
+const ROWS_PER_STATEMENT = 500;
+
+/**
+ * Adds segments or brings them up to date. A closed one never opens again, nor does an expired one come back: an inventory may be
+ * newer than the events that are still on their way.
+ */
+export const upsertSegments = async (tx: Transaction<Database> | Kysely<Database>, segments: readonly Segment[]): Promise<void> => {
+  for (let i = 0; i < segments.length; i += ROWS_PER_STATEMENT) {
+    await tx
+      .insertInto('segments')
+      .values(segments.slice(i, i + ROWS_PER_STATEMENT).map(toRow))
+      .onConflict((conflict) =>
+        conflict
+          .column('id')
+          .doUpdateSet((e) => ({
+            start_ms: e.ref('excluded.start_ms'), end_ms: e.ref('excluded.end_ms'), bytes: e.ref('excluded.bytes'), sha256: e.ref('excluded.sha256'),
+            open: e.ref('excluded.open'), tracks: e.ref('excluded.tracks'), gap_before: e.ref('excluded.gap_before'),
+          }))
+          .where((e) => e.or([e('segments.open', '=', 1), e('excluded.open', '=', 0)])),
+      )
+      .execute();
+  }
+};
+
+/** Gone from lists; the file goes a minute later. */
+export const expireSegment = async (tx: Transaction<Database>, id: string, now: Milliseconds): Promise<void> => {
+  await tx.updateTable('segments').set({ expired_at: now }).where('id', '=', id).where('expired_at', 'is', null).execute();
+};

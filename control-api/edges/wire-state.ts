@@ -1,0 +1,28 @@
+import { hash } from 'node:crypto';
+import { create } from '@bufbuild/protobuf';
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { CameraSchema, DesiredStateSchema } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
+import type { Camera, DesiredState as WireState } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
+import type { DesiredCamera, DesiredState } from '../desired-state/service.ts';
+
+const cameraInit = (camera: DesiredCamera): MessageInitShape<typeof CameraSchema> => ({
+  id: camera.id,
+  name: camera.name,
+  source: camera.source.type === 'file' ? { case: 'file', value: { url: camera.source.url } } : { case: 'push', value: {} },
+  detectors: camera.detectors.map(({ id, model, fps, confidence }) => ({ id, model, fps, ...(confidence === null ? {} : { confidence }) })),
+  recording: camera.recording,
+  controlJson: camera.controlJson,
+});
+
+export const toWireCamera = (camera: DesiredCamera): Camera => create(CameraSchema, cameraInit(camera));
+
+/** The desired state as it travels, with the addresses of the workers; its version covers both. */
+export const toWireState = (state: DesiredState, workerAddresses: readonly string[]): WireState =>
+  create(DesiredStateSchema, {
+    version: hash('sha256', JSON.stringify([state.version, workerAddresses]), 'hex'),
+    cameras: state.cameras.map(cameraInit),
+    keys: state.keys.map((key) => ({ id: key.id, camera: key.camera, grants: key.grants, sha256: key.hash, ha1: key.ha1 })),
+    tokenKeys: state.tokenKeys.map(({ kid, jwk }) => ({ kid, jwk: JSON.stringify(jwk) })),
+    revokedTokens: [...state.revokedTokens],
+    workerAddresses: [...workerAddresses],
+  });
