@@ -97,8 +97,10 @@ export class CameraRecorder implements AsyncDisposable {
     // What comes while nobody is subscribed is lost to the recording: counted, not silent.
     using _ = parts.attach(() => { this.#deps.metrics.branchDropped.inc({ camera, branch: 'recorder', reason }); });
     this.#failures++;
-    this.#raiseAlarm(full, error);
+    this.#deps.logger.error({ camera, err: error, failures: this.#failures }, 'recording failed');
+    // Making room by deleting the oldest is the ordinary course of things; only if that does not help somebody must act.
     if (full && (await this.#deps.relieveDisk()) && this.#failures === 1) return;
+    this.#raiseAlarm(full, error);
     await this.#pause(Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (this.#failures - 1)));
   }
 
@@ -128,7 +130,6 @@ export class CameraRecorder implements AsyncDisposable {
 
   #raiseAlarm(full: boolean, error: unknown): void {
     const { camera } = this.#stream;
-    this.#deps.logger.error({ camera, err: error, failures: this.#failures }, 'recording failed');
     if (this.#alarm) return;
     this.#alarm = full ? 'recording_disk_full' : 'recording_failed';
     this.#tell(this.#alarm, true, full

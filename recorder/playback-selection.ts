@@ -45,16 +45,17 @@ export const selectRange = (indexes: readonly SegmentIndex[], from: Milliseconds
   const first = firstPicture(placed, from);
   if (!first || first.wall >= to) throw new MediaError('NOT_FOUND', 'nothing was recorded in this range', { reason: 'NOTHING_RECORDED' });
   const last = lastPicture(placed, to, first);
+  const begin = decodeStart(placed, first);
   const window = { start: timelineOf(placed, first), end: displayEnd(placed, last) };
 
   const segments: number[] = [];
   const sources: ProgressiveSource[] = [];
   placed.forEach(({ index, shift, primary, primaryAt }, segment) => {
-    if (segment < first.segment || segment > last.segment) return;
+    if (segment < begin.segment || segment > last.segment) return;
     const ranges = index.tracks.map((track, t): SampleRange => {
       if (t !== primaryAt) return overlapping(track, shift, window);
       return {
-        first: segment === first.segment ? syncBefore(primary, first.sample) : 0,
+        first: segment === begin.segment ? begin.sample : 0,
         last: segment === last.segment ? decodedUntil(primary, placed, last) : primary.samples.length,
       };
     });
@@ -159,11 +160,21 @@ const displayEnd = (placed: readonly Placed[], last: Picture): Milliseconds => {
   return (end === Infinity ? pts + durationMs(at.primary, last.sample) : end) + at.shift;
 };
 
-/** The random access sample decoding must begin at to show `sample`. Files begin at one. */
-const syncBefore = ({ samples }: IndexedTrack, sample: number): number => {
-  let i = sample;
-  while (i > 0 && samples.sync[i] === 0) i--;
-  return i;
+/**
+ * The random access sample decoding must begin at to show `first`. A file may begin in the middle of a GOP (audio joined, so the tracks
+ * changed); its pictures then need the end of the file before.
+ */
+const decodeStart = (placed: readonly Placed[], first: Picture): { readonly segment: number; readonly sample: number } => {
+  let { segment, sample } = first;
+  for (;;) {
+    const at = placed[segment];
+    while (at && sample > 0 && at.primary.samples.sync[sample] === 0) sample--;
+    const before = placed[segment - 1];
+    if (!at || !before || at.primary.samples.sync[sample] === 1) return { segment, sample };
+    if (before.index.info.sessionId !== at.index.info.sessionId || before.index.info.epoch !== at.index.info.epoch) return { segment, sample };
+    segment--;
+    sample = before.primary.samples.length - 1;
+  }
 };
 
 /** One past the last sample, in decode order, that is displayed up to `last`. */

@@ -90,6 +90,8 @@ export class RecordingRun {
       while (await this.#step());
       failed = false;
     } finally {
+      const lost = this.#writing.length + this.#pending.length + this.#branch.queuedUnits;
+      if (lost > 0) this.#deps.metrics.branchDropped.inc({ camera: this.#camera, branch: 'recorder', reason: 'write_failed' }, lost);
       this.#branch[Symbol.dispose]();
       await this.#closeWriter(failed);
     }
@@ -162,13 +164,7 @@ export class RecordingRun {
     this.#pendingDuration = 0;
     this.#writing = parts;
     const { clock, metrics, inventory } = this.#deps;
-    let bytes: number;
-    try {
-      bytes = await this.#withDeadline(writer.write(parts));
-    } catch (error) {
-      metrics.branchDropped.inc({ camera: this.#camera, branch: 'recorder', reason: 'write_failed' }, parts.length);
-      throw error;
-    }
+    const bytes = await this.#withDeadline(writer.write(parts));
     this.#writing = [];
     metrics.recordedBytes.inc({ camera: this.#camera }, bytes);
     const now = clock.monotonic();

@@ -62,7 +62,7 @@ export const scanSegment = async (file: FileHandle, bytes: number): Promise<Segm
 /** Reads the index of `record`'s file below `directory`: indexed bytes only, so an open segment may grow meanwhile. Throws NOT_FOUND when the file is gone. */
 export const readSegmentIndex = async (directory: string, record: SegmentRecord): Promise<SegmentIndex> => {
   await using file = await openSegment(directory, record.id);
-  return scanSegment(file, record.bytes);
+  return await scanSegment(file, record.bytes); // awaited: the file closes when this returns
 };
 
 /** Opens a segment's file for reading. Throws NOT_FOUND when it is gone. */

@@ -7,6 +7,7 @@ import { buildProgressive } from '../core/fmp4/progressive.ts';
 import type { ProgressivePlan } from '../core/fmp4/progressive.ts';
 import type { Milliseconds } from '../core/units.ts';
 import type { Logger } from '../platform/logging.ts';
+import { withParameterSets } from './parameter-sets.ts';
 import { selectRange } from './playback-selection.ts';
 import type { PlaybackFile, PlaybackRange, SegmentReader, SegmentRecord } from './port.ts';
 import { SegmentIndexCache, openSegment } from './segment-index.ts';
@@ -45,8 +46,8 @@ export class LocalSegmentReader implements SegmentReader {
     const samples = indexes.reduce((sum, { tracks }) => sum + tracks.reduce((all, track) => all + track.samples.length, 0), 0);
     if (samples > MAX_SAMPLES) throw new MediaError('INVALID_ARGUMENT', 'too many pictures for one playback; ask for a shorter range', { reason: 'RANGE_TOO_LONG' });
     const selection = selectRange(indexes, from, to);
-    const plan = buildProgressive(selection.sources, selection.window);
     const ids = selection.segments.map((at) => indexes[at]?.info.id ?? '');
+    const plan = buildProgressive(await withParameterSets(this.#directory, ids, selection.sources), selection.window);
     const file = new LocalPlaybackFile(this.#directory, this.#logger, etag, plan, ids, selection.firstWall, selection.lastWall);
     this.#files.set(etag, file);
     return file;
@@ -104,6 +105,10 @@ class LocalPlaybackFile implements PlaybackFile {
       for (let i = extentAt(extents, start); i < extents.length; i++) {
         const extent = extents[i];
         if (!extent || extent.position >= until) return;
+        if (extent.inline) {
+          yield extent.inline.subarray(Math.max(0, start - extent.position), Math.min(extent.length, until - extent.position));
+          continue;
+        }
         if (extent.source !== opened) {
           await file?.close();
           file = undefined;

@@ -95,6 +95,27 @@ const videoCodec = (bytes: Buffer, entry: BoxHeader): string => {
   return `${entry.type}.${config.slice(3).toString('hex')}`;
 };
 
+/**
+ * The SPS and PPS of an `avc1` or `avc3` sample entry as NAL units behind 4-byte lengths, as they would stand in a sample; empty for other formats.
+ * Throws INVALID_ARGUMENT (ISO/IEC 14496-15:2022 §5.3.3.1).
+ */
+export const parameterSetsOf = (sampleEntry: Buffer): Buffer => {
+  const entry = childBoxes(sampleEntry, 0, sampleEntry.length)[0];
+  if (entry?.type !== 'avc1' && entry?.type !== 'avc3') return Buffer.alloc(0);
+  const config = new FieldReader(sampleEntry, needBox(childBoxes(sampleEntry, entry.payload + VISUAL_FIELDS, entry.end), 'avcC'));
+  config.skip(5);
+  const units: Buffer[] = [];
+  for (const mask of [0x1f, 0xff]) {
+    for (let count = config.u8() & mask; count > 0; count--) {
+      const unit = config.slice(config.u16());
+      const length = Buffer.allocUnsafe(4);
+      length.writeUInt32BE(unit.length);
+      units.push(length, unit);
+    }
+  }
+  return Buffer.concat(units);
+};
+
 const audioCodec = (bytes: Buffer, entry: BoxHeader): string => {
   if (entry.type === 'Opus') return 'opus';
   if (entry.type !== 'mp4a') return entry.type;

@@ -26,6 +26,11 @@ export interface ProgressiveSource {
   readonly ranges: readonly SampleRange[];
   /** Added to this file's media time so that all sources share one timeline. */
   readonly shift: Milliseconds;
+  /**
+   * Parameter sets to put before the first selected video sample, as NAL units behind their lengths. Decoders and demuxers that took their set-up
+   * from the first sample description then see a change in the stream itself: Chromium looks nowhere else.
+   */
+  readonly videoPrefix?: Buffer;
 }
 
 /** What is displayed: [start, end) on the shared timeline. What lies outside is there for decoding only, and cut away by the edit list. */
@@ -34,8 +39,10 @@ export interface ProgressiveWindow {
   readonly end: Milliseconds;
 }
 
-/** A run of bytes of one source's file. Sorted by `position`, without holes. */
+/** A run of bytes of one source's file, or bytes of our own. Sorted by `position`, without holes. */
 export interface ProgressiveExtent {
+  /** Set: these bytes, none of the file's. */
+  readonly inline?: Buffer;
   /** Index into the sources. */
   readonly source: number;
   /** In that file. */
@@ -55,7 +62,7 @@ export interface ProgressivePlan {
 /** Throws Error when no sample is selected; the caller has found at least one. */
 export const buildProgressive = (sources: readonly ProgressiveSource[], window: ProgressiveWindow): ProgressivePlan => {
   const tracks = new Map<string, TrackBuilder>();
-  const extents: { source: number; offset: number; length: number; position: number }[] = [];
+  const extents: ProgressiveExtent[] = [];
   let position = 0;
   sources.forEach((source, index) => {
     // A format that changes (AAC instead of Opus) becomes a track of its own: players do not change codec inside one.
@@ -66,15 +73,22 @@ export const buildProgressive = (sources: readonly ProgressiveSource[], window: 
       return builder;
     });
     const cursors = source.ranges.map(({ first }) => first);
+    let prefix = source.videoPrefix;
     for (;;) {
       const extent = nextExtent(source, cursors);
       if (!extent) break;
+      if (prefix) {
+        extents.push({ source: index, inline: prefix, offset: 0, length: prefix.length, position });
+        position += prefix.length;
+      }
       extents.push({ source: index, offset: extent.offset, length: extent.length, position });
       extent.runs.forEach(({ first, last }, t) => {
         const samples = source.samples[t];
         const track = source.tracks[t];
-        if (samples && track && last > first) builders[t]?.append(samples, first, last, track, source.shift, position - extent.offset);
+        if (!samples || !track || last <= first) return;
+        builders[t]?.append(samples, first, last, track, source.shift, position - extent.offset, track.kind === 'video' ? prefix?.length ?? 0 : 0);
       });
+      prefix = undefined;
       position += extent.length;
     }
   });
@@ -131,19 +145,20 @@ class TrackBuilder {
     this.#track = track;
   }
 
-  /** `move`: added to a sample's file offset, it is its position in the output's `mdat`. */
-  append(samples: SampleColumns, first: number, last: number, track: InitTrack, shift: Milliseconds, move: number): void {
+  /** `move`: added to a sample's file offset, it is its position in the output's `mdat`. `lead`: bytes that stand before the first sample and belong to it. */
+  append(samples: SampleColumns, first: number, last: number, track: InitTrack, shift: Milliseconds, move: number, lead: number): void {
     const description = this.#describe(track.sampleEntry);
     const shiftTicks = Math.round((shift * track.timescale) / 1000);
     let expected = -1;
     for (let i = first; i < last; i++) {
       const offset = samples.offset[i] ?? 0;
       const bytes = samples.bytes[i] ?? 0;
+      const own = i === first ? lead : 0;
       const chunk = this.#chunks.at(-1);
       if (offset === expected && chunk) chunk.samples++;
-      else this.#chunks.push({ position: offset + move, samples: 1, description });
+      else this.#chunks.push({ position: offset + move - own, samples: 1, description });
       expected = offset + bytes;
-      this.#push((samples.dts[i] ?? 0) + shiftTicks, (samples.pts[i] ?? 0) + shiftTicks, samples.duration[i] ?? 0, bytes, samples.sync[i] ?? 0);
+      this.#push((samples.dts[i] ?? 0) + shiftTicks, (samples.pts[i] ?? 0) + shiftTicks, samples.duration[i] ?? 0, own + bytes, samples.sync[i] ?? 0);
     }
   }
 
