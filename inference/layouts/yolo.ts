@@ -28,12 +28,18 @@ interface Candidate {
   readonly y2: number;
 }
 
+/**
+ * Scores of int8 models are few values, so neighbours of one object often tie exactly. The smaller box goes first then: the larger is the
+ * one that spans two objects.
+ */
+const area = (box: Candidate): number => (box.x2 - box.x1) * (box.y2 - box.y1);
+
 const iou = (a: Candidate, b: Candidate): number => {
   const width = Math.min(a.x2, b.x2) - Math.max(a.x1, b.x1);
   const height = Math.min(a.y2, b.y2) - Math.max(a.y1, b.y1);
   if (width <= 0 || height <= 0) return 0;
   const both = width * height;
-  return both / ((a.x2 - a.x1) * (a.y2 - a.y1) + (b.x2 - b.x1) * (b.y2 - b.y1) - both);
+  return both / (area(a) + area(b) - both);
 };
 
 /** Keeps the best box of each cluster: class by class, in order of falling score. `sorted` must be so ordered. */
@@ -75,7 +81,7 @@ export class YoloLayout {
   decode(tensor: Float32Array, confidence: number, place: Letterbox): readonly RawDetection[] {
     this.#rate(tensor);
     const candidates = this.#collect(tensor, confidence);
-    candidates.sort((a, b) => b.score - a.score);
+    candidates.sort((a, b) => b.score - a.score || area(a) - area(b));
     const detections: RawDetection[] = [];
     for (const kept of suppress(candidates.slice(0, MAX_CANDIDATES))) {
       const bbox = toSource(kept, place);
