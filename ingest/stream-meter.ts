@@ -10,23 +10,12 @@ export class StreamMeter {
   readonly #pictures = new Float64Array(BUCKETS);
   #bucket = 0;
   #videoUnits = 0;
-  #units = 0;
-  #totalBytes = 0;
   #lastRandomAccess: Milliseconds | null = null;
   #keyframeInterval: Milliseconds | null = null;
 
   /** Video access units since the session began. */
   get videoUnits(): number {
     return this.#videoUnits;
-  }
-
-  get units(): number {
-    return this.#units;
-  }
-
-  /** Bytes of access units since the session began. */
-  get bytes(): number {
-    return this.#totalBytes;
   }
 
   /** Time between the last two random access pictures; null until two came in one epoch. */
@@ -39,8 +28,6 @@ export class StreamMeter {
     this.#advance(now);
     const slot = this.#bucket % BUCKETS;
     this.#bytes[slot] = (this.#bytes[slot] ?? 0) + unit.byteLength;
-    this.#totalBytes += unit.byteLength;
-    this.#units++;
     if (unit.kind !== 'video') return;
     this.#pictures[slot] = (this.#pictures[slot] ?? 0) + 1;
     this.#videoUnits++;

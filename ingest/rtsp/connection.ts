@@ -11,12 +11,10 @@ import { RtspSocketReader } from '../../transport/rtsp/socket-reader.ts';
 import type { StreamRegistry } from '../port.ts';
 import type { RtspAccess } from './access.ts';
 import { answerError } from './answers.ts';
-import { RtspRequests } from './requests.ts';
+import { RtspRequests, SESSION_TIMEOUT_SECONDS } from './requests.ts';
 
 const FIRST_REQUEST_MS = 10_000;
 const IDLE_MS = 30_000;
-/** Announced to the client; any request, RTP or RTCP packet counts (RFC 2326 §12.37). */
-export const SESSION_TIMEOUT_MS = 60_000;
 /** Requests that came before earlier ones were answered. Clients wait for answers; more is an attack. */
 const MAX_WAITING_REQUESTS = 16;
 const MAX_UNSENT_BYTES = 256 << 10;
@@ -85,7 +83,7 @@ export class RtspConnection {
     const quiet = now - this.#arrivedAt;
     if (!this.#hasAsked) {
       if (now - this.#openedAt >= FIRST_REQUEST_MS) this.close('no request within 10 s');
-    } else if (quiet >= (publisher?.isRecording === true ? SESSION_TIMEOUT_MS : IDLE_MS)) {
+    } else if (quiet >= (publisher?.isRecording === true ? SESSION_TIMEOUT_SECONDS * 1_000 : IDLE_MS)) {
       this.close('idle');
     } else publisher?.tick(now);
   }

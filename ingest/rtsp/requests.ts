@@ -11,7 +11,8 @@ import { RtspPublisher } from './publisher.ts';
 import type { RtspPublisherOptions } from './publisher.ts';
 
 const PUBLIC = 'OPTIONS, ANNOUNCE, SETUP, RECORD, TEARDOWN, GET_PARAMETER, SET_PARAMETER';
-const SESSION_TIMEOUT_SECONDS = 60;
+/** Told to the client; any request, RTP or RTCP packet counts (RFC 2326 §12.37). */
+export const SESSION_TIMEOUT_SECONDS = 60;
 /** A camera created a moment ago may not have reached this process yet. */
 const RETRY_AFTER_SECONDS = 1;
 
