@@ -21,6 +21,8 @@ export interface Camera {
   readonly id: string;
   readonly name: string;
   readonly urls: CameraUrls;
+  /** The same media straight from the edge's port; null behind a proxy. */
+  readonly direct_urls?: Pick<CameraUrls, 'whip' | 'whep' | 'hls'> | null;
   readonly pipelines: readonly (string | { readonly id: string })[];
   readonly recording: { readonly policy: string };
   readonly session?: CameraSession | null;
@@ -41,6 +43,15 @@ export interface StoredDetection {
   readonly confidence: number;
   readonly bbox: { readonly x: number; readonly y: number; readonly width: number; readonly height: number };
 }
+
+/** Where this page gets a camera's media: the direct port where there is one, which costs the server less and survives the control process. */
+export const mediaUrls = (camera: Camera): Pick<CameraUrls, 'whip' | 'whep' | 'hls'> => camera.direct_urls ?? camera.urls;
+
+/** The WebSocket of a camera's detections, beside its WHEP address. */
+export const detectionsUrl = (camera: Camera): string => {
+  const url = new URL(mediaUrls(camera).whep);
+  return `${url.protocol === 'https:' ? 'wss' : 'ws'}://${url.host}/v1/cameras/${camera.id}/detections/live`;
+};
 
 /** What went wrong, in the server's words. */
 export class ApiError extends Error {

@@ -3,7 +3,7 @@
  * Reconnects by itself: on the end of the connection, of its data channel, or after 1.5 s without a frame.
  */
 import type Hls from 'hls.js';
-import { accessToken, api } from '../api.ts';
+import { accessToken, api, detectionsUrl, mediaUrls } from '../api.ts';
 import type { Camera } from '../api.ts';
 import { BoxStore, TimedBoxStore } from './boxes.ts';
 import type { BoxMessage, TimelineMessage } from './boxes.ts';
@@ -41,7 +41,7 @@ export interface LiveOptions {
 
 const STALL_MS = 1500;
 const MAX_TARGET_MS = 250;
-const HLS_REASONS = new Set(['B_FRAMES', 'CODEC_UNSUPPORTED']);
+const HLS_REASONS = new Set(['B_FRAMES', 'NO_COMMON_CODEC']);
 
 /** Counters a test or a curious person can read: `window.imageflowLive[camera]`. */
 export interface OverlayCounters {
@@ -137,7 +137,7 @@ export class LivePlayer {
     const first = this.#attempt++ === 0;
     this.#options.onState({ status: first ? 'connecting' : 'reconnecting', transport: null, note: null });
     const whep = new WhepPlayer({
-      url: this.#options.camera.urls.whep,
+      url: mediaUrls(this.#options.camera).whep,
       token: accessToken() ?? '',
       onTrack: (stream, receiver) => {
         this.#receiver = receiver;
@@ -175,11 +175,11 @@ export class LivePlayer {
     const hls = new HlsPlayer({ lowLatencyMode: true, liveSyncMode: 'edge', xhrSetup: (xhr) => xhr.setRequestHeader('authorization', `Bearer ${token}`) });
     this.#hls = hls;
     hls.on(HlsPlayer.Events.ERROR, (_event, data) => { if (data.fatal) this.#again(data.details, 1000); });
-    hls.loadSource(this.#options.camera.urls.hls);
+    hls.loadSource(mediaUrls(this.#options.camera).hls);
     hls.attachMedia(this.#options.video);
     void this.#options.video.play().catch(() => undefined);
     this.#lastFrameAt = performance.now() + 8000;
-    const socket = new WebSocket(this.#options.camera.urls.websocket, [`bearer.${token}`]);
+    const socket = new WebSocket(detectionsUrl(this.#options.camera), [`bearer.${token}`]);
     socket.onmessage = (event: MessageEvent<string>) => this.#onMessage(JSON.parse(event.data) as BoxMessage);
     this.#socket = socket;
     this.#options.onState({ status: 'connecting', transport: 'hls', note: reason });

@@ -14,7 +14,7 @@ export const Publish = (props: { camera: Camera; idle: boolean }) => {
 
   useEffect(() => {
     if (!key) { setQr(null); return; }
-    void QRCode.toString(JSON.stringify({ url: camera.urls.whip, key }), { type: 'svg', margin: 1, color: { dark: '#e6edf3', light: '#00000000' } }).then(setQr);
+    void QRCode.toString(JSON.stringify({ url: camera.urls.whip, key }), { type: 'svg', margin: 2 }).then(setQr);
   }, [key, camera.urls.whip]);
 
   const make = async (): Promise<void> => {

@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { accessToken } from '../api.ts';
+import { accessToken, mediaUrls } from '../api.ts';
 import type { Camera } from '../api.ts';
 import { postOffer } from '../live/whep.ts';
 
@@ -23,7 +23,7 @@ const publish = async (camera: Camera, media: MediaStream): Promise<Publishing> 
       if (track.kind === 'video') preferH264(transceiver);
     }
     await pc.setLocalDescription();
-    const { answer, resource } = await postOffer(camera.urls.whip, accessToken() ?? '', pc.localDescription?.sdp ?? '');
+    const { answer, resource } = await postOffer(mediaUrls(camera).whip, accessToken() ?? '', pc.localDescription?.sdp ?? '');
     await pc.setRemoteDescription({ type: 'answer', sdp: answer });
     return { pc, media, resource };
   } catch (error) {

@@ -1,0 +1,34 @@
+import { readFileSync, readdirSync } from 'node:fs';
+
+const TICKS_PER_SECOND = 100; // CLK_TCK on every Linux this runs on
+
+/** CPU time a process has used, user + system, in milliseconds (proc(5), fields 14 and 15 of stat). */
+export const cpuMilliseconds = (pid: number): number => {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return ((Number(fields[11]) + Number(fields[12])) * 1000) / TICKS_PER_SECOND;
+};
+
+const memory = (pid: number, key: 'Rss' | 'Pss'): number => {
+  const match = new RegExp(`^${key}:\\s+(\\d+) kB`, 'm').exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'));
+  return Number(match?.[1] ?? 0) * 1024;
+};
+export const rssBytes = (pid: number): number => memory(pid, 'Rss');
+export const pssBytes = (pid: number): number => memory(pid, 'Pss');
+
+/** A process and everything it started, by /proc. */
+export const processTree = (root: number): { readonly pid: number; readonly title: string }[] => {
+  const all = readdirSync('/proc').filter((name) => /^\d+$/.test(name)).flatMap((name) => {
+    try {
+      const stat = readFileSync(`/proc/${name}/stat`, 'utf8');
+      const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+      const title = readFileSync(`/proc/${name}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
+      return [{ pid: Number(name), parent, title }];
+    } catch {
+      return []; // gone meanwhile
+    }
+  });
+  const found = all.filter((process) => process.pid === root);
+  for (let i = 0; i < found.length; i++) found.push(...all.filter((process) => process.parent === found[i]?.pid));
+  return found.map(({ pid, title }) => ({ pid, title }));
+};

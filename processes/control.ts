@@ -1,0 +1,81 @@
+/** The control process: REST, pages, log-in, index, front door; no media in its path. Run by the supervisor, or alone by `main.ts --role control`. */
+import { create } from '@bufbuild/protobuf';
+import { mkdirSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { paths } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
+import { EdgeService } from '../control-api/edges/media-control-service.ts';
+import { DatabaseEdgeDirectory, DirectoryModelCatalogue, createControlApi, httpMetrics } from '../control-api/control-api.ts';
+import type { Probe } from '../control-api/control-api.ts';
+import { systemClock } from '../core/clock.ts';
+import { MediaError } from '../core/errors.ts';
+import { openDatabase } from '../platform/database/open.ts';
+import { watchEventLoopDelay } from '../platform/event-loop-delay.ts';
+import { GrpcClient } from '../platform/grpc/client.ts';
+import { HealthService, ServingStatus } from '../platform/grpc/health.ts';
+import { GrpcServer } from '../platform/grpc/server.ts';
+import { createLogger } from '../platform/logging.ts';
+import { createMetrics } from '../platform/metrics.ts';
+import { exitWithParent } from '../platform/parent-process.ts';
+import { internalAddresses } from '../platform/runtime-directory.ts';
+import { HealthCheckRequestSchema } from '../proto/gen/grpc/health/v1/health_pb.ts';
+import { LocalSegmentReader } from '../recorder/segment-reader.ts';
+
+const ROOT = join(import.meta.dirname, '..');
+const PROBE_MS = 1000;
+
+const version = async (): Promise<string> => (JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as { version: string }).version;
+
+/** Serves until SIGTERM or its parent's end. Throws when the database cannot be opened or a port is taken. */
+export const runControl = async (config: Config): Promise<void> => {
+  const clock = systemClock;
+  const logger = createLogger({ level: config.log.level, component: 'control' });
+  const metrics = createMetrics('control');
+  const stop = new AbortController();
+  const stopped = new Promise<void>((resolve) => { stop.signal.addEventListener('abort', () => { resolve(); }, { once: true }); });
+  const parent = exitWithParent();
+  process.once('SIGTERM', () => { stop.abort(); });
+  if (!parent) process.once('SIGINT', () => { stop.abort(); });
+
+  const place = paths(config);
+  const addresses = internalAddresses(config);
+  mkdirSync(place.dataDir, { recursive: true });
+
+  await using stack = new AsyncDisposableStack();
+  stack.use(watchEventLoopDelay(metrics.eventLoopDelay, 'control', clock));
+  const db = stack.adopt(await openDatabase(place.database), (database) => database.destroy());
+  const worker = stack.use(GrpcClient.dial(HealthService, addresses.worker, { clock }));
+  const edges = new DatabaseEdgeDirectory(db, clock);
+  const edgePorts = { edgeHttp: config.edge.http_port, rtsp: config.rtsp.port };
+  const probes: Probe[] = [
+    { name: 'edge', check: async () => {
+      const base = service.attachedEdges > 0 ? await edges.mediaBaseUrl('') : null;
+      if (base === null) throw new MediaError('UNAVAILABLE', 'no edge is attached');
+      const response = await fetch(`${base}/v1/health`, { signal: AbortSignal.timeout(PROBE_MS) });
+      if (!response.ok) throw new MediaError('UNAVAILABLE', `the edge answered ${response.status}`);
+    } },
+    { name: 'worker', check: async () => {
+      const { status } = await worker.call.check(create(HealthCheckRequestSchema, {}), { deadlineMs: PROBE_MS });
+      if (status !== ServingStatus.SERVING) throw new MediaError('UNAVAILABLE', 'no model is warm yet');
+    } },
+  ];
+  const api = stack.use(await createControlApi({
+    db, config, clock, logger, metrics, probes, edges, version: await version(),
+    segmentReader: new LocalSegmentReader(place.recordings, logger),
+    models: new DirectoryModelCatalogue([join(ROOT, 'models'), place.models], clock),
+    metricsSources: [httpMetrics('edge', async () => { const base = await edges.mediaBaseUrl(''); return base === null ? null : `${base}/metrics`; })],
+    pagesDir: join(ROOT, 'web', 'dist'),
+    mediaPorts: () => edgePorts,
+    otherPorts: () => ({ webrtc: config.webrtc.port }),
+  }));
+  const service = stack.use(new EdgeService({ db, desired: api.desiredState, workerAddresses: [addresses.worker], clock, logger }));
+  stack.use(await GrpcServer.start({ listen: addresses.control, services: [service.registration], clock, onError: (error, method) => { logger.error({ err: error, method }, 'a gRPC handler failed'); } }));
+  const admin = await api.ensureAdmin();
+  if (admin.password !== undefined) parent?.send({ type: 'admin', username: 'admin', password: admin.password });
+  const port = await api.listen();
+  logger.info({ port }, 'control ready');
+  parent?.send({ type: 'ready', ports: { http: port }, ...(admin.password === undefined ? {} : { admin_password: admin.password }) });
+  await stopped;
+  logger.info('control stopping');
+};

@@ -1,0 +1,48 @@
+import { MediaError } from '../core/errors.ts';
+import type { CameraId } from '../core/frame-ref.ts';
+import type { DetectionSource } from '../extractor/port.ts';
+import type { SessionInfo, SessionStats, StreamRegistry } from '../ingest/port.ts';
+import type { Authorizer } from '../media-control/port.ts';
+import type { MediaRouter } from '../transport/http/port.ts';
+
+export interface EdgeStatsOptions {
+  readonly router: MediaRouter;
+  readonly authorizer: Authorizer;
+  readonly registry: StreamRegistry;
+  readonly detections: DetectionSource;
+  readonly viewers: (camera: CameraId) => Readonly<Record<string, number>>;
+}
+
+/** `GET /v1/edge/cameras/{camera}/stats`: what control passes through as a camera's statistics (ING-7). */
+export const serveEdgeStats = ({ router, authorizer, registry, detections, viewers }: EdgeStatsOptions): void => {
+  router.route('GET', '/v1/edge/cameras/:camera/stats', async ({ params, credential, response }) => {
+    const camera = params['camera'] ?? '';
+    await authorizer.authorize(credential, 'play', camera);
+    const stream = registry.get(camera);
+    if (!stream) throw new MediaError('NOT_FOUND', 'There is no such camera.', { context: { camera } });
+    const stats = stream.stats();
+    if (!stream.session || !stats) throw new MediaError('NOT_FOUND', 'The camera has no session now.', { reason: 'NO_SESSION', context: { camera } });
+    const extractor = detections.stats(camera);
+    const body = JSON.stringify({
+      camera,
+      session: sessionView(stream.session),
+      ...statsView(stats),
+      viewers: viewers(camera),
+      detection: extractor && {
+        decoders_active: extractor.decodersActive, decoded_frames: extractor.decodedFrames, inferred_frames: extractor.inferredFrames, skipped: extractor.skipped,
+      },
+    });
+    response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-store' });
+    response.end(body);
+  });
+};
+
+const sessionView = (session: SessionInfo) => ({
+  id: session.id, phase: session.phase, protocol: session.protocol, epoch: session.epoch, started_at: new Date(session.startedAt).toISOString(), reason: session.reason,
+});
+
+const statsView = (stats: SessionStats) => ({
+  bytes: stats.bytes, packets: stats.packets, lost_packets: stats.lostPackets, access_units: stats.accessUnits, bitrate_bps: stats.bitrateBps, fps: stats.fps,
+  jitter_ms: stats.jitterMs, rtt_ms: stats.rttMs, nacks_sent: stats.nacksSent, plis_sent: stats.plisSent, keyframe_interval_ms: stats.keyframeIntervalMs,
+  video_codec: stats.videoCodec, audio_codec: stats.audioCodec, width: stats.width, height: stats.height,
+});

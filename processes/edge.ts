@@ -1,0 +1,126 @@
+/** The edge process: every media socket, the Hub, recorder, HLS, packet histories. Run by the supervisor, or alone by `main.ts --role edge`. */
+import { randomUUID, randomInt } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { paths } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
+import { systemClock } from '../core/clock.ts';
+import type { CameraId } from '../core/frame-ref.ts';
+import { DetectionsSocket } from '../distributor/annotations/detections-socket.ts';
+import { HlsEndpoint } from '../distributor/hls/hls-endpoint.ts';
+import { serveWhep } from '../distributor/webrtc/whep-endpoint.ts';
+import { WhepEgress } from '../distributor/webrtc/whep-egress.ts';
+import { ExtractorPool } from '../extractor/extractor-pool.ts';
+import { FileSources } from '../ingest/file/file-sources.ts';
+import { RtspServer } from '../ingest/rtsp/rtsp-server.ts';
+import { EdgeStreamRegistry } from '../ingest/stream-registry.ts';
+import { WhipEndpoint } from '../ingest/whip/whip-endpoint.ts';
+import { DesiredStateAuthorizer } from '../media-control/authorizer.ts';
+import { DesiredStateCameraResolver } from '../media-control/camera-resolver.ts';
+import { ControlLink } from '../media-control/control-link.ts';
+import { DesiredStateStore } from '../media-control/desired-state-store.ts';
+import { FileEventJournal } from '../media-control/journal/event-journal.ts';
+import { CameraMuxers } from '../muxer/camera-muxers.ts';
+import { watchEventLoopDelay } from '../platform/event-loop-delay.ts';
+import { GrpcClient } from '../platform/grpc/client.ts';
+import { createLogger } from '../platform/logging.ts';
+import { createMetrics } from '../platform/metrics.ts';
+import { exitWithParent } from '../platform/parent-process.ts';
+import { internalAddresses } from '../platform/runtime-directory.ts';
+import { MediaControlService } from '../proto/gen/imageflow/v1/media_control_pb.ts';
+import { Recorder } from '../recorder/recorder.ts';
+import { readBody } from '../transport/http/body.ts';
+import { MediaHttpServer } from '../transport/http/media-http-server.ts';
+import { NdcEngine } from '../transport/webrtc/ndc-engine.ts';
+import { followDesiredState } from './edge-cameras.ts';
+import { serveEdgeStats } from './edge-stats.ts';
+
+const ANY = new Set(['0.0.0.0', '::']);
+
+/** Serves until SIGTERM or its parent's end; then finishes segments and closes everything within the supervisor's patience. Throws when a port is taken. */
+export const runEdge = async (config: Config): Promise<void> => {
+  const clock = systemClock;
+  const logger = createLogger({ level: config.log.level, component: 'edge' });
+  const metrics = createMetrics('edge');
+  const stop = new AbortController();
+  const stopped = new Promise<void>((resolve) => { stop.signal.addEventListener('abort', () => { resolve(); }, { once: true }); });
+  const finished = Promise.withResolvers<undefined>();
+  const parent = exitWithParent({ onParentGone: async () => { stop.abort(); await finished.promise; } });
+  process.once('SIGTERM', () => { stop.abort(); });
+  if (!parent) process.once('SIGINT', () => { stop.abort(); });
+
+  const place = paths(config);
+  const addresses = internalAddresses(config);
+  mkdirSync(place.dataDir, { recursive: true });
+
+  try {
+    await using stack = new AsyncDisposableStack();
+    stack.use(watchEventLoopDelay(metrics.eventLoopDelay, 'edge', clock));
+
+    // The link to control: what is wanted, who may do what, what happened.
+    const journal = stack.use(new FileEventJournal({
+      directory: place.journal, maxBytes: config.journal.max_bytes, keepHours: config.journal.keep_hours, clock, logger,
+      onDropped: (type, count) => { metrics.journalDropped.inc({ type }, count); },
+    }));
+    const store = stack.use(new DesiredStateStore({ path: place.desiredState, logger, clock }));
+    const control = stack.use(GrpcClient.dial(MediaControlService, addresses.control, { clock }));
+    const authorizer = stack.use(new DesiredStateAuthorizer({ source: store, clock }));
+    const cameras = new DesiredStateCameraResolver({ store, client: control });
+
+    // Camera → Hub → parts → disk.
+    const registry = stack.use(new EdgeStreamRegistry({ graceSeconds: config.session.grace_seconds, maxSessions: config.limits.sessions, clock, metrics, logger }));
+    stack.use(registry.onStream((stream) => { stream.onSession((session) => { journal.append({ type: 'session', session }); }); }));
+    const muxers = stack.use(new CameraMuxers(registry, { partMs: config.media.part_ms, logger, metrics }));
+    const recorder = stack.use(await Recorder.start(place.recordings, config.recorder, {
+      streams: muxers, journal, clock, logger, metrics, policyOf: (camera) => store.camera(camera)?.recording ?? 'off',
+    }));
+    const extractors = stack.use(new ExtractorPool({
+      processes: config.extractor.processes, idleSeconds: config.extractor.idle_seconds, deadlineMs: config.inference.deadline_ms,
+      workerAddress: addresses.worker, logLevel: config.log.level, registry, specs: (camera) => store.camera(camera),
+      onSpecsChanged: (listener) => store.onChange(listener), journal, clock, logger, metrics,
+    }));
+
+    // Doors.
+    const health = { ports: {} as Record<string, number> };
+    const http = stack.use(new MediaHttpServer({ clock, logger, metrics, origins: config.cors.origins, health: () => ({ status: 'ok', role: 'edge', time: new Date(clock.now()).toISOString(), ...health }) }));
+    const engine = stack.use(await NdcEngine.start({
+      port: config.webrtc.port, bind: config.webrtc.bind ?? config.bind, additionalHosts: config.webrtc.additional_hosts, clock, logger,
+    }));
+    const egress = stack.use(new WhepEgress({
+      engine, streams: registry, authorizer, detections: extractors, viewersPerCamera: config.limits.viewers_per_camera, clock, logger, metrics,
+      random: () => randomInt(2 ** 32), newId: randomUUID,
+    }));
+    const whip = stack.use(new WhipEndpoint({ router: http, engine, streams: registry, authorizer, cameras, readBody, config: config.webrtc, clock, logger }));
+    serveWhep({ router: http, authorizer, egress, readBody, iceServers: config.webrtc.ice_servers, publish: (request, offer) => whip.publish(request, offer) });
+    const hls = stack.use(new HlsEndpoint({
+      router: http, authorizer, streams: muxers, clock, metrics,
+      timing: { segmentSeconds: config.hls.segment_seconds, keyframeIntervalSeconds: config.webrtc.keyframe_interval_seconds, partMs: config.media.part_ms },
+    }));
+    const sockets = stack.use(new DetectionsSocket({ router: http, authorizer, streams: registry, detections: extractors, socketsPerCamera: config.limits.viewers_per_camera, clock, logger, metrics }));
+    const viewers = (camera: CameraId) => ({ webrtc: egress.viewers(camera), hls: hls.viewers(camera), websocket: sockets.viewers(camera) });
+    serveEdgeStats({ router: http, authorizer, registry, detections: extractors, viewers });
+    const rtsp = stack.use(await RtspServer.start({ config: config.rtsp, bind: config.bind, streams: registry, authorizer, cameras, clock, logger }));
+    const files = stack.use(new FileSources({
+      streams: registry, directory: place.clips, clock, logger,
+      onProblem: (camera, problem) => {
+        journal.append({ type: 'alarm', alarm: { id: `FILE_SOURCE:${camera}`, camera, code: 'FILE_SOURCE', message: problem ?? 'works again', raised: problem !== null, at: clock.now() } });
+      },
+    }));
+    stack.use(followDesiredState({ store, registry, files, recorder }));
+    const bind = config.edge.bind ?? config.bind;
+    await http.listen(config.edge.http_port, bind);
+    health.ports = { edge_http: http.port, rtsp: rtsp.port, webrtc: engine.port };
+
+    const link = stack.use(new ControlLink({
+      edgeId: hostname(), mediaBaseUrl: () => `http://${ANY.has(bind) ? '127.0.0.1' : bind}:${String(http.port)}`,
+      client: control, journal, store, inventory: () => recorder.knownSegments(), clock, logger,
+    }));
+    link.start();
+    logger.info(health, 'edge ready');
+    parent?.send({ type: 'ready', ports: health.ports });
+    await stopped;
+    logger.info('edge stopping');
+  } finally {
+    finished.resolve(undefined);
+  }
+};
