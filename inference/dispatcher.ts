@@ -29,6 +29,7 @@ const MIN_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 2000;
 /** A worker that leaves a picture unanswered for so many deadlines hangs: the stream is made anew. */
 const HUNG_AFTER_DEADLINES = 5;
+const HUNG_SWEEPS = 5;
 
 type DetectStream = ClientDuplexStream<DetectRequest, DetectResponse>;
 
@@ -51,6 +52,7 @@ export class Dispatcher implements FrameDispatcher, Disposable {
   #stream: DetectStream | null = null;
   #credits = 0;
   #nextId = 1n;
+  #hungSweeps = 0;
   #backoff = MIN_BACKOFF_MS;
   #retry: Disposable | undefined;
   #disposed = false;
@@ -115,6 +117,7 @@ export class Dispatcher implements FrameDispatcher, Disposable {
     stream?.cancel();
     this.#models = new Map();
     this.#credits = 0;
+    this.#hungSweeps = 0;
     const lost = [...this.#inFlight.values()];
     this.#inFlight.clear();
     for (const sent of lost) if (!sent.abandoned) this.#options.listener.onSkip(sent.offer.camera, 'worker_lost');
@@ -223,16 +226,17 @@ export class Dispatcher implements FrameDispatcher, Disposable {
     const now = this.#options.clock.monotonic();
     const { deadlineMs } = this.#options;
     for (const { offer } of this.#waiting.takeOlderThan(now - deadlineMs)) this.#skip(offer, 'no_credit');
+    let hung = false;
     for (const sent of this.#inFlight.values()) {
       if (!sent.abandoned && now - sent.offeredAt > deadlineMs) {
         sent.abandoned = true;
         this.#options.listener.onSkip(sent.offer.camera, 'deadline');
       }
-      if (now - sent.sentAt > deadlineMs * HUNG_AFTER_DEADLINES) {
-        this.#lose('it does not answer');
-        return;
-      }
+      if (now - sent.sentAt > deadlineMs * HUNG_AFTER_DEADLINES) hung = true;
     }
+    // Seen more than once: after a stall of this process the timer comes before the answers that wait in the socket.
+    this.#hungSweeps = hung ? this.#hungSweeps + 1 : 0;
+    if (this.#hungSweeps > HUNG_SWEEPS) this.#lose('it does not answer');
   }
 
   #skip(offer: FrameOffer, reason: DispatchSkip): void {

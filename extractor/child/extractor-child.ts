@@ -26,12 +26,22 @@ export class ExtractorChild implements Disposable {
   readonly #options: ExtractorChildOptions;
   readonly #cameras = new Map<number, CameraExtraction>();
   readonly #timer: Disposable;
+  /** Messages of the last chunk read. */
+  #inbox: ToChild[] = [];
+  #next = 0;
+  #scheduled = false;
   #dispatcher: (FrameDispatcher & Disposable) | null = null;
 
   constructor(options: ExtractorChildOptions) {
     this.#options = options;
-    const reader = new MessageReader((type, body) => { this.#handle(decodeToChild(type, body)); });
-    options.pipe.on('data', (chunk: Buffer) => { reader.push(chunk); });
+    const reader = new MessageReader((type, body) => { this.#inbox.push(decodeToChild(type, body)); });
+    options.pipe.on('data', (chunk: Buffer) => {
+      reader.push(chunk);
+      if (this.#inbox.length === 0) return;
+      // Not read on before these are done, so that the pipe, and the edge behind it, feels a slow decoder.
+      options.pipe.pause();
+      this.#schedule();
+    });
     this.#timer = options.clock.every(STATS_PERIOD_MS, () => { for (const camera of this.#cameras.values()) this.#sendStats(camera); });
   }
 
@@ -40,6 +50,24 @@ export class ExtractorChild implements Disposable {
     for (const camera of this.#cameras.values()) camera[Symbol.dispose]();
     this.#cameras.clear();
     this.#dispatcher?.[Symbol.dispose]();
+  }
+
+  /** One message per turn of the event loop: a backlog of pictures must not keep answers of the workers waiting. */
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      const message = this.#inbox[this.#next++];
+      if (message) this.#handle(message);
+      if (this.#next < this.#inbox.length) {
+        this.#schedule();
+        return;
+      }
+      this.#inbox = [];
+      this.#next = 0;
+      this.#options.pipe.resume();
+    });
   }
 
   #handle(message: ToChild): void {
