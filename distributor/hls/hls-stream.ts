@@ -33,6 +33,8 @@ const WATCHED_MS = 60_000;
 const ENDED_MS = 60_000;
 /** Requests held at a time for one camera; more get 503. */
 const MAX_WAITERS = 2_000;
+/** One timer looks after the deadlines of all waiting requests: they come and go by the hundred a second. */
+const SWEEP_MS = 500;
 /** Distinct tokens a rendering is kept for; more are rendered again. */
 const MAX_TOKENS = 128;
 
@@ -40,6 +42,9 @@ interface Waiter {
   /** True when the wait is over. */
   readonly check: () => boolean;
   readonly finish: () => void;
+  /** `Clock.monotonic()` after which it is refused. */
+  readonly due: Milliseconds;
+  readonly refuse: () => void;
 }
 
 /** One camera's LL-HLS: its window of media, its playlists (composed once per part), and the requests that wait for the next one. */
@@ -59,6 +64,7 @@ export class HlsStream implements Disposable {
     this.#options = options;
     this.#window = new LiveWindow({ ...options.rules, ...WINDOW });
     this.#resources.use(source.parts.attach((part) => { this.#add(part); }));
+    this.#resources.use(options.clock.every(SWEEP_MS, () => { this.#sweep(); }));
     this.#resources.use(source.onSession((session) => { this.#onSession(session); }));
   }
 
@@ -113,10 +119,10 @@ export class HlsStream implements Disposable {
 
   /** Nothing is 404; a first segment that is being received is waited for: a player told 404 now would give up. */
   async #requireMedia(signal: AbortSignal): Promise<void> {
-    const window = this.#window;
-    if (window.playable) return;
-    if (window.segments.length > 0) await this.#wait(() => window.playable || window.segments.length === 0, signal);
-    if (!window.playable) throw notYet();
+    const playable = (): boolean => this.#window.playable;
+    if (playable()) return;
+    if (this.#window.segments.length > 0) await this.#wait(() => playable() || this.#window.segments.length === 0, signal);
+    if (!playable()) throw notYet();
   }
 
   #add(part: Part): void {
@@ -159,22 +165,31 @@ export class HlsStream implements Disposable {
     return new Promise((resolve, reject) => {
       const settle = (): void => {
         this.#waiters.delete(waiter);
-        deadline[Symbol.dispose]();
         signal.removeEventListener('abort', onAbort);
       };
-      const waiter: Waiter = { check, finish: () => { settle(); resolve(); } };
-      const deadline = this.#options.clock.after(3 * this.#options.rules.targetMs, () => {
+      const refuse = (why: string): void => {
         settle();
-        reject(new MediaError('UNAVAILABLE', 'Nothing new came from the camera.', { retryAfterSeconds: 1 }));
-      });
-      const onAbort = (): void => {
-        settle();
-        reject(new MediaError('UNAVAILABLE', 'The client hung up.'));
+        reject(new MediaError('UNAVAILABLE', why, { retryAfterSeconds: 1 }));
+      };
+      const onAbort = (): void => { refuse('The client hung up.'); };
+      const waiter: Waiter = {
+        check,
+        finish: () => { settle(); resolve(); },
+        due: this.#options.clock.monotonic() + 3 * this.#options.rules.targetMs,
+        refuse: () => { refuse('Nothing new came from the camera.'); },
       };
       signal.addEventListener('abort', onAbort);
       this.#waiters.add(waiter);
       if (signal.aborted) onAbort();
     });
+  }
+
+  #sweep(): void {
+    const now = this.#options.clock.monotonic();
+    for (const waiter of this.#waiters) {
+      if (waiter.due > now) break; // all wait equally long, so the first one in is the first due
+      waiter.refuse();
+    }
   }
 
   #render(kind: 'full' | 'delta', text: string, token: string | null): RenderedPlaylist {
