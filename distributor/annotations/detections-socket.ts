@@ -63,10 +63,10 @@ export class DetectionsSocket implements Disposable {
     options.router.upgrade('/v1/cameras/:camera/detections/live', (request) => { this.#upgrade(request); });
     this.#resources.use(options.clock.every(PING_INTERVAL_MS, () => { this.#ping(); }));
     this.#resources.use(options.authorizer.onRevoked((id) => {
-      for (const connection of this.#connections) if (connection.principalId === id) connection.socket.close(CloseCode.unauthenticated, 'credential revoked');
+      for (const connection of this.#connections) if (connection.principalId === id) this.#end(connection, CloseCode.unauthenticated, 'credential revoked');
     }));
     this.#resources.use(options.streams.onRemoved((camera) => {
-      for (const connection of this.#connections) if (connection.camera === camera) connection.socket.close(CloseCode.notFound, 'camera removed');
+      for (const connection of this.#connections) if (connection.camera === camera) this.#end(connection, CloseCode.notFound, 'camera removed');
       options.metrics.viewers.remove({ camera, protocol: 'websocket' });
     }));
   }
@@ -80,10 +80,7 @@ export class DetectionsSocket implements Disposable {
 
   [Symbol.dispose](): void {
     this.#resources.dispose();
-    for (const connection of [...this.#connections]) {
-      connection.socket.close(1001, 'server stops');
-      this.#forget(connection);
-    }
+    for (const connection of this.#connections) this.#end(connection, 1001, 'server stops');
     this.#server.close();
   }
 
@@ -146,6 +143,12 @@ export class DetectionsSocket implements Disposable {
       connection.alive = false;
       if (connection.socket.readyState === connection.socket.OPEN) connection.socket.ping();
     }
+  }
+
+  /** Nothing more is sent from here on, even if the client never answers the close. */
+  #end(connection: Connection, code: number, reason: string): void {
+    connection.socket.close(code, reason);
+    this.#forget(connection);
   }
 
   #forget(connection: Connection): void {

@@ -1,0 +1,144 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { MediaError } from '../../core/errors.ts';
+import { writeReceiverReport } from '../../core/rtp/rtcp-writer.ts';
+import { parseSdp } from '../../core/sdp/parse.ts';
+import type { DetectionUnit } from '../../extractor/port.ts';
+import { egressFixture, OFFER } from './testing-egress.ts';
+import { H264, OPUS_TRACK } from './testing.ts';
+import type { FakePeer } from './testing.ts';
+
+const AAC = { kind: 'audio' as const, codec: 'aac' as const, clockRate: 48_000, channels: 2, config: new Uint8Array([0x11, 0x90]), codecString: 'mp4a.40.2' };
+
+let fixture: ReturnType<typeof egressFixture>;
+beforeEach(() => { fixture = egressFixture(); });
+
+describe('life of a viewer', () => {
+  test('not connected within 15 s: closed', async () => {
+    fixture.camera.publish(1_000);
+    const peer = await fixture.join();
+    fixture.clock.advance(14_999);
+    expect(peer.disposed).toBe(false);
+    fixture.clock.advance(1);
+    expect(peer.disposed).toBe(true);
+  });
+
+  test('10 s of media without any RTCP: closed; while the camera is away nobody is', async () => {
+    fixture.camera.publish(1_000);
+    const [silent, alive] = [await fixture.watch(), await fixture.watch()];
+    fixture.camera.key();
+    for (let i = 0; i < 12; i++) {
+      alive.track().receiveRtcp(writeReceiverReport(1, []));
+      fixture.clock.advance(1_000);
+      fixture.camera.delta();
+    }
+    expect([silent.disposed, alive.disposed]).toEqual([true, false]);
+    fixture.clock.advance(60_000);
+    expect(alive.disposed).toBe(false);
+  });
+
+  test('a revoked credential and a removed camera close their viewers', async () => {
+    fixture.camera.publish(1_000);
+    const first = await fixture.watch();
+    fixture.listeners.revoked('somebody-else');
+    expect(first.disposed).toBe(false);
+    fixture.listeners.revoked('k1');
+    expect(first.disposed).toBe(true);
+    const second = await fixture.watch();
+    fixture.listeners.removed('line-1');
+    expect(second.disposed).toBe(true);
+    expect(fixture.egress.viewers('line-1')).toBe(0);
+  });
+
+  test('disposing closes everything and leaves no timer and no branch', async () => {
+    fixture.camera.publish(1_000);
+    const peers = [await fixture.watch(), await fixture.join()];
+    fixture.egress[Symbol.dispose]();
+    expect(peers.map((p) => p.disposed)).toEqual([true, true]);
+    expect(fixture.camera.hub.branchCount).toBe(0);
+  });
+
+  test('a client that hangs up while it is answered leaves nothing behind', async () => {
+    fixture.camera.publish(1_000);
+    const controller = new AbortController();
+    const playing = fixture.play(OFFER, controller.signal);
+    controller.abort();
+    await expect(playing).rejects.toThrow(MediaError);
+    expect(fixture.engine.peers[0]?.disposed).toBe(true);
+    for (let i = 0; i < 4; i++) await fixture.join();
+    await expect(fixture.play()).rejects.toMatchObject({ code: 'UNAVAILABLE', reason: 'VIEWER_LIMIT' });
+  });
+});
+
+describe('answers', () => {
+  test('nobody publishes: 409 with Retry-After; no such camera: 404', async () => {
+    await expect(fixture.play()).rejects.toMatchObject({ code: 'FAILED_PRECONDITION', reason: 'NO_PUBLISHER', retryAfterSeconds: 2 });
+    fixture.streams.clear();
+    await expect(fixture.play()).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  });
+
+  test('[D-6] B-frames: 406 that names the setting and where to watch instead', async () => {
+    fixture.camera.publish(1_000, { video: { ...H264, reorderDepth: 1 } });
+    await expect(fixture.play()).rejects.toMatchObject({ code: 'NOT_ACCEPTABLE', reason: 'B_FRAMES', context: { setting: 'b_frames', hls: '/hls/line-1/index.m3u8' } });
+  });
+
+  test('no codec in common: 406', async () => {
+    fixture.camera.publish(1_000);
+    await expect(fixture.play(OFFER.replaceAll('H264/90000', 'H265/90000'))).rejects.toMatchObject({ code: 'NOT_ACCEPTABLE', reason: 'NO_COMMON_CODEC' });
+  });
+
+  test('Opus is sent, on its own timeline; AAC is answered inactive and video plays (contract 0.4)', async () => {
+    fixture.camera.publish(1_000, { audio: OPUS_TRACK });
+    const { answer } = await fixture.play();
+    expect(parseSdp(answer).media.map((m) => m.direction)).toEqual(['sendonly', 'sendonly', 'sendrecv']);
+    const peer = fixture.engine.peers.at(-1);
+    peer?.connect();
+    fixture.camera.key();
+    const units = [fixture.camera.sound(), (fixture.clock.advance(20), fixture.camera.sound())];
+    expect(peer?.track('audio').rtp.map((p) => [p.timestamp, p.payload])).toEqual(units.map((u) => [u.frame.rtpTs, u.data]));
+
+    fixture.camera.publish(1_000, { audio: AAC });
+    const silent = await fixture.play();
+    expect(parseSdp(silent.answer).media.map((m) => m.direction)).toEqual(['sendonly', 'inactive', 'sendrecv']);
+    expect(fixture.engine.peers.at(-1)?.plan.send.map((t) => t.kind)).toEqual(['video']);
+  });
+
+  test('the answer has the SSRCs that packets come with', async () => {
+    fixture.camera.publish(1_000);
+    const { answer } = await fixture.play();
+    const peer = fixture.engine.peers[0];
+    peer?.connect();
+    fixture.camera.key();
+    const video = parseSdp(answer).media[0];
+    expect(video?.ssrcGroups).toEqual([{ semantics: 'FID', ssrcs: [peer?.track().rtp[0]?.ssrc, peer?.plan.send[0]?.rtxSsrc] }]);
+    expect(video?.feedback.map((f) => f.value)).toEqual(['nack', 'nack pli', 'ccm fir']);
+  });
+});
+
+describe('detections', () => {
+  const result = (seq: number): DetectionUnit => ({
+    byteLength: 1, randomAccess: true,
+    result: { frame: { stream: 'line-1', epoch: 1, rtpTs: 5, captureNtp: null, seq }, capturedAt: 0, model: 'm', modelDigest: 'd', inferenceMs: 1, width: 2, height: 2, detections: [] },
+  });
+
+  test('every result goes to every open lane, empty ones too; a slow lane is skipped and counted', async () => {
+    fixture.camera.publish(1_000);
+    fixture.camera.key();
+    const [a, b] = [await fixture.watch(), await fixture.watch()];
+    fixture.detections.publish(result(1));
+    const lane = b.lanes[0];
+    if (lane) lane.bufferedBytes = 300_000;
+    fixture.detections.publish(result(2));
+    const kinds = (peer: FakePeer) => peer.lanes[0]?.messages.map((m) => { const { type, sequence } = JSON.parse(m) as { type: string; sequence?: number }; return sequence ?? type; });
+    expect(kinds(a)).toEqual(['timeline', 1, 2]);
+    expect(kinds(b)).toEqual(['timeline', 1]);
+    expect((await fixture.metrics.branchDropped.get()).values).toMatchObject([{ value: 1, labels: { camera: 'line-1', branch: 'detections', reason: 'slow_channel' } }]);
+  });
+
+  test('nobody listens to a camera without viewers', async () => {
+    fixture.camera.publish(1_000);
+    const peer = await fixture.watch();
+    expect(fixture.detections.branchCount).toBe(1);
+    peer.setState('failed');
+    expect(fixture.detections.branchCount).toBe(0);
+  });
+});
