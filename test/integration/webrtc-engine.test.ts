@@ -13,7 +13,7 @@ import { chooseCodec } from '../../core/sdp/negotiate.ts';
 import { writeAnswer } from '../../core/sdp/answer.ts';
 import { silentLogger } from '../../platform/logging.ts';
 import { NdcEngine } from '../../transport/webrtc/ndc-engine.ts';
-import type { WebRtcPeer } from '../../transport/webrtc/port.ts';
+import type { DataLane, WebRtcPeer } from '../../transport/webrtc/port.ts';
 import { OfferingClient } from '../../transport/webrtc/testing/offering-client.ts';
 
 let engine: NdcEngine;
@@ -23,7 +23,7 @@ beforeEach(async () => {
 afterEach(() => engine[Symbol.asyncDispose]());
 
 /** Answers a client's offer the way WHIP (`receive`) or WHEP (`send`) does. */
-const connect = async (client: OfferingClient, how: 'send' | 'receive'): Promise<WebRtcPeer> => {
+const connect = async (client: OfferingClient, how: 'send' | 'receive', accepted?: (peer: WebRtcPeer) => void): Promise<WebRtcPeer> => {
   const text = await client.offer();
   const offer = parseWebRtcOffer(text);
   const section = offer.media[0];
@@ -35,6 +35,7 @@ const connect = async (client: OfferingClient, how: 'send' | 'receive'): Promise
     receive: how === 'receive' ? track : null,
     send: how === 'send' ? [{ ...track, ssrc: 77, rtxSsrc: null }] : [],
   });
+  accepted?.(peer);
   client.answer(writeAnswer(offer.media.map((media) => (isDataChannel(media)
     ? { type: 'data' as const, offer: media }
     : { type: 'media' as const, offer: media, codec, direction: how === 'send' ? 'sendonly' as const : 'recvonly' as const, feedback: [], extensions: [],
@@ -78,8 +79,9 @@ test('a publisher is received: RTP of any SSRC comes as sent, RTCP goes back, da
 
 test('a viewer is sent to: RTP out, RTCP in, and a data channel the server opens', async () => {
   await using client = new OfferingClient({ direction: 'RecvOnly', dataChannel: 'own' });
-  const peer = await connect(client, 'send');
-  const lane = peer.createDataLane('detections');
+  let lane: DataLane | undefined;
+  const peer = await connect(client, 'send', (accepted) => { lane = accepted.createDataLane('detections'); });
+  if (!lane) throw new Error('a lane was made');
   const track = peer.tracks[0];
   if (!track) throw new Error('one track was planned');
   const rtcp = new Promise<Buffer>((resolve) => { track.onRtcp((packet) => { if (packet[1] === 206) resolve(packet); }); });
@@ -88,7 +90,7 @@ test('a viewer is sent to: RTP out, RTCP in, and a data channel the server opens
   await client.until(() => client.packets.some((packet) => packet.includes('picture')));
   client.send(writePli(5, 77));
   expect((await rtcp).readUInt32BE(8)).toBe(77);
-  await new Promise<void>((resolve) => { lane.onOpen(resolve); });
+  await new Promise<void>((resolve) => { lane?.onOpen(resolve); });
   lane.send('{"type":"timeline"}');
   await client.until(() => client.messages.includes('{"type":"timeline"}'));
   peer[Symbol.dispose]();

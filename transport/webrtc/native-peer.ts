@@ -115,7 +115,7 @@ export class NativePeer implements WebRtcPeer {
 
   createDataLane(label: string): DataLane {
     invariant(this.#options.plan.dataChannels, 'the offer has a data channel section');
-    invariant(!this.#closing, 'the peer is open');
+    invariant(this.#state === 'connecting' && !this.#closing, 'data channels are made before the answer is sent');
     return this.#lane(this.#pc.createDataChannel(label));
   }
 

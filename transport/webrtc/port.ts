@@ -66,7 +66,7 @@ export interface WebRtcPeer extends Disposable {
   sendRtcp(packet: Buffer): boolean;
   /** A data channel opened by the other side. */
   onDataLane(listener: (lane: DataLane) => void): void;
-  /** Opens a data channel towards the other side (needs `dataChannels`). */
+  /** Opens a data channel towards the other side (needs `dataChannels`). Only before the answer is sent: libdatachannel closes one that is made while SCTP connects. */
   createDataLane(label: string): DataLane;
   addRemoteCandidate(candidate: string, mid: string): void;
 }
