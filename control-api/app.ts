@@ -10,6 +10,7 @@ import type { Metrics } from '../platform/metrics.ts';
 import type { ApiEnv } from './api-env.ts';
 import { openApiRoutes } from './openapi/routes.ts';
 import { logFailure, problemOf } from './problem.ts';
+import { createRequestMeter } from './request-meter.ts';
 import type { StaticPages } from './pages/static-pages.ts';
 import { toValidationError } from './validation.ts';
 
@@ -39,11 +40,12 @@ export const createApp = (options: AppOptions): OpenAPIHono<ApiEnv> => {
   const { clock, logger, metrics, pages } = options;
   const app = newRouter();
 
+  const observe = createRequestMeter(metrics);
   app.use(
     createMiddleware<ApiEnv>(async (c, next) => {
       const start = clock.monotonic();
       await next();
-      metrics.httpRequestSeconds.labels(routePath(c, -1), String(c.res.status)).observe((clock.monotonic() - start) / 1000);
+      observe(routePath(c, -1), c.res.status, (clock.monotonic() - start) / 1000);
     }),
   );
   const limited = bodyLimit({

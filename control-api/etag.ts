@@ -1,15 +1,17 @@
 /** Entity tags of JSON answers (RFC 9110 §8.8.3, §13.1.2). */
 import { hash } from 'node:crypto';
 
-/** A JSON text with its strong entity tag. */
+/** A JSON text, as the bytes to send, with its strong entity tag. */
 export interface TaggedJson {
-  readonly text: string;
+  readonly bytes: Uint8Array<ArrayBuffer>;
   readonly etag: string;
 }
 
+const encoder = new TextEncoder();
+
 export const tagged = (value: unknown): TaggedJson => {
-  const text = JSON.stringify(value);
-  return { text, etag: `"${hash('sha256', text, 'base64url').slice(0, 22)}"` };
+  const bytes = encoder.encode(JSON.stringify(value));
+  return { bytes, etag: `"${hash('sha256', bytes, 'base64url').slice(0, 22)}"` };
 };
 
 /** Whether `If-None-Match` names `etag`; weak comparison. */
@@ -20,4 +22,4 @@ export const matches = (ifNoneMatch: string | undefined, etag: string): boolean 
 export const answerTagged = (ifNoneMatch: string | undefined, body: TaggedJson): Response =>
   ifNoneMatch !== undefined && matches(ifNoneMatch, body.etag)
     ? new Response(null, { status: 304, headers: { etag: body.etag, 'cache-control': 'private, no-cache' } })
-    : new Response(body.text, { headers: { 'content-type': 'application/json', etag: body.etag, 'cache-control': 'private, no-cache' } });
+    : new Response(body.bytes, { headers: { 'content-type': 'application/json', etag: body.etag, 'cache-control': 'private, no-cache' } });

@@ -8,8 +8,8 @@ import type { Permission } from './permissions.ts';
 
 /** Verifies access tokens; offered by auth/service.ts. */
 export interface Authenticator {
-  /** Who this access token belongs to. Throws UNAUTHENTICATED when it is not ours, expired or revoked. Answers at once for a token seen before. */
-  authenticate(token: string): AccessPrincipal | Promise<AccessPrincipal>;
+  /** Who this access token belongs to. Throws UNAUTHENTICATED when it is not ours, expired or revoked. Answers at once for a token seen before. `connection`: what it came on. */
+  authenticate(token: string, connection?: object): AccessPrincipal | Promise<AccessPrincipal>;
 }
 
 /** Where denials are written; offered by audit/service.ts. */
@@ -42,7 +42,7 @@ export const createGuard = (authenticator: Authenticator, log: DenialLog) => {
       try {
         const token = bearerOf(c.req.header('authorization')) ?? (options.queryToken === true ? (c.req.query('token') ?? null) : null);
         if (token === null) throw new MediaError('UNAUTHENTICATED', 'A bearer token is needed: POST /v1/auth/login gives one.', { reason: 'NO_CREDENTIAL' });
-        const known = authenticator.authenticate(token);
+        const known = authenticator.authenticate(token, c.env.incoming.socket);
         principal = known instanceof Promise ? await known : known;
       } catch (error) {
         if (error instanceof MediaError) log.denied({ principal: null, address: clientAddress(c.env), action, target: c.req.path, reason: error.reason ?? error.code });

@@ -81,13 +81,10 @@ export class ApiServer implements AsyncDisposable {
   #onRequest(request: IncomingMessage, response: ServerResponse, api: ReturnType<typeof getRequestListener>): void {
     const requestId = one(request.headers['x-request-id']) ?? one(request.headers['x-correlation-id']) ?? randomUUID();
     response.setHeader('x-request-id', requestId);
-    response.setHeader('x-correlation-id', requestId);
+    if (request.headers['x-correlation-id'] !== undefined) response.setHeader('x-correlation-id', requestId);
     const clientId = one(request.headers['x-client-id']);
     if (clientId !== undefined) response.setHeader('x-client-id', clientId);
     response.setHeader('x-content-type-options', 'nosniff');
-    response.setHeader('x-frame-options', 'SAMEORIGIN');
-    response.setHeader('referrer-policy', 'no-referrer');
-    response.setHeader('cross-origin-resource-policy', 'cross-origin');
     const preflight = this.#options.cors(request, response);
     const route = edgeRouteOf(request.url ?? '/');
     if (route !== undefined) {

@@ -58,8 +58,8 @@ export class AuthService implements Authenticator {
     this.#access.setRevoked(await this.#store.revokedTokens(this.#clock.now()));
   }
 
-  authenticate(token: string): AccessPrincipal | Promise<AccessPrincipal> {
-    return this.#access.authenticate(token);
+  authenticate(token: string, connection?: object): AccessPrincipal | Promise<AccessPrincipal> {
+    return this.#access.authenticate(token, connection);
   }
 
   /** Throws UNAUTHENTICATED, after the same time for a wrong name as for a wrong password; RESOURCE_EXHAUSTED after too many. */

@@ -70,7 +70,7 @@ export class StaticPages {
     const type = TYPES[extname(name)] ?? 'application/octet-stream';
     headers['content-type'] = type;
     headers['content-length'] = String(page.bytes.byteLength);
-    if (type.startsWith('text/html')) headers['content-security-policy'] = POLICY;
+    if (type.startsWith('text/html')) Object.assign(headers, { 'content-security-policy': POLICY, 'x-frame-options': 'SAMEORIGIN', 'referrer-policy': 'no-referrer' });
     return new Response(new Uint8Array(page.bytes), { headers });
   }
 }

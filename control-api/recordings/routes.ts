@@ -93,9 +93,9 @@ export const recordingRoutes = (recordings: RecordingService, guard: Guard, logg
       const { from, to } = c.req.valid('query');
       const file = await recordings.playback(camera, from, to);
       const request = {
-        head: c.env.incoming.method === 'HEAD', range: c.req.header('range'), ifRange: c.req.header('if-range'), ifNoneMatch: c.req.header('if-none-match'), signal: c.req.raw.signal,
+        head: c.env.incoming.method === 'HEAD', range: c.req.header('range'), ifRange: c.req.header('if-range'), ifNoneMatch: c.req.header('if-none-match')
       };
       const name = `${camera}-${new Date(from).toISOString().replace(/[:.]/g, '-')}.mp4`;
-      return answerPlayback(file, request, name, logger);
+      return answerPlayback(file, request, name, c.env.outgoing, logger);
     });
 };

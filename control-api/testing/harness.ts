@@ -50,7 +50,7 @@ export const startApi = async (overrides: HarnessOptions = {}) => {
     passwords: new Passwords({ cost: { N: 2 ** 10, r: 8, p: 1 } }),
     ...overrides, db, config,
   });
-  await api.ensureAdmin();
+  const admin = await api.ensureAdmin();
   const base = `http://127.0.0.1:${String(await api.listen())}`;
 
   const call = async <T = Record<string, unknown>>(method: string, path: string, init: { readonly token?: string; readonly json?: unknown; readonly headers?: Record<string, string>; readonly body?: string } = {}): Promise<Answer<T>> => {
@@ -69,7 +69,7 @@ export const startApi = async (overrides: HarnessOptions = {}) => {
     return answer.body;
   };
   return {
-    api, base, call, clock, config, db, directory, login, metrics,
+    admin, api, base, call, clock, config, db, directory, login, metrics,
     async [Symbol.asyncDispose]() {
       await api[Symbol.asyncDispose]();
       await db.destroy();

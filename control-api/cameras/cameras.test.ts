@@ -1,0 +1,180 @@
+import { createHash, hash } from 'node:crypto';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startApi } from '../testing/harness.ts';
+import type { Harness } from '../testing/harness.ts';
+import { rawGet } from '../testing/raw-http.ts';
+
+interface CameraBody { id: string; name: string; publish_key: string; urls: Record<string, string>; direct_urls: Record<string, string> | null; phase: string; session: { phase: string } | null; pipelines: unknown; recording: { policy: string }; stats?: Record<string, unknown> | null }
+
+describe('cameras', () => {
+  let h: Harness;
+  let token: string;
+  beforeAll(async () => { h = await startApi(); token = (await h.login()).access_token; });
+  afterAll(async () => { await h[Symbol.asyncDispose](); });
+  const post = (json: unknown) => h.call<CameraBody>('POST', '/v1/cameras', { token, json });
+
+  test('a new camera has the defaults, the key and the URLs of the contract', async () => {
+    const { status, body, headers } = await post({ id: 'line-1', name: 'Line 1' });
+    const host = h.base.slice('http://'.length);
+    expect(status).toBe(201);
+    expect(headers.get('location')).toBe('/v1/cameras/line-1');
+    expect(body).toMatchObject({
+      id: 'line-1', name: 'Line 1', source: { type: 'push' }, pipelines: ['detect'], recording: { policy: 'always' }, phase: 'idle', session: null,
+      urls: {
+        whip: `http://${host}/whip/line-1`, whep: `http://${host}/whep/line-1`, hls: `http://${host}/hls/line-1/index.m3u8`, rtsp: 'rtsp://127.0.0.1:8554/line-1',
+        websocket: `ws://${host}/ws/stream/line-1`, page: `http://${host}/cameras/line-1`,
+      },
+      direct_urls: { whip: 'http://127.0.0.1:8081/whip/line-1' },
+    });
+    const state = h.api.desiredState.current();
+    expect(state.cameras.find((camera) => camera.id === 'line-1')).toMatchObject({
+      name: 'Line 1', source: { type: 'push' }, recording: 'always', detectors: [{ id: 'detect', model: 'nanodet-g-416.int8.u8', fps: 15, confidence: null }],
+    });
+    const ha1 = createHash('md5').update(`line-1:imageflow:${body.publish_key}`).digest('hex');
+    expect(state.keys.filter((key) => key.camera === 'line-1')).toMatchObject([{ grants: 'publish', hash: hash('sha256', body.publish_key, 'hex'), ha1 }]);
+    expect(JSON.stringify((await h.call('GET', '/v1/cameras/line-1', { token })).body)).not.toContain(body.publish_key);
+  });
+
+  test('an id that is taken is 409', async () => {
+    expect((await post({ id: 'taken' })).status).toBe(201);
+    expect(await post({ id: 'taken' })).toMatchObject({ status: 409, body: { code: 'CAMERA_EXISTS' } });
+  });
+
+  test('what comes later, and what does not exist, is 422 and says so', async () => {
+    for (const [change, code] of [
+      [{ source: { type: 'rtsp', url: 'rtsp://camera/1' } }, 'SOURCE_NOT_SUPPORTED'], [{ source: { type: 'whep', url: 'http://x' } }, 'SOURCE_NOT_SUPPORTED'],
+      [{ recording: { policy: 'on-event' } }, 'RECORDING_POLICY_NOT_SUPPORTED'], [{ pipelines: ['no-such'] }, 'UNKNOWN_PIPELINE'],
+      [{ pipelines: ['detect', { id: 'detect', fps: 5 }] }, 'DUPLICATE_PIPELINE'], [{ source: { type: 'file' } }, 'SOURCE_URL_MISSING'],
+    ] as const) {
+      expect(await post({ id: 'later', ...change }), JSON.stringify(change)).toMatchObject({ status: 422, body: { code } });
+    }
+    expect((await h.call('GET', '/v1/cameras/later', { token })).status).toBe(404);
+  });
+
+  test('a file source is a file below sources.file_dir, by no trick another', async () => {
+    const clips = h.config.sources.file_dir;
+    mkdirSync(join(clips, 'sub'), { recursive: true });
+    writeFileSync(join(clips, 'sub', 'a.mp4'), 'x');
+    writeFileSync(join(h.directory, 'secret.mp4'), 'x');
+    symlinkSync(join(h.directory, 'secret.mp4'), join(clips, 'link.mp4'));
+    for (const url of ['../secret.mp4', join(h.directory, 'secret.mp4'), 'link.mp4', 'sub', 'missing.mp4', `file://${h.directory}/secret.mp4`, 'file://%00', 'sub/../../secret.mp4', '\0']) {
+      expect(await post({ id: 'file', source: { type: 'file', url } }), url).toMatchObject({ status: 422, body: { code: 'SOURCE_FILE_REFUSED' } });
+    }
+    expect((await post({ id: 'file', source: { type: 'file', url: 'sub/a.mp4' } })).status).toBe(201);
+    expect(h.api.desiredState.current().cameras.find((camera) => camera.id === 'file')?.source).toEqual({ type: 'file', url: 'sub/a.mp4' });
+  });
+
+  test('PATCH changes what it names, PUT all, and the desired state follows before the answer', async () => {
+    await post({ id: 'change', name: 'Before', priority: 3 });
+    const patched = await h.call<CameraBody>('PATCH', '/v1/cameras/change', { token, json: { pipelines: ['inspect-320', { id: 'detect', fps: 5, confidence: 0.6 }], recording: { policy: 'off' } } });
+    expect(patched).toMatchObject({ status: 200, body: { name: 'Before', priority: 3, recording: { policy: 'off' } } });
+    expect(h.api.desiredState.current().cameras.find((camera) => camera.id === 'change')).toMatchObject({
+      recording: 'off',
+      detectors: [{ id: 'inspect-320', model: 'inspect-320', fps: 15, confidence: null }, { id: 'detect', model: 'nanodet-g-416.int8.u8', fps: 5, confidence: 0.6 }],
+    });
+    const put = await h.call<CameraBody & { priority?: number }>('PUT', '/v1/cameras/change', { token, json: { name: 'After' } });
+    expect(put.body).toMatchObject({ name: 'After', pipelines: ['detect'], recording: { policy: 'always' } });
+    expect(put.body.priority).toBeUndefined();
+    expect((await h.call('PUT', '/v1/cameras/change', { token, json: { id: 'other', name: 'x' } })).status).toBe(400);
+    expect((await h.call('PATCH', '/v1/cameras/change', { token, json: {} })).status).toBe(400);
+    expect((await h.call('PATCH', '/v1/cameras/nobody', { token, json: { name: 'x' } })).status).toBe(404);
+  });
+
+  test('a removed camera is gone from lists and desired state with its keys, and its id can be used anew', async () => {
+    const first = await post({ id: 'gone' });
+    expect((await h.call('DELETE', '/v1/cameras/gone', { token })).status).toBe(204);
+    expect((await h.call('DELETE', '/v1/cameras/gone', { token })).status).toBe(404);
+    const state = h.api.desiredState.current();
+    expect(state.cameras.some((camera) => camera.id === 'gone') || state.keys.some((key) => key.camera === 'gone')).toBe(false);
+    const second = await post({ id: 'gone' });
+    expect(second.status).toBe(201);
+    const hashes = h.api.desiredState.current().keys.filter((key) => key.camera === 'gone').map((key) => key.hash);
+    expect(hashes).toEqual([hash('sha256', second.body.publish_key, 'hex')]);
+    expect(hashes).not.toContain(hash('sha256', first.body.publish_key, 'hex'));
+  });
+
+  test('a revoked key leaves the desired state before the answer; lists show no secret', async () => {
+    await post({ id: 'keyed' });
+    const versions: string[] = [];
+    using _listener = h.api.desiredState.onChange((state) => versions.push(state.version));
+    const made = await h.call<{ id: string; key: string; kind: string }>('POST', '/v1/cameras/keyed/keys', { token, json: { kind: 'view' } });
+    expect(made).toMatchObject({ status: 201, body: { kind: 'view' } });
+    const listed = await h.call<{ items: { id: string; kind: string }[] }>('GET', '/v1/cameras/keyed/keys', { token });
+    expect(listed.body.items.map((key) => key.kind).sort()).toEqual(['publish', 'view']);
+    expect(JSON.stringify(listed.body)).not.toContain(made.body.key);
+    expect(h.api.desiredState.current().keys.some((key) => key.id === made.body.id)).toBe(true);
+    expect((await h.call('DELETE', `/v1/cameras/keyed/keys/${made.body.id}`, { token })).status).toBe(204);
+    expect(h.api.desiredState.current().keys.some((key) => key.id === made.body.id)).toBe(false);
+    expect((await h.call('DELETE', `/v1/cameras/keyed/keys/${made.body.id}`, { token })).status).toBe(404);
+    expect(new Set(versions).size).toBe(2);
+  });
+
+  test('the list is paged, tells sessions, and answers 304 to its own tag', async () => {
+    await post({ id: 'a-live' });
+    await h.db.insertInto('sessions').values([
+      { id: 's1', camera_id: 'a-live', phase: 'ended', protocol: 'rtsp', started_at: 1, ended_at: 2, reason: 'left', epoch: 1 },
+      { id: 's2', camera_id: 'a-live', phase: 'live', protocol: 'whip', started_at: 3, ended_at: null, reason: null, epoch: 3 },
+    ]).execute();
+    h.clock.advance(200);
+    const page = await h.call<{ items: CameraBody[]; next_cursor: string | null }>('GET', '/v1/cameras?limit=1', { token });
+    expect(page.body.items).toMatchObject([{ id: 'a-live', phase: 'live', session: { phase: 'live', protocol: 'whip' } }]);
+    const next = await h.call<{ items: CameraBody[] }>('GET', `/v1/cameras?limit=1&cursor=${page.body.next_cursor ?? ''}`, { token });
+    expect(next.body.items[0]?.id).not.toBe('a-live');
+    const same = await h.call('GET', '/v1/cameras?limit=1', { token, headers: { 'if-none-match': page.headers.get('etag') ?? '' } });
+    expect(same).toMatchObject({ status: 304, body: '' });
+    const sessions = await h.call<{ items: { id: string }[] }>('GET', '/v1/cameras/a-live/sessions', { token });
+    expect(sessions.body.items.map((session) => session.id)).toEqual(['s2', 's1']);
+  });
+
+  test('hostile Host headers do not get into URLs', async () => {
+    const text = await rawGet(h.base, '/v1/cameras', { host: 'evil"<script>', authorization: `Bearer ${token}` });
+    expect(text).not.toContain('script>');
+  });
+
+  test('the desired state notices what another program wrote', async () => {
+    const changed = new Promise<void>((resolve) => { h.api.desiredState.onChange(() => { resolve(); }); });
+    await h.db.updateTable('cameras').set({ name: 'renamed by hand' }).where('id', '=', 'line-1').execute();
+    h.clock.advance(1000);
+    await changed;
+    expect(h.api.desiredState.current().cameras.find((camera) => camera.id === 'line-1')?.name).toBe('renamed by hand');
+  });
+
+  test('[D-12] an unknown camera is created for a token with camera:manage, and for nobody else', async () => {
+    const resolveCamera = (credential: string | null, id: string) => h.api.desiredState.resolveCamera(credential, id);
+    await h.call('POST', '/v1/users', { token, json: { username: 'olga', password: 'long enough', role: 'operator' } });
+    const olga = (await h.login('olga', 'long enough')).access_token;
+    for (const credential of [null, 'nonsense', olga]) expect(await resolveCamera(credential, 'appears')).toBeUndefined();
+    const both = await Promise.all([resolveCamera(token, 'appears'), resolveCamera(token, 'appears')]);
+    expect(both.map((camera) => camera?.id)).toEqual(['appears', 'appears']);
+    expect(await resolveCamera(null, 'appears')).toMatchObject({ id: 'appears' });
+    expect(await resolveCamera(token, '../x')).toBeUndefined();
+  });
+});
+
+test('live figures come from the edge with the caller\'s own token; an edge that is down is 503', async () => {
+  const asked: (string | undefined)[] = [];
+  const edge = createServer((request, response) => {
+    asked.push(request.headers.authorization);
+    response.writeHead(request.url === '/v1/edge/cameras/cam/stats' ? 200 : 404, { 'content-type': 'application/json' }).end('{"fps":30}');
+  });
+  await new Promise<void>((resolve) => edge.listen(0, '127.0.0.1', resolve));
+  const edgeUrl = `http://127.0.0.1:${String((edge.address() as AddressInfo).port)}`;
+  await using h = await startApi({ edges: { mediaBaseUrl: () => Promise.resolve(edgeUrl) } });
+  const token = (await h.login()).access_token;
+  await h.call('POST', '/v1/cameras', { token, json: { id: 'cam' } });
+  await h.db.insertInto('sessions').values({ id: 's', camera_id: 'cam', phase: 'live', protocol: 'rtsp', started_at: 1, ended_at: null, reason: null, epoch: 1 }).execute();
+  expect(await h.call('GET', '/v1/cameras/cam/stats', { token })).toMatchObject({ status: 200, body: { fps: 30 } });
+  expect((await h.call('GET', '/v1/cameras/cam', { token })).body['stats']).toEqual({ fps: 30 });
+  expect((await h.call<{ items: unknown[] }>('GET', '/v1/cameras?include=stats', { token })).body.items).toMatchObject([{ stats: { fps: 30 } }]);
+  expect(asked).toEqual([`Bearer ${token}`]);
+  await new Promise((resolve) => { edge.close(resolve); edge.closeAllConnections(); });
+  h.clock.advance(1000);
+  const down = await h.call('GET', '/v1/cameras/cam/stats', { token });
+  expect(down.status).toBe(503);
+  expect(down.headers.get('retry-after')).not.toBeNull();
+  expect((await h.call('GET', '/v1/cameras/cam', { token })).body['stats']).toBeNull();
+});

@@ -1,0 +1,18 @@
+import { connect } from 'node:net';
+
+/** Sends bytes as they are and gives all that comes back until the server closes, for what fetch would not send. */
+export const rawExchange = (base: string, bytes: string): Promise<string> =>
+  new Promise((resolve, reject) => {
+    const { hostname, port } = new URL(base);
+    const socket = connect(Number(port), hostname, () => { socket.write(bytes); });
+    let text = '';
+    socket.setEncoding('latin1');
+    socket.on('data', (data: string) => { text += data; });
+    socket.on('close', () => { resolve(text); });
+    socket.on('error', reject);
+  });
+
+export const rawGet = (base: string, path: string, headers: Readonly<Record<string, string>>): Promise<string> => {
+  const lines = Object.entries({ host: new URL(base).host, ...headers, connection: 'close' }).map(([name, value]) => `${name}: ${value}`);
+  return rawExchange(base, [`GET ${path} HTTP/1.1`, ...lines, '', ''].join('\r\n'));
+};
