@@ -55,7 +55,7 @@ export class FileSource implements Disposable {
       try {
         await this.#play(signal);
       } catch (error) {
-        if (signal.aborted) break;
+        if (isAborted(signal)) break;
         logger.warn({ camera: stream.camera, err: error, retryMs: this.#retryMs }, 'file source failed');
         onProblem(messageOf(error));
         await wait(clock, this.#retryMs, signal);
@@ -77,7 +77,7 @@ export class FileSource implements Disposable {
         this.#retryMs = FIRST_RETRY_MS;
         this.#options.onProblem(null);
       });
-      if (signal.aborted) publication.end('left', 'source stopped');
+      if (isAborted(signal)) publication.end('left', 'source stopped');
       else throw new Error(`publication closed: ${messageOf(driver.closed.reason)}`);
     } catch (error) {
       publication.end('lost', messageOf(error));
@@ -156,7 +156,7 @@ class ClipPlayer {
       let samples = 0;
       for await (const sample of this.#clip.samples()) {
         await this.#until((this.#round * 1000) / VIDEO_RATE + sample.due, signal);
-        if (signal.aborted) return;
+        if (isAborted(signal)) return;
         if (samples++ === 0) onRound();
         this.#publish(sample);
       }
@@ -181,6 +181,9 @@ class ClipPlayer {
     else this.#timeline.audio(unit, now);
   }
 }
+
+/** A function, because the compiler believes that a signal found not aborted stays so across an `await`. */
+const isAborted = (signal: AbortSignal): boolean => signal.aborted;
 
 /** Resolves after `delay` or when aborted. */
 const wait = (clock: Clock, delay: Milliseconds, signal: AbortSignal): Promise<void> =>

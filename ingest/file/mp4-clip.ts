@@ -89,7 +89,7 @@ export class Mp4Clip implements Disposable {
     this.#input.dispose();
   }
 
-  async *#pictures(): AsyncGenerator<ClipSample> {
+  async *#pictures(): AsyncGenerator<ClipSample, undefined> {
     const decodeTimes = new DecodeTimes();
     decodeTimes.restart(this.#reorderDepth);
     for await (const packet of this.#video.packets()) {
@@ -99,7 +99,7 @@ export class Mp4Clip implements Disposable {
   }
 
   /** Audio beyond the last picture is left out: the next round begins there. */
-  async *#sounds(): AsyncGenerator<ClipSample> {
+  async *#sounds(): AsyncGenerator<ClipSample, undefined> {
     if (!this.#audio || !this.audio) return;
     const rate = this.audio.clockRate;
     for await (const packet of this.#audio.packets()) {
@@ -110,9 +110,9 @@ export class Mp4Clip implements Disposable {
   }
 }
 
-const next = async (samples: AsyncGenerator<ClipSample>): Promise<ClipSample | null> => {
-  const { value, done } = await samples.next();
-  return done === true ? null : (value as ClipSample);
+const next = async (samples: AsyncGenerator<ClipSample, undefined>): Promise<ClipSample | null> => {
+  const result = await samples.next();
+  return result.done === true ? null : result.value;
 };
 
 interface VideoPart {

@@ -54,7 +54,7 @@ export class Reception {
       this.#cycles = 0;
       this.#received = 1;
       this.#reportedExpected = this.#reportedReceived = 0;
-      this.#lastSr = 0;
+      if (changed) this.#lastSr = 0; // a report that came before the first packet stays
       return changed;
     }
     this.#received++;

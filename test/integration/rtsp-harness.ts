@@ -2,9 +2,13 @@
 import { execFile, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import type { Socket } from 'node:net';
 import { promisify } from 'node:util';
 import type { AccessUnit } from '../../core/access-unit.ts';
 import { systemClock } from '../../core/clock.ts';
+import type { Clock } from '../../core/clock.ts';
 import { MediaError } from '../../core/errors.ts';
 import { EdgeStreamRegistry } from '../../ingest/stream-registry.ts';
 import { RtspServer } from '../../ingest/rtsp/rtsp-server.ts';
@@ -56,17 +60,18 @@ export interface Harness extends AsyncDisposable {
   untilUnits(count: number): Promise<void>;
 }
 
-export const startHarness = async (options: { readonly auth?: ('basic' | 'digest')[]; readonly graceSeconds?: number; readonly maxSessions?: number } = {}): Promise<Harness> => {
+export const startHarness = async (options: { readonly auth?: ('basic' | 'digest')[]; readonly graceSeconds?: number; readonly maxSessions?: number; readonly clock?: Clock } = {}): Promise<Harness> => {
+  const clock = options.clock ?? systemClock;
   const metrics = createMetrics('test');
   const logger = silentLogger();
-  const registry = new EdgeStreamRegistry({ graceSeconds: options.graceSeconds ?? 15, maxSessions: options.maxSessions ?? 10, clock: systemClock, metrics, logger });
+  const registry = new EdgeStreamRegistry({ graceSeconds: options.graceSeconds ?? 15, maxSessions: options.maxSessions ?? 10, clock, metrics, logger });
   const stream = registry.add({ id: 'line-1' });
   registry.add({ id: 'line-2' });
   const authorizer = new FakeAuthorizer();
   const cameras: CameraResolver = {
     resolve: (id) => Promise.resolve<CameraSpec | undefined>(registry.get(id) ? { id, name: id, source: { type: 'push' }, detectors: [], recording: 'off' } : undefined),
   };
-  const server = await RtspServer.start({ config: { port: 0, auth: options.auth ?? ['basic'], max_connections: 64 }, bind: '127.0.0.1', streams: registry, authorizer, cameras, clock: systemClock, logger });
+  const server = await RtspServer.start({ config: { port: 0, auth: options.auth ?? ['basic'], max_connections: 64 }, bind: '127.0.0.1', streams: registry, authorizer, cameras, clock, logger });
   const units: AccessUnit[] = [];
   const sessions: SessionInfo[] = [];
   const waiters = new Set<() => void>();
@@ -126,3 +131,42 @@ export const unitsOf = async (file: string): Promise<{ readonly units: readonly 
 };
 
 export const sha256 = (data: Buffer): string => createHash('sha256').update(data).digest('hex');
+
+/** A bare client: sends text or bytes, reads one answer at a time. */
+export class RawClient implements Disposable {
+  readonly socket: Socket;
+  #text = '';
+
+  private constructor(socket: Socket) {
+    this.socket = socket;
+    socket.on('data', (chunk: Buffer) => { this.#text += chunk.toString('latin1'); });
+    socket.on('error', () => undefined);
+  }
+
+  static async open(server: { readonly port: number }): Promise<RawClient> {
+    const socket = connect(server.port, '127.0.0.1');
+    const client = new RawClient(socket);
+    await once(socket, 'connect');
+    return client;
+  }
+
+  async ask(method: string, uri: string, fields: readonly string[] = [], body = ''): Promise<string> {
+    const length = body === '' ? [] : ['Content-Type: application/sdp', `Content-Length: ${String(Buffer.byteLength(body))}`];
+    this.socket.write(`${[`${method} ${uri} RTSP/1.0`, 'CSeq: 7', ...fields, ...length].join('\r\n')}\r\n\r\n${body}`);
+    while (!this.#text.includes('\r\n\r\n')) await once(this.socket, 'data');
+    const answer = this.#text;
+    this.#text = '';
+    return answer;
+  }
+
+  [Symbol.dispose](): void {
+    this.socket.destroy();
+  }
+}
+
+export const BASIC = `Authorization: Basic ${Buffer.from(`any:${KEY}`).toString('base64')}`;
+export const URI = 'rtsp://127.0.0.1/line-1';
+export const sdp = (...media: readonly string[]): string => ['v=0', 'o=- 0 0 IN IP4 127.0.0.1', 's=-', 't=0 0', ...media, ''].join('\r\n');
+export const H264 = ['m=video 0 RTP/AVP 96', 'a=rtpmap:96 H264/90000', 'a=fmtp:96 packetization-mode=1', 'a=control:streamid=0'];
+export const TCP = (channels: string): string => `Transport: RTP/AVP/TCP;unicast;interleaved=${channels};mode=record`;
+export const sessionOf = (answer: string): string => `Session: ${/Session: (\w+)/.exec(answer)?.[1] ?? ''}`;

@@ -1,10 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { connect } from 'node:net';
-import type { Socket } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { AccessUnit } from '../../core/access-unit.ts';
-import { clip, ffmpeg, FOREIGN_KEY, KEY, sha256, start, startHarness, unitsOf } from './rtsp-harness.ts';
+import { BASIC, clip, ffmpeg, FOREIGN_KEY, H264, KEY, RawClient, sdp, sessionOf, sha256, start, startHarness, TCP, unitsOf, URI } from './rtsp-harness.ts';
 import type { Harness } from './rtsp-harness.ts';
 
 let stack = new AsyncDisposableStack();
@@ -14,47 +12,11 @@ afterEach(async () => {
 });
 const harness = async (options?: Parameters<typeof startHarness>[0]): Promise<Harness> => stack.use(await startHarness(options));
 
+const open = async (server: { readonly port: number }): Promise<RawClient> => stack.use(await RawClient.open(server));
+
 const of = (units: readonly AccessUnit[], kind: AccessUnit['kind']): readonly AccessUnit[] => units.filter((unit) => unit.kind === kind);
 
-/** A bare client: sends text or bytes, reads one answer at a time. */
-class RawClient implements Disposable {
-  readonly socket: Socket;
-  #text = '';
-
-  private constructor(socket: Socket) {
-    this.socket = socket;
-    socket.on('data', (chunk: Buffer) => { this.#text += chunk.toString('latin1'); });
-    socket.on('error', () => undefined);
-  }
-
-  static async open(server: { readonly port: number }): Promise<RawClient> {
-    const socket = connect(server.port, '127.0.0.1');
-    const client = new RawClient(socket);
-    await once(socket, 'connect');
-    return stack.use(client);
-  }
-
-  async ask(method: string, uri: string, fields: readonly string[] = [], body = ''): Promise<string> {
-    const length = body === '' ? [] : ['Content-Type: application/sdp', `Content-Length: ${String(Buffer.byteLength(body))}`];
-    this.socket.write(`${[`${method} ${uri} RTSP/1.0`, 'CSeq: 7', ...fields, ...length].join('\r\n')}\r\n\r\n${body}`);
-    while (!this.#text.includes('\r\n\r\n')) await once(this.socket, 'data');
-    const answer = this.#text;
-    this.#text = '';
-    return answer;
-  }
-
-  [Symbol.dispose](): void {
-    this.socket.destroy();
-  }
-}
-
-const BASIC = `Authorization: Basic ${Buffer.from(`any:${KEY}`).toString('base64')}`;
-const URI = 'rtsp://127.0.0.1/line-1';
-const sdp = (...media: readonly string[]): string => ['v=0', 'o=- 0 0 IN IP4 127.0.0.1', 's=-', 't=0 0', ...media, ''].join('\r\n');
-const H264 = ['m=video 0 RTP/AVP 96', 'a=rtpmap:96 H264/90000', 'a=fmtp:96 packetization-mode=1', 'a=control:streamid=0'];
 const SPEEX = ['m=audio 0 RTP/AVP 97', 'a=rtpmap:97 speex/16000', 'a=control:streamid=1'];
-const TCP = (channels: string): string => `Transport: RTP/AVP/TCP;unicast;interleaved=${channels};mode=record`;
-const sessionOf = (answer: string): string => `Session: ${/Session: (\w+)/.exec(answer)?.[1] ?? ''}`;
 
 describe('ffmpeg publishes by RTSP', () => {
   test.each(['counter-720p30', 'vtest-720p30-bframes'])('[ING-4] and every access unit of %s arrives unchanged, in order and at its time', async (name) => {
@@ -182,7 +144,7 @@ describe('GStreamer publishes by RTSP', () => {
 describe('a client\'s requests', () => {
   test('[ING-4] are answered as RFC 2326 says', async () => {
     const { server } = await harness();
-    const client = await RawClient.open(server);
+    const client = await open(server);
     expect(await client.ask('OPTIONS', '*')).toMatch(/^RTSP\/1.0 200 OK\r\nCSeq: 7\r\nPublic: .*ANNOUNCE.*RECORD/);
     expect(await client.ask('SETUP', `${URI}/streamid=0`, [TCP('0-1')])).toContain(' 455 ');
     expect(await client.ask('RECORD', URI)).toContain(' 454 ');
@@ -214,7 +176,7 @@ describe('a client\'s requests', () => {
 
   test('[ING-6] end with the fifth wrong password', async () => {
     const { server } = await harness();
-    const client = await RawClient.open(server);
+    const client = await open(server);
     const wrong = `Authorization: Basic ${Buffer.from('any:wrong').toString('base64')}`;
     for (let i = 0; i < 5; i++) expect(await client.ask('ANNOUNCE', URI, [wrong], sdp(...H264))).toContain(' 401 ');
     await once(client.socket, 'close');
@@ -222,7 +184,7 @@ describe('a client\'s requests', () => {
 
   test('[ING-4] for a camera there is not are answered 404 to those who may know', async () => {
     const { server, registry, authorizer } = await harness();
-    const client = await RawClient.open(server);
+    const client = await open(server);
     registry.remove('line-1');
     expect(await client.ask('ANNOUNCE', URI, [BASIC], sdp(...H264))).toContain(' 404 ');
     expect(authorizer.listeners.size).toBe(1);
@@ -234,7 +196,7 @@ describe('hostile clients', () => {
     const { server, url, units, untilPhase } = await harness();
     const neighbour = ffmpeg(['-i', clip('counter-720p30')], url());
     const attack = async (bytes: readonly Buffer[]): Promise<void> => {
-      const client = await RawClient.open(server);
+      const client = await open(server);
       const closed = once(client.socket, 'close');
       for (const chunk of bytes) client.socket.write(chunk);
       client.socket.end();
@@ -256,7 +218,7 @@ describe('hostile clients', () => {
 
   test('who publish garbage inside a session get nothing published', async () => {
     const { server, units, stream } = await harness();
-    const client = await RawClient.open(server);
+    const client = await open(server);
     await client.ask('ANNOUNCE', URI, [BASIC], sdp(...H264));
     const session = sessionOf(await client.ask('SETUP', `${URI}/streamid=0`, [TCP('0-1')]));
     await client.ask('RECORD', URI, [session]);
