@@ -16,7 +16,8 @@ export interface VideoTimeline {
 export class DetectionLanes {
   readonly #timeline: () => VideoTimeline | null;
   readonly #onSkipped: () => void;
-  readonly #lanes: DataLane[] = [];
+  /** Each with the timeline it was told last: its opening and a new epoch may come in either order. */
+  readonly #lanes: { readonly lane: DataLane; told: VideoTimeline | null }[] = [];
 
   constructor(timeline: () => VideoTimeline | null, onSkipped: () => void) {
     this.#timeline = timeline;
@@ -26,22 +27,26 @@ export class DetectionLanes {
   /** Begins with the timeline as soon as the lane is open. */
   add(lane: DataLane): void {
     if (this.#lanes.length === MAX_LANES) return; // a client that opens channel after channel
-    this.#lanes.push(lane);
+    this.#lanes.push({ lane, told: null });
     const greet = (): void => {
       const timeline = this.#timeline();
-      if (timeline) lane.send(timelineMessage(timeline));
+      if (timeline) this.announce(timeline);
     };
     if (lane.isOpen) greet();
     else lane.onOpen(greet);
   }
 
+  /** Tells every open lane that does not know it yet. */
   announce(timeline: VideoTimeline): void {
-    for (const lane of this.#lanes) if (lane.isOpen) lane.send(timelineMessage(timeline));
+    for (const entry of this.#lanes) {
+      if (!entry.lane.isOpen || (entry.told?.epoch === timeline.epoch && entry.told.offset === timeline.offset)) continue;
+      if (entry.lane.send(timelineMessage(timeline))) entry.told = timeline;
+    }
   }
 
   /** One message per result, JSON; skipped and counted where the channel is slow. */
   send(message: string): void {
-    for (const lane of this.#lanes) {
+    for (const { lane } of this.#lanes) {
       if (!lane.isOpen) continue;
       if (lane.bufferedBytes > MAX_BUFFERED_BYTES || !lane.send(message)) this.#onSkipped();
     }
