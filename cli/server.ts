@@ -1,0 +1,63 @@
+/** What `start` and `demo` share: the supervisor of this machine's processes, and waiting until they serve. */
+import { join } from 'node:path';
+import { loadConfig } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
+import { sleep } from '../core/clock.ts';
+import { createLogger } from '../platform/logging.ts';
+import { superviseProcesses } from '../processes/supervisor.ts';
+import type { ReadyInfo } from '../processes/supervisor.ts';
+import { chooseFreePorts } from './ports.ts';
+
+const MAIN = join(import.meta.dirname, '..', 'main.ts');
+const POLL_MS = 50;
+
+export interface ServerUrls {
+  /** The front door: pages, REST. */
+  readonly http: string;
+  /** Media HTTP of the edge. */
+  readonly edge: string;
+  readonly rtsp: string;
+}
+
+export interface Serving {
+  readonly config: Config;
+  readonly urls: ServerUrls;
+  /** Of `admin`, when this start made it with a password of its own. */
+  readonly adminPassword: string | null;
+}
+
+const host = (bind: string): string => (bind === '0.0.0.0' || bind === '::' ? 'localhost' : bind);
+
+const waitUntilReady = async (url: string): Promise<void> => {
+  for (;;) {
+    const response = await fetch(`${url}/v1/health/ready`, { signal: AbortSignal.timeout(2000) }).catch(() => null);
+    await response?.body?.cancel();
+    if (response?.status === 200) return;
+    await sleep(POLL_MS);
+  }
+};
+
+/** Runs the server until it is told to stop; resolves with the exit code. `onServing` is called once, when `/v1/health/ready` answers 200. */
+export const runServer = async (configPath: string | undefined, onServing: (serving: Serving) => void): Promise<number> => {
+  const before = loadConfig({ path: configPath, env: process.env });
+  Object.assign(process.env, await chooseFreePorts(before));
+  const config = loadConfig({ path: configPath, env: process.env });
+  const logger = createLogger({ level: config.log.level, component: 'supervisor' });
+  const urls: ServerUrls = {
+    http: config.public_url ?? `http://${host(config.http.bind ?? config.bind)}:${config.http.port}`,
+    edge: `http://${host(config.edge.bind ?? config.bind)}:${config.edge.http_port}`,
+    rtsp: `rtsp://${host(config.rtsp.bind ?? config.bind)}:${config.rtsp.port}`,
+  };
+  const local = `http://${host(config.http.bind ?? config.bind)}:${config.http.port}`;
+  const onReady = (ready: ReadyInfo): void => {
+    const password = ready['admin_password'];
+    void waitUntilReady(local).then(() => { onServing({ config, urls, adminPassword: typeof password === 'string' ? password : null }); });
+  };
+  return superviseProcesses(config, { script: MAIN, args: configPath === undefined ? [] : ['--config', configPath], logger, onReady });
+};
+
+/** The last line of start-up on stdout (contract 0.3). */
+export const printReady = ({ urls, adminPassword, config }: Serving): void => {
+  if (adminPassword !== null) process.stdout.write(`log in as admin with the password ${adminPassword} (shown this once)\n`);
+  process.stdout.write(`${JSON.stringify({ message: 'ready', urls: { ...urls, page: urls.http, webrtc: `udp:${config.webrtc.port}` } })}\n`);
+};

@@ -1,0 +1,43 @@
+#!/usr/bin/env node
+/** The command line: the server and its tools. No logic: every command is a file of `cli/`, every process one of `processes/`. */
+import { Command, Option } from 'commander';
+import { demoCommand } from './cli/demo.ts';
+import { startCommand } from './cli/start.ts';
+import { loadConfig } from './config/load.ts';
+import { MediaError, messageOf } from './core/errors.ts';
+
+const ROLES = ['edge', 'control', 'worker'] as const;
+
+/** One role in this very process; its modules are loaded only now, so that no process carries another's libraries. */
+const runRole = async (role: (typeof ROLES)[number], configPath: string | undefined): Promise<void> => {
+  const config = loadConfig({ path: configPath, env: process.env });
+  switch (role) {
+    case 'edge':
+      return (await import('./processes/edge.ts')).runEdge(config);
+    case 'control':
+      return (await import('./processes/control.ts')).runControl(config);
+    case 'worker':
+      return (await import('./processes/worker.ts')).runWorker(config);
+  }
+};
+
+const program = new Command('imageflow-edge')
+  .description('Edge media server for factories: received once, recorded, detected, watched live.')
+  .addOption(new Option('--role <role>', 'run one process alone').choices(ROLES))
+  .option('--config <file>', 'YAML configuration; else IMAGEFLOW_CONFIG')
+  .enablePositionalOptions()
+  .action(async (options: { role?: (typeof ROLES)[number]; config?: string }) => {
+    if (options.role === undefined) program.help({ error: true });
+    await runRole(options.role, options.config);
+  })
+  .addCommand(startCommand())
+  .addCommand(demoCommand());
+
+try {
+  await program.parseAsync();
+  if (program.opts<{ role?: string }>().role !== undefined) process.exit(0); // whatever a native library still holds open
+} catch (error) {
+  console.error(error instanceof MediaError ? error.message : error);
+  process.exitCode = error instanceof MediaError && error.code === 'INVALID_ARGUMENT' ? 2 : 1;
+  if (messageOf(error) === '') process.exitCode = 1;
+}
