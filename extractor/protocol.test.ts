@@ -1,0 +1,87 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import type { AccessUnit } from '../core/access-unit.ts';
+import { MediaError } from '../core/errors.ts';
+import { MAX_MESSAGE_BYTES, MessageReader, decodeFromChild, decodeToChild, encodeAccessUnitHeader, encodeCamera, encodeHello, encodeRemove, encodeResult, encodeStats } from './protocol.ts';
+import type { CameraMessage, ResultMessage } from './protocol.ts';
+
+const unit = (data: Buffer, over: Partial<AccessUnit> = {}): AccessUnit => ({
+  kind: 'video', frame: { stream: 'line-1', epoch: 1_750_000_000_000, rtpTs: 4_000_000_000, captureNtp: null, seq: 42 },
+  pts: 90_000, dts: 90_000, wall: 1_750_000_001_000.25, arrivedAt: 5, randomAccess: true, data, byteLength: data.length, tracks: { video: null, audio: null }, ...over,
+});
+const CAMERA: CameraMessage = {
+  handle: 3, camera: 'line-1', codec: { codec: 'h264', sps: 'Z2QAKA==', pps: 'aO4=' }, clockRate: 90_000,
+  detectors: [{ id: 'detect', model: 'nanodet', fps: 15, confidence: null }],
+};
+const RESULT: ResultMessage = {
+  handle: 3, detector: 'detect',
+  result: {
+    frame: { stream: 'line-1', epoch: 1, rtpTs: 2, captureNtp: 3.5, seq: 4 }, capturedAt: 5, model: 'm', modelDigest: 'd', inferenceMs: 6.5, width: 1280, height: 720,
+    detections: [{ className: 'person', classId: 0, confidence: 0.5, bbox: { x: 1, y: 2, width: 3, height: 4 }, trackId: null }],
+  },
+  timings: { queueMs: 1, waitMs: 2, inferenceMs: 3, totalMs: 4 },
+};
+
+/** All messages of a byte stream cut into chunks of `size`. */
+const read = (bytes: Buffer, size: number): { readonly type: number; readonly body: Buffer }[] => {
+  const found: { type: number; body: Buffer }[] = [];
+  const reader = new MessageReader((type, body) => { found.push({ type, body: Buffer.from(body) }); });
+  for (let at = 0; at < bytes.length; at += size) reader.push(bytes.subarray(at, at + size));
+  return found;
+};
+
+test('every message that is written is read, however the pipe cuts it', () => {
+  const data = Buffer.from('not a picture, but bytes');
+  const bytes = Buffer.concat([
+    encodeHello({ workerAddress: 'unix:/w.sock', deadlineMs: 1000 }),
+    encodeCamera(CAMERA),
+    encodeAccessUnitHeader(3, unit(data, { frame: { stream: 'line-1', epoch: 7, rtpTs: 1, captureNtp: 12.5, seq: 9 } }), true), data,
+    encodeAccessUnitHeader(3, unit(Buffer.alloc(0)), false),
+    encodeRemove(3),
+  ]);
+  fc.assert(fc.property(fc.integer({ min: 1, max: bytes.length }), (size) => {
+    const messages = read(bytes, size).map(({ type, body }) => decodeToChild(type, body));
+    expect(messages).toEqual([
+      { type: 'hello', workerAddress: 'unix:/w.sock', deadlineMs: 1000 },
+      { type: 'camera', ...CAMERA },
+      { type: 'access-unit', handle: 3, frame: { stream: '', epoch: 7, rtpTs: 1, captureNtp: 12.5, seq: 9 }, pts: 90_000, wall: 1_750_000_001_000.25, randomAccess: true, decodeOnly: true, data },
+      { type: 'access-unit', handle: 3, frame: { stream: '', epoch: 1_750_000_000_000, rtpTs: 4_000_000_000, captureNtp: null, seq: 42 }, pts: 90_000, wall: 1_750_000_001_000.25, randomAccess: true, decodeOnly: false, data: Buffer.alloc(0) },
+      { type: 'remove', handle: 3 },
+    ]);
+  }));
+});
+
+test('what a child says is read', () => {
+  const stats = { handle: 1, decodersActive: 1, decodedFrames: 30, skipped: { fps: 15 }, awaitingRandomAccess: false };
+  const [a, b] = read(Buffer.concat([encodeResult(RESULT), encodeStats(stats)]), 7);
+  expect(a && decodeFromChild(a.type, a.body)).toEqual({ type: 'result', ...RESULT });
+  expect(b && decodeFromChild(b.type, b.body)).toEqual({ type: 'stats', ...stats });
+});
+
+test('a length beyond the limit, or of nothing, ends the conversation', () => {
+  for (const length of [0, MAX_MESSAGE_BYTES + 2, 0xffffffff]) {
+    const head = Buffer.alloc(5);
+    head.writeUInt32BE(length);
+    expect(() => read(head, 5)).toThrow(MediaError);
+  }
+});
+
+test('any bytes are messages or are refused, and never crash', () => {
+  const tryAll = (bytes: Uint8Array): void => {
+    try {
+      for (const { type, body } of read(Buffer.from(bytes), 50)) for (const decode of [decodeToChild, decodeFromChild]) {
+        try { decode(type, body); } catch (error) { expect(error).toBeInstanceOf(MediaError); }
+      }
+    } catch (error) {
+      expect(error).toBeInstanceOf(MediaError);
+    }
+  };
+  fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), tryAll));
+  // Well framed, wrong inside.
+  fc.assert(fc.property(fc.constantFrom(1, 2, 3, 4, 16, 17, 99), fc.oneof(fc.uint8Array({ maxLength: 100 }), fc.json().map((text) => new TextEncoder().encode(text))), (type, body) => {
+    const head = Buffer.alloc(5);
+    head.writeUInt32BE(body.length + 1);
+    head.writeUInt8(type, 4);
+    tryAll(Buffer.concat([head, body]));
+  }));
+});
