@@ -1,0 +1,259 @@
+import { expect, test } from 'vitest';
+import type { AccessUnit } from '../core/access-unit.ts';
+import { Hub } from '../core/hub.ts';
+import { FakeClock } from '../core/testing-clock.ts';
+import type { CameraStream, SessionInfo, SessionPhase, StreamRegistry } from '../ingest/port.ts';
+import type { DetectorSpec, EdgeEvent } from '../media-control/port.ts';
+import { silentLogger } from '../platform/logging.ts';
+import { createMetrics } from '../platform/metrics.ts';
+import { ExtractorPool } from './extractor-pool.ts';
+import type { Extractor, ExtractorProcessOptions } from './extractor-process.ts';
+import type { CameraMessage, ResultMessage } from './protocol.ts';
+
+/** An extractor that only remembers. */
+class FakeExtractor implements Extractor {
+  readonly pid: number;
+  readonly cameras = new Map<number, CameraMessage>();
+  readonly sent: { readonly handle: number; readonly seq: number; readonly decodeOnly: boolean }[] = [];
+  readonly #options: ExtractorProcessOptions;
+  full = false;
+  ended = false;
+  #drain: (() => void) | null = null;
+
+  constructor(options: ExtractorProcessOptions, pid: number) {
+    this.#options = options;
+    this.pid = pid;
+  }
+  setCamera(camera: CameraMessage): void { this.cameras.set(camera.handle, camera); }
+  removeCamera(handle: number): void {
+    if (this.cameras.delete(handle)) this.stats(handle, 0);
+  }
+  send(handle: number, unit: AccessUnit, decodeOnly: boolean): boolean {
+    this.sent.push({ handle, seq: unit.frame.seq, decodeOnly });
+    return !this.full;
+  }
+  drained(): Promise<void> { return new Promise((resolve) => { this.#drain = resolve; }); }
+  drain(): void { this.full = false; this.#drain?.(); }
+  stats(handle: number, decodersActive: number, awaitingRandomAccess = false): void {
+    this.#options.onMessage({ type: 'stats', handle, decodersActive, decodedFrames: 10, skipped: { fps: 5 }, awaitingRandomAccess });
+  }
+  result(message: ResultMessage): void { this.#options.onMessage({ type: 'result', ...message }); }
+  crash(culprit: number | null): void { this.ended = true; this.#options.onCrash(culprit); }
+  [Symbol.asyncDispose](): Promise<void> { this.ended = true; return Promise.resolve(); }
+}
+
+class FakeStream {
+  readonly hub = new Hub<AccessUnit>({ gopCache: { maxUnits: 100, maxBytes: 1e6 } });
+  session: SessionInfo | null = null;
+  readonly tracks = null;
+  keyframesAsked = 0;
+  readonly camera: string;
+  #listeners: ((session: SessionInfo) => void)[] = [];
+  constructor(camera: string) { this.camera = camera; }
+  stats(): null { return null; }
+  requestKeyframe(): void { this.keyframesAsked++; }
+  beginPublication(): never { throw new Error('not here'); }
+  onSession(listener: (session: SessionInfo) => void): Disposable { this.#listeners.push(listener); return { [Symbol.dispose]: () => { this.#listeners = []; } }; }
+  become(phase: SessionPhase): void {
+    this.session = { id: 's', camera: this.camera, phase, protocol: 'rtsp', startedAt: 0, endedAt: null, reason: null, epoch: 0 };
+    for (const listener of this.#listeners) listener(this.session);
+  }
+}
+
+const DETECTOR: DetectorSpec = { id: 'detect', model: 'm', fps: 15, confidence: null };
+const TRACKS = { video: { kind: 'video', codec: 'vp8', clockRate: 90_000, width: 1, height: 1, codecString: 'vp8', reorderDepth: 0 }, audio: null } as const;
+
+const setUp = (cameras: readonly string[], processes = 1) => {
+  const clock = new FakeClock();
+  const streams = cameras.map((camera) => new FakeStream(camera));
+  const detectors = new Map<string, readonly DetectorSpec[]>(cameras.map((camera) => [camera, [DETECTOR]]));
+  const extractors: FakeExtractor[] = [];
+  const journal: EdgeEvent[] = [];
+  let changed = (): void => undefined;
+  let removed = (_camera: string): void => undefined;
+  const registry: StreamRegistry = {
+    get: () => undefined,
+    list: () => [],
+    onStream: (listener) => { for (const stream of streams) listener(stream as CameraStream); return { [Symbol.dispose]: () => undefined }; },
+    onRemoved: (listener) => { removed = listener; return { [Symbol.dispose]: () => undefined }; },
+  };
+  const metrics = createMetrics('test');
+  const pool = new ExtractorPool({
+    processes, idleSeconds: 3, deadlineMs: 1000, workerAddress: 'unix:/w', logLevel: 'error', registry, clock, metrics, logger: silentLogger(),
+    specs: (id) => ({ id, name: id, source: { type: 'push' }, recording: 'off', detectors: detectors.get(id) ?? [] }),
+    onSpecsChanged: (listener) => { changed = listener; return { [Symbol.dispose]: () => undefined }; },
+    journal: { append: (event) => { journal.push(event); } },
+    spawn: (options) => { const extractor = new FakeExtractor(options, extractors.length + 1); extractors.push(extractor); return extractor; },
+  });
+  const publish = (stream: FakeStream, seq: number, randomAccess = false): void => {
+    stream.hub.publish({
+      kind: 'video', frame: { stream: stream.camera, epoch: 1, rtpTs: seq, captureNtp: null, seq }, pts: seq * 3000, dts: seq * 3000, wall: 0,
+      arrivedAt: clock.monotonic(), randomAccess, data: Buffer.alloc(10), byteLength: 10, tracks: TRACKS,
+    });
+  };
+  const set = (camera: string, specs: readonly DetectorSpec[]): void => { detectors.set(camera, specs); changed(); };
+  return { clock, streams, extractors, journal, pool, metrics, publish, set, remove: (camera: string) => { removed(camera); } };
+};
+/** Lets the pumps run. */
+const settle = async (): Promise<void> => { for (let i = 0; i < 20; i++) await Promise.resolve(); };
+
+test('[EXT-1] a process starts with the first live camera that has a detector, and gets the cached GOP', async () => {
+  const { streams: [stream], extractors, publish, pool, set } = setUp(['a']);
+  publish(stream!, 0, true);
+  publish(stream!, 1);
+  set('a', []);
+  stream!.become('live');
+  expect(extractors).toEqual([]);
+  set('a', [DETECTOR]);
+  expect(pool.pids).toEqual([1]);
+  publish(stream!, 2);
+  await settle();
+  expect(extractors[0]?.sent.map((s) => s.seq)).toEqual([0, 1, 2]);
+  expect([...extractors[0]!.cameras.values()]).toMatchObject([{ camera: 'a', codec: { codec: 'vp8' }, detectors: [DETECTOR] }]);
+});
+
+test.each(['interrupted', 'ended'] as const)('[EXT-1] of a camera that is %s the decoder goes after the idle time, and the last one takes the process with it', async (phase) => {
+  const { streams: [stream], extractors, publish, pool, clock } = setUp(['a']);
+  stream!.become('live');
+  publish(stream!, 0, true);
+  await settle();
+  const [extractor] = extractors;
+  extractor!.stats(0, 1);
+  expect(pool.stats('a')?.decodersActive).toBe(1);
+  stream!.become(phase);
+  clock.advance(2900);
+  expect(extractor!.cameras.size).toBe(1);
+  clock.advance(200);
+  expect(extractor!.cameras.size).toBe(0);
+  expect(pool.stats('a')).toMatchObject({ decodersActive: 0, decodedFrames: 20 });
+  expect(extractor!.ended).toBe(true);
+});
+
+test('a camera that comes back within the idle time keeps its decoder', () => {
+  const { streams: [stream], extractors, clock } = setUp(['a']);
+  stream!.become('live');
+  stream!.become('interrupted');
+  clock.advance(2000);
+  stream!.become('live');
+  clock.advance(10_000);
+  expect(extractors).toHaveLength(1);
+  expect(extractors[0]?.ended).toBe(false);
+});
+
+test('[EXT-6] a full pipe is waited for; what is late by then is only decoded', async () => {
+  const { streams: [stream], extractors, publish, clock } = setUp(['a']);
+  stream!.become('live');
+  publish(stream!, 0, true);
+  await settle();
+  const extractor = extractors[0]!;
+  extractor.full = true;
+  publish(stream!, 1);
+  await settle();
+  publish(stream!, 2);
+  await settle();
+  expect(extractor.sent.map((s) => s.seq)).toEqual([0, 1]);
+  clock.advance(300);
+  publish(stream!, 3);
+  extractor.drain();
+  await settle();
+  expect(extractor.sent.slice(2).map((s) => [s.seq, s.decodeOnly])).toEqual([[2, true], [3, false]]);
+});
+
+test('[EXT-6] hopelessly behind it goes on at the next random access unit, and counts what it left out', async () => {
+  const { streams: [stream], extractors, publish, clock, pool } = setUp(['a']);
+  stream!.become('live');
+  publish(stream!, 0, true);
+  await settle();
+  const extractor = extractors[0]!;
+  extractor.full = true;
+  publish(stream!, 1);
+  await settle();
+  publish(stream!, 2);
+  clock.advance(4000);
+  publish(stream!, 3);
+  publish(stream!, 4, true);
+  extractor.drain();
+  await settle();
+  expect(extractor.sent.map((s) => s.seq)).toEqual([0, 1, 4]);
+  expect(pool.stats('a')?.skipped.queue_full).toBe(2);
+});
+
+test('[EXT-7] after a crash all its cameras go on in a new process; one that crashes it twice in a minute gets its own', async () => {
+  const { streams, extractors, clock, pool } = setUp(['a', 'b']);
+  for (const stream of streams) stream.become('live');
+  expect(extractors).toHaveLength(1);
+  extractors[0]!.crash(0);
+  expect(pool.pids).toEqual([]);
+  clock.advance(250);
+  expect(pool.pids).toEqual([2]);
+  const handleOfA = 2; // handles count up: 0 and 1 were of the first process
+  extractors[1]!.crash(handleOfA);
+  // 'a' does not wait for the shared process.
+  expect(pool.pids).toEqual([3]);
+  clock.advance(500);
+  expect(pool.pids).toEqual([3, 4]);
+  await settle();
+  for (const stream of streams) stream.hub.publish({ kind: 'video', frame: { stream: stream.camera, epoch: 1, rtpTs: 0, captureNtp: null, seq: 0 }, pts: 0, dts: 0, wall: 0, arrivedAt: clock.monotonic(), randomAccess: true, data: Buffer.alloc(1), byteLength: 1, tracks: TRACKS });
+  await settle();
+  expect(extractors.slice(2).map((e) => [...e.cameras.values()].map((c) => c.camera))).toEqual([['a'], ['b']]);
+});
+
+test('a process that crashes again and again is started less and less often', () => {
+  const { streams: [stream], extractors, clock } = setUp(['a']);
+  stream!.become('live');
+  for (let i = 0; i < 600; i++) {
+    extractors.at(-1)!.crash(null);
+    clock.advance(100);
+    if (extractors.at(-1)!.ended) clock.advance(1);
+  }
+  // 60 s: at 0.2, 0.6, 1.4, 3, 6.2, 12.6, 22.6 s …
+  expect(extractors.length).toBeLessThan(14);
+  expect(extractors.length).toBeGreaterThan(5);
+});
+
+test('cameras are spread over the processes', () => {
+  const { streams, extractors } = setUp(['a', 'b', 'c', 'd'], 2);
+  for (const stream of streams) stream.become('live');
+  expect(extractors).toHaveLength(2);
+});
+
+test('results go to the Hub at once and to the journal in batches; those of another camera\'s name are refused', () => {
+  const { streams: [stream], extractors, clock, pool, journal } = setUp(['a']);
+  stream!.become('live');
+  const seen: number[] = [];
+  pool.detections('a').attach(({ result }) => { seen.push(result.frame.seq); });
+  const result = (camera: string, seq: number): ResultMessage => ({
+    handle: 0, detector: 'detect',
+    result: { frame: { stream: camera, epoch: 1, rtpTs: 2, captureNtp: null, seq }, capturedAt: 5, model: 'm', modelDigest: 'd', inferenceMs: 6, width: 1, height: 1, detections: [] },
+    timings: { queueMs: 1, waitMs: 2, inferenceMs: 3, totalMs: 4 },
+  });
+  extractors[0]!.result(result('a', 1));
+  extractors[0]!.result(result('b', 2));
+  extractors[0]!.result(result('a', 3));
+  expect(seen).toEqual([1, 3]);
+  expect(journal).toEqual([]);
+  clock.advance(200);
+  expect(journal).toMatchObject([{ type: 'detections', results: [{ frame: { seq: 1 } }, { frame: { seq: 3 } }] }]);
+  expect(pool.stats('a')?.inferredFrames).toBe(2);
+});
+
+test('a decoder that lost its way asks the camera for a key frame, not too often', () => {
+  const { streams: [stream], extractors, clock } = setUp(['a']);
+  stream!.become('live');
+  for (let i = 0; i < 4; i++) {
+    extractors[0]!.stats(0, 1, true);
+    clock.advance(1000);
+  }
+  expect(stream!.keyframesAsked).toBe(2);
+});
+
+test('a removed camera ends its Hub and its decoder; disposing ends all processes', async () => {
+  const { streams, extractors, pool, remove } = setUp(['a', 'b']);
+  for (const stream of streams) stream.become('live');
+  const branch = pool.detections('a').subscribe({ name: 't', dropPolicy: 'keep-latest', maxUnits: 1, maxBytes: 1000 });
+  remove('a');
+  expect((await branch.next()).done).toBe(true);
+  expect(pool.stats('a')).toBeNull();
+  await pool[Symbol.asyncDispose]();
+  expect(extractors.every((e) => e.ended)).toBe(true);
+});
