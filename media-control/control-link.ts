@@ -14,6 +14,7 @@ export interface ControlLinkOptions extends AttachmentOptions {
 
 const FIRST_RETRY_MS: Milliseconds = 100;
 const LONGEST_RETRY_MS: Milliseconds = 2000;
+const DRAIN_WITHIN_MS: Milliseconds = 1000;
 
 /**
  * Keeps this edge attached to control (D-9): dials, says hello, takes the desired state, delivers the journal; again and again, with
@@ -39,10 +40,25 @@ export class ControlLink implements AsyncDisposable {
     this.#running ??= this.#run();
   }
 
-  /** Writes nothing more; events not yet acknowledged are sent again next time. */
+  /**
+   * Waits a moment for control to acknowledge the last events (dispose whatever writes events first), then ends. What is not
+   * acknowledged by then is sent again next time.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#running && !this.#abort.signal.aborted) await this.#drain();
     this.#abort.abort();
     await this.#running;
+  }
+
+  async #drain(): Promise<void> {
+    const { journal, clock } = this.#options;
+    journal.flush();
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    const check = (): void => { if (!this.#attached || journal.delivered) resolve(undefined); };
+    using _deadline = clock.after(DRAIN_WITHIN_MS, () => { resolve(undefined); });
+    using _checking = clock.every(10, check);
+    check();
+    await promise;
   }
 
   async #run(): Promise<void> {

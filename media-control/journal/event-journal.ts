@@ -53,6 +53,8 @@ export class FileEventJournal implements EventJournal, Disposable {
   #flushTimer: Disposable | undefined;
   #identity: JournalIdentity;
   #lastSeq: number;
+  /** Below `#lastSeq` while no event has come since numbers jumped ahead. */
+  #lastEventSeq: number;
   #writtenSeq: number;
   #failing = false;
   #disposed = false;
@@ -66,7 +68,8 @@ export class FileEventJournal implements EventJournal, Disposable {
     this.#detections = new Lane(join(options.directory, 'detections'), fileBytes);
     const torn = this.#kept.tornBytes + this.#detections.tornBytes;
     if (torn > 0) options.logger.info({ bytes: torn }, 'journal: half an event at the end was cut off');
-    const last = Math.max(this.#identity.lastSeq, this.#kept.lastSeq, this.#detections.lastSeq);
+    this.#lastEventSeq = Math.max(this.#kept.lastSeq, this.#detections.lastSeq);
+    const last = Math.max(this.#identity.lastSeq, this.#lastEventSeq);
     this.#lastSeq = last === 0 || this.#identity.clean ? last : last + SKIP_AFTER_CRASH;
     this.#writtenSeq = this.#lastSeq;
     this.#remember({ clean: false });
@@ -80,6 +83,8 @@ export class FileEventJournal implements EventJournal, Disposable {
   /** Session, segment and alarm events up to here are gone. */
   get deletedThrough(): number { return this.#identity.deletedThrough; }
   get acknowledgedSeq(): number { return this.#identity.acknowledged; }
+  /** Every event is in the database. */
+  get delivered(): boolean { return this.#identity.acknowledged >= this.#lastEventSeq; }
   /** On disk, of both kinds. */
   get bytes(): number { return this.#kept.bytes + this.#detections.bytes; }
 
@@ -178,6 +183,7 @@ export class FileEventJournal implements EventJournal, Disposable {
   #add(buffer: FrameBuffer, event: EdgeEvent): void {
     if (this.#disposed) return;
     this.#lastSeq += 1;
+    this.#lastEventSeq = this.#lastSeq;
     buffer.add(this.#lastSeq, weightOf(event), toBinary(EventSchema, toWireEvent(event)));
   }
 
@@ -225,6 +231,7 @@ export class FileEventJournal implements EventJournal, Disposable {
     this.#options.onDropped?.(type, weight);
     this.#options.logger.warn({ type, events, results: weight }, 'journal: full, events given up');
     this.#lastSeq += 1;
+    this.#lastEventSeq = this.#lastSeq;
     const gap = create(EventSchema, { event: { case: 'gap', value: { type, events: BigInt(events), results: BigInt(weight) } } });
     this.#keptBuffer.add(this.#lastSeq, 1, toBinary(EventSchema, gap));
     this.#flushTimer ??= this.#options.clock.after(FLUSH_MS, () => { this.flush(); });
