@@ -1,10 +1,15 @@
 #!/usr/bin/env node
 /** The command line: the server and its tools. No logic: every command is a file of `cli/`, every process one of `processes/`. */
 import { Command, Option } from 'commander';
+import { cameraCommand } from './cli/camera.ts';
+import { checkCommand } from './cli/check.ts';
 import { demoCommand } from './cli/demo.ts';
+import { doctorCommand } from './cli/doctor.ts';
+import { recordCommand } from './cli/record.ts';
 import { startCommand } from './cli/start.ts';
+import { userCommand } from './cli/user.ts';
 import { loadConfig } from './config/load.ts';
-import { MediaError, messageOf } from './core/errors.ts';
+import { MediaError } from './core/errors.ts';
 
 const ROLES = ['edge', 'control', 'worker'] as const;
 
@@ -27,11 +32,16 @@ const program = new Command('imageflow-edge')
   .option('--config <file>', 'YAML configuration; else IMAGEFLOW_CONFIG')
   .enablePositionalOptions()
   .action(async (options: { role?: (typeof ROLES)[number]; config?: string }) => {
-    if (options.role === undefined) program.help({ error: true });
-    await runRole(options.role, options.config);
+    if (options.role === undefined) program.outputHelp({ error: true });
+    else await runRole(options.role, options.config);
   })
   .addCommand(startCommand())
-  .addCommand(demoCommand());
+  .addCommand(demoCommand())
+  .addCommand(checkCommand())
+  .addCommand(userCommand())
+  .addCommand(cameraCommand())
+  .addCommand(recordCommand())
+  .addCommand(doctorCommand());
 
 try {
   await program.parseAsync();
@@ -39,5 +49,4 @@ try {
 } catch (error) {
   console.error(error instanceof MediaError ? error.message : error);
   process.exitCode = error instanceof MediaError && error.code === 'INVALID_ARGUMENT' ? 2 : 1;
-  if (messageOf(error) === '') process.exitCode = 1;
 }
