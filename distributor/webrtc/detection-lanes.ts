@@ -12,22 +12,32 @@ export interface VideoTimeline {
   readonly offset: number;
 }
 
-/** The data channels `detections` of one viewer: ours, and one the viewer opened itself. */
+interface Lane {
+  readonly lane: DataLane;
+  /** Opened by the viewer. */
+  readonly theirs: boolean;
+  /** The timeline it was told last: its opening and a new epoch may come in either order. */
+  told: VideoTimeline | null;
+}
+
+/**
+ * The data channels `detections` of one viewer: ours, and any the viewer opened itself. What is sent goes out once: on the viewer's
+ * own while one is open, else on ours.
+ */
 export class DetectionLanes {
   readonly #timeline: () => VideoTimeline | null;
   readonly #onSkipped: () => void;
-  /** Each with the timeline it was told last: its opening and a new epoch may come in either order. */
-  readonly #lanes: { readonly lane: DataLane; told: VideoTimeline | null }[] = [];
+  readonly #lanes: Lane[] = [];
 
   constructor(timeline: () => VideoTimeline | null, onSkipped: () => void) {
     this.#timeline = timeline;
     this.#onSkipped = onSkipped;
   }
 
-  /** Begins with the timeline as soon as the lane is open. */
-  add(lane: DataLane): void {
+  /** `theirs`: the viewer opened it. It begins with the timeline as soon as it is open. */
+  add(lane: DataLane, theirs: boolean): void {
     if (this.#lanes.length === MAX_LANES) return; // a client that opens channel after channel
-    this.#lanes.push({ lane, told: null });
+    this.#lanes.push({ lane, theirs, told: null });
     const greet = (): void => {
       const timeline = this.#timeline();
       if (timeline) this.announce(timeline);
@@ -36,21 +46,30 @@ export class DetectionLanes {
     else lane.onOpen(greet);
   }
 
-  /** Tells every open lane that does not know it yet. */
+  /** Tells every lane in use that does not know it yet. */
   announce(timeline: VideoTimeline): void {
-    for (const entry of this.#lanes) {
-      if (!entry.lane.isOpen || (entry.told?.epoch === timeline.epoch && entry.told.offset === timeline.offset)) continue;
-      if (entry.lane.send(timelineMessage(timeline))) entry.told = timeline;
-    }
+    for (const lane of this.#inUse()) tell(lane, timeline);
   }
 
   /** One message per result, JSON; skipped and counted where the channel is slow. */
   send(message: string): void {
-    for (const { lane } of this.#lanes) {
-      if (!lane.isOpen) continue;
-      if (lane.bufferedBytes > MAX_BUFFERED_BYTES || !lane.send(message)) this.#onSkipped();
+    const timeline = this.#timeline();
+    for (const entry of this.#inUse()) {
+      if (timeline) tell(entry, timeline); // one that comes into use again
+      if (entry.lane.bufferedBytes > MAX_BUFFERED_BYTES || !entry.lane.send(message)) this.#onSkipped();
     }
   }
+
+  #inUse(): readonly Lane[] {
+    const open = this.#lanes.filter(({ lane }) => lane.isOpen);
+    const theirs = open.filter((entry) => entry.theirs);
+    return theirs.length > 0 ? theirs : open;
+  }
 }
+
+const tell = (entry: Lane, timeline: VideoTimeline): void => {
+  if (entry.told?.epoch === timeline.epoch && entry.told.offset === timeline.offset) return;
+  if (entry.lane.send(timelineMessage(timeline))) entry.told = timeline;
+};
 
 const timelineMessage = ({ epoch, offset }: VideoTimeline): string => JSON.stringify({ type: 'timeline', epoch, offset });

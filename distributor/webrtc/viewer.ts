@@ -134,8 +134,8 @@ export class Viewer {
       if (track.isOpen) this.#start();
     }
     if (!dataChannels) return;
-    this.lanes.add(peer.createDataLane(DETECTIONS_LABEL));
-    peer.onDataLane((lane) => { if (lane.label === DETECTIONS_LABEL) this.lanes.add(lane); });
+    this.lanes.add(peer.createDataLane(DETECTIONS_LABEL), false);
+    peer.onDataLane((lane) => { if (lane.label === DETECTIONS_LABEL) this.lanes.add(lane, true); });
   }
 
   #onPeerState(state: PeerState): void {

@@ -4,7 +4,7 @@ import { writeReceiverReport } from '../../core/rtp/rtcp-writer.ts';
 import { parseSdp } from '../../core/sdp/parse.ts';
 import type { DetectionUnit } from '../../extractor/port.ts';
 import { egressFixture, OFFER } from './testing-egress.ts';
-import { H264, OPUS_TRACK } from './testing.ts';
+import { FakeLane, H264, OPUS_TRACK } from './testing.ts';
 import type { FakePeer } from './testing.ts';
 
 const AAC = { kind: 'audio' as const, codec: 'aac' as const, clockRate: 48_000, channels: 2, config: new Uint8Array([0x11, 0x90]), codecString: 'mp4a.40.2' };
@@ -132,6 +132,25 @@ describe('detections', () => {
     expect(kinds(a)).toEqual(['timeline', 1, 2]);
     expect(kinds(b)).toEqual(['timeline', 1]);
     expect((await fixture.metrics.branchDropped.get()).values).toMatchObject([{ value: 1, labels: { camera: 'line-1', branch: 'detections', reason: 'slow_channel' } }]);
+  });
+
+  test('[EXT-1] a viewer that opens a channel of its own gets everything once, on that; when it closes it, on ours again', async () => {
+    fixture.camera.publish(1_000);
+    fixture.camera.key();
+    const peer = await fixture.watch();
+    const mine = new FakeLane('detections');
+    peer.offerLane(mine);
+    fixture.detections.publish(result(1));
+    mine.open();
+    fixture.detections.publish(result(2));
+    fixture.clock.advance(500);
+    fixture.camera.publish(2_000_000_000);
+    fixture.camera.key();
+    mine.isOpen = false;
+    fixture.detections.publish(result(3));
+    const kinds = (lane: FakeLane | undefined) => lane?.messages.map((m) => { const { type, sequence } = JSON.parse(m) as { type: string; sequence?: number }; return sequence ?? type; });
+    expect(kinds(mine)).toEqual(['timeline', 2, 'timeline']);
+    expect(kinds(peer.lanes[0])).toEqual(['timeline', 1, 'timeline', 3]);
   });
 
   test('nobody listens to a camera without viewers', async () => {
