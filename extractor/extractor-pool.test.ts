@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { AccessUnit } from '../core/access-unit.ts';
 import { Hub } from '../core/hub.ts';
 import { FakeClock } from '../core/testing-clock.ts';
-import type { CameraStream, SessionInfo, SessionPhase, StreamRegistry } from '../ingest/port.ts';
+import type { SessionInfo, SessionPhase, StreamRegistry } from '../ingest/port.ts';
 import type { DetectorSpec, EdgeEvent } from '../media-control/port.ts';
 import { silentLogger } from '../platform/logging.ts';
 import { createMetrics } from '../platform/metrics.ts';
@@ -74,7 +74,7 @@ const setUp = (cameras: readonly string[], processes = 1) => {
   const registry: StreamRegistry = {
     get: () => undefined,
     list: () => [],
-    onStream: (listener) => { for (const stream of streams) listener(stream as CameraStream); return { [Symbol.dispose]: () => undefined }; },
+    onStream: (listener) => { for (const stream of streams) listener(stream); return { [Symbol.dispose]: () => undefined }; },
     onRemoved: (listener) => { removed = listener; return { [Symbol.dispose]: () => undefined }; },
   };
   const metrics = createMetrics('test');

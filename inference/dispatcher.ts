@@ -212,7 +212,7 @@ export class Dispatcher implements FrameDispatcher, Disposable {
       requestId: id,
       model: offer.model,
       deadlineMs: Math.max(1, Math.round(this.#options.deadlineMs - (now - offeredAt))),
-      pixels: offer.pixels.bytes as Uint8Array<ArrayBuffer>,
+      pixels: offer.pixels.bytes,
       sourceWidth: offer.sourceWidth,
       sourceHeight: offer.sourceHeight,
       ...(offer.confidence === null ? {} : { confidence: offer.confidence }),

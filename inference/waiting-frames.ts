@@ -27,7 +27,7 @@ export class WaitingFrames {
   put(frame: WaitingFrame): WaitingFrame | undefined {
     const { camera, detector } = frame.offer;
     let detectors = this.#cameras.get(camera);
-    if (!detectors) this.#cameras.set(camera, (detectors = new Map()));
+    if (!detectors) this.#cameras.set(camera, (detectors = new Map<string, WaitingFrame>()));
     const before = detectors.get(detector);
     detectors.set(detector, frame);
     return before;

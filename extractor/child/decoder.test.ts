@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { AV_PIX_FMT_YUV420P } from 'node-av/constants';
@@ -57,6 +58,19 @@ test('[EXT-7] after damage and a reset it goes on at the next random access unit
   expect(() => decode(2, Buffer.from([0, 0, 0, 4, 0x65, 1, 2, 3]), true)).toThrow(MediaError);
   decoder.reset();
   expect(decode(30, Buffer.from(baseline.units[30]!.data), true)).toBe(1);
+});
+
+test('VP8 is decoded, too', () => {
+  const ivf = execFileSync('ffmpeg', ['-v', 'error', '-f', 'lavfi', '-i', 'testsrc=size=160x96:rate=10', '-frames:v', '5', '-c:v', 'libvpx', '-auto-alt-ref', '0', '-f', 'ivf', '-']);
+  using decoder = new Decoder({ codec: 'vp8' });
+  const out: string[] = [];
+  // IVF: a header of 32 bytes, then per frame its length (u32 LE), 8 bytes of time, the frame.
+  for (let at = 32, i = 0; at < ivf.length; i++) {
+    const length = ivf.readUInt32LE(at);
+    decoder.decode(ivf.subarray(at + 12, at + 12 + length), i, i === 0, (frame, index) => { out.push(`${index}:${frame.width}x${frame.height}`); });
+    at += 12 + length;
+  }
+  expect(out).toEqual(['0:160x96', '1:160x96', '2:160x96', '3:160x96', '4:160x96']);
 });
 
 test('NAL unit lengths become start codes in place, or the access unit is refused', () => {

@@ -22,8 +22,8 @@ export const readClip = async (path: string): Promise<Clip> => {
   const input = new FormatContext();
   input.openInputSync(path);
   await input.findStreamInfo(null);
-  const index = (input.streams ?? []).findIndex((stream) => stream.codecpar.codecType === 0);
-  const stream = input.streams?.[index];
+  const index = input.streams.findIndex((stream) => stream.codecpar.codecType === 0);
+  const stream = input.streams[index];
   const avcC = stream?.codecpar.extradata;
   if (!stream || !avcC) throw new Error(`${path} has no H.264`);
   const spsLength = avcC.readUInt16BE(6);
