@@ -120,10 +120,12 @@ class CameraRepair {
   async #read(path: string, name: string): Promise<SegmentRecord | undefined> {
     await using file = await open(path, 'r+');
     const { size } = await file.stat();
-    if (size === 0) return this.#removeEmpty(path);
-    const index = await scanSegment(file, size);
+    const index = size === 0 ? undefined : await scanSegment(file, size);
+    if (!index || index.wallAtZero.length === 0) {
+      await unlink(path); // the crash came before the first part: there is no picture in it
+      return undefined;
+    }
     if (`${index.info.id}.mp4` !== `${this.#camera}/${name}`) throw new MediaError('INVALID_ARGUMENT', `the file says it is ${index.info.id}`);
-    if (index.wallAtZero.length === 0) return this.#removeEmpty(path);
     if (index.wholeBytes < size) {
       this.#total.cut++;
       this.#deps.logger.warn({ segment: index.info.id, bytes: size, kept: index.wholeBytes, defect: index.defect }, 'recording cut to its last whole part');
@@ -132,12 +134,6 @@ class CameraRepair {
     const record = recordOf(index, await hashFile(file, index.wholeBytes));
     await file.datasync();
     return record;
-  }
-
-  /** The crash came before the first part was written: there is no picture in it. */
-  async #removeEmpty(path: string): Promise<undefined> {
-    await unlink(path);
-    return undefined;
   }
 
   async #moveAside(path: string, name: string, error: unknown): Promise<void> {

@@ -8,6 +8,8 @@ import { readMoov } from '../core/fmp4/init-reader.ts';
 import type { InitTrack } from '../core/fmp4/init-reader.ts';
 import { readMoof, readPrft } from '../core/fmp4/part-reader.ts';
 import { SampleColumns } from '../core/fmp4/sample-columns.ts';
+import { decodeSampleIndex, isSampleIndex, sampleIndexSize } from '../core/fmp4/sample-index-box.ts';
+import type { SampleIndex } from '../core/fmp4/sample-index-box.ts';
 import { decodeSegmentInfoBox, frameAt } from '../core/fmp4/segment-info-box.ts';
 import type { FrameBase, SegmentInfo } from '../core/fmp4/segment-info-box.ts';
 import { MediaError, messageOf } from '../core/errors.ts';
@@ -35,6 +37,8 @@ export interface SegmentIndex {
 
 /** Boxes that must be read whole are refused beyond this. */
 const MAX_READ = 4 << 20;
+/** Holds the sample index of ten seconds of video and sound. */
+const TRAILER_WINDOW = 32 << 10;
 /** Holds `prft` + `moof` + the header of `mdat` of an ordinary part. */
 const WINDOW = 4096;
 
@@ -62,7 +66,32 @@ export const scanSegment = async (file: FileHandle, bytes: number): Promise<Segm
 /** Reads the index of `record`'s file below `directory`: indexed bytes only, so an open segment may grow meanwhile. Throws NOT_FOUND when the file is gone. */
 export const readSegmentIndex = async (directory: string, record: SegmentRecord): Promise<SegmentIndex> => {
   await using file = await openSegment(directory, record.id);
-  return await scanSegment(file, record.bytes); // awaited: the file closes when this returns
+  // Awaited here, because the file closes when this returns.
+  return (record.open ? undefined : await readTrailer(file, record.bytes)) ?? (await scanSegment(file, record.bytes));
+};
+
+/** The index by the sample index at the end of a closed file and its head alone: two reads. Undefined when there is none or it makes no sense. */
+const readTrailer = async (file: FileHandle, bytes: number): Promise<SegmentIndex | undefined> => {
+  const tail = new Window(file, bytes);
+  const head = new Window(file, bytes);
+  try {
+    const tailStart = Math.max(0, bytes - TRAILER_WINDOW);
+    await tail.hold(tailStart, bytes);
+    const size = sampleIndexSize(tail.bytes);
+    if (size === undefined || size > bytes) return undefined;
+    await tail.hold(bytes - size, bytes);
+    const index = decodeSampleIndex(tail.bytes.subarray(bytes - size - tail.start), bytes - size);
+    const scan = new Scan();
+    for (let position = 0; !scan.hasHead;) {
+      const box = await head.header(position);
+      await scan.take(box, head, bytes);
+      position = box.end;
+    }
+    return scan.finishWith(index, bytes);
+  } catch (error) {
+    if (error instanceof MediaError) return undefined; // the boxes themselves will tell
+    throw error;
+  }
 };
 
 /** Opens a segment's file for reading. Throws NOT_FOUND when it is gone. */
@@ -174,7 +203,9 @@ class Scan {
 
   async take(box: BoxHeader, window: Window, limit: number): Promise<void> {
     switch (box.type) {
-      case 'mdat': return this.#takeMdat(box);
+      case 'mdat':
+        this.#takeMdat(box);
+        return;
       case 'ftyp': case 'styp': case 'free': case 'skip': return;
       case 'moov': case 'uuid': case 'prft': case 'moof': break;
       default: throw malformed(`an unexpected ${printable(box.type)} box`);
@@ -196,12 +227,26 @@ class Scan {
     return { info: this.#info, tracks: this.#tracks, wallAtZero: this.#wallAtZero, wholeBytes: this.wholeBytes, defect };
   }
 
+  /** The head has been read: what the file says about itself is known. */
+  get hasHead(): boolean { return this.#info !== undefined; }
+
+  /** With the samples from the file's own index instead of its parts. */
+  finishWith(index: SampleIndex, bytes: number): SegmentIndex {
+    if (!this.#info) throw malformed('not a recorded segment');
+    const tracks = this.#tracks.map(({ track }) => ({ track, samples: index[track.kind], bases: index.bases.filter(({ kind }) => kind === track.kind) }));
+    return { info: this.#info, tracks, wallAtZero: index.wallAtZero, wholeBytes: bytes, defect: null };
+  }
+
   #takeMoov(bytes: Buffer, box: BoxHeader): void {
     if (this.#tracks.length > 0) throw malformed('two moov boxes');
     this.#tracks = readMoov(bytes, box).map((track) => ({ track, samples: new SampleColumns(), bases: this.#bases[track.kind] }));
   }
 
   #takeUuid(bytes: Buffer, box: BoxHeader, end: number): void {
+    if (isSampleIndex(bytes.subarray(box.payload, box.end)) && !this.#pending) {
+      this.wholeBytes = end;
+      return;
+    }
     const content = decodeSegmentInfoBox(bytes, box);
     if (!content) return;
     if ('frames' in content) {

@@ -3,6 +3,8 @@ import { createHash } from 'node:crypto';
 import { mkdir, open, unlink } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { SampleColumns } from '../core/fmp4/sample-columns.ts';
+import { encodeSampleIndex } from '../core/fmp4/sample-index-box.ts';
 import { encodeFrameBases, encodeSegmentInfo, follows } from '../core/fmp4/segment-info-box.ts';
 import type { FrameBase, SegmentInfo } from '../core/fmp4/segment-info-box.ts';
 import type { Tracks } from '../core/track.ts';
@@ -17,7 +19,7 @@ type Kind = 'video' | 'audio';
 interface TrackState {
   readonly clockRate: number;
   readonly firstDts: number;
-  samples: number;
+  count: number;
   endDts: number;
   base: FrameBase;
 }
@@ -34,6 +36,9 @@ export class SegmentWriter {
   readonly init: InitSegment;
   readonly #hash = createHash('sha256');
   readonly #tracks = new Map<Kind, TrackState>();
+  readonly #samples = { video: new SampleColumns(), audio: new SampleColumns() };
+  readonly #wallAtZero: Milliseconds[] = [];
+  readonly #bases: FrameBase[] = [];
   #bytes = 0;
   #duration: Milliseconds = 0;
   #closed = false;
@@ -79,14 +84,20 @@ export class SegmentWriter {
    */
   async write(parts: readonly Part[]): Promise<number> {
     const chunks: Buffer[] = [];
-    for (const part of parts) {
-      const bases = this.#advance(part);
-      if (this.#bytes === 0 && chunks.length === 0) chunks.push(this.init.bytes, encodeSegmentInfo({ ...this.#info, frames: bases }));
-      else if (bases.length > 0) chunks.push(encodeFrameBases(bases));
-      for (const chunk of part.chunks) chunks.push(chunk);
-    }
     let length = 0;
-    for (const chunk of chunks) length += chunk.length;
+    const add = (chunk: Buffer): void => {
+      chunks.push(chunk);
+      length += chunk.length;
+    };
+    for (const part of parts) {
+      const bases = this.#follow(part);
+      if (this.#bytes === 0 && length === 0) {
+        add(this.init.bytes);
+        add(encodeSegmentInfo({ ...this.#info, frames: bases }));
+      } else if (bases.length > 0) add(encodeFrameBases(bases));
+      this.#remember(part, bases, this.#bytes + length);
+      for (const chunk of part.chunks) add(chunk);
+    }
     const { bytesWritten } = await this.#file.writev(chunks, this.#bytes);
     if (bytesWritten !== length) throw new ShortWriteError('the file system took only a part of the data');
     for (const chunk of chunks) this.#hash.update(chunk);
@@ -108,6 +119,7 @@ export class SegmentWriter {
   async close(failed: boolean): Promise<{ readonly record?: SegmentRecord; readonly problem?: unknown }> {
     if (this.#closed) return {};
     this.#closed = true;
+    if (this.#bytes > 0 && !failed) await this.#appendIndex();
     const record = this.#bytes > 0 ? { record: this.#record(this.#hash.digest('hex')) } : {};
     try {
       await using file = this.#file;
@@ -120,28 +132,52 @@ export class SegmentWriter {
     }
   }
 
+  /** The sample index is a convenience: without room for it the segment is as good. */
+  async #appendIndex(): Promise<void> {
+    const box = encodeSampleIndex({ ...this.#samples, wallAtZero: this.#wallAtZero, bases: this.#bases });
+    if (!box) return;
+    const written = await this.#file.write(box, 0, box.length, this.#bytes).then(({ bytesWritten }) => bytesWritten, () => 0);
+    if (written === box.length) {
+      this.#hash.update(box);
+      this.#bytes += box.length;
+    } else await this.#file.truncate(this.#bytes).catch(() => undefined); // `close` reports a disk that refuses this, too
+  }
+
   #record(sha256: string | null): SegmentRecord {
     const { id, camera, sessionId, epoch, start, tracks, gapBefore } = this.#info;
     return { id, camera, sessionId, epoch, start, duration: this.#duration, bytes: this.#bytes, sha256, open: sha256 === null, tracks, gapBefore };
   }
 
   /** Counts the part's samples; returns the bases its `FrameRef`s need beyond those written. */
-  #advance(part: Part): FrameBase[] {
+  #follow(part: Part): FrameBase[] {
     const bases: FrameBase[] = [];
     for (const { kind, frame, pts, dts, duration } of part.samples) {
       let track = this.#tracks.get(kind);
-      const index = track?.samples ?? 0;
+      const index = track?.count ?? 0;
       const clockRate = track?.clockRate ?? part.init.tracks[kind]?.clockRate ?? 90_000;
       if (!track || !follows(track.base, index, pts, clockRate, frame)) {
         const base = { kind, index, pts, rtpTs: frame.rtpTs, seq: frame.seq, captureNtp: frame.captureNtp };
         bases.push(base);
         if (track) track.base = base;
-        else this.#tracks.set(kind, track = { clockRate, firstDts: dts, samples: 0, endDts: dts, base });
+        else this.#tracks.set(kind, track = { clockRate, firstDts: dts, count: 0, endDts: dts, base });
       }
-      track.samples++;
+      track.count++;
       track.endDts = Math.max(track.endDts, dts + duration);
     }
     return bases;
+  }
+
+  /** Notes for the sample index what lies where; `position`: where the part begins. A part's samples are in the order of its chunks. */
+  #remember(part: Part, bases: readonly FrameBase[], position: number): void {
+    this.#bases.push(...bases);
+    const [first] = part.samples;
+    const at = this.#wallAtZero.length;
+    this.#wallAtZero.push(part.wall - ((first?.pts ?? 0) * 1000) / (part.init.tracks[first?.kind ?? 'video']?.clockRate ?? 90_000));
+    let offset = position + (part.chunks[0]?.length ?? 0) + (part.chunks[1]?.length ?? 0);
+    for (const { kind, dts, pts, duration, bytes, randomAccess } of part.samples) {
+      this.#samples[kind].push(dts, pts, duration, offset, bytes, randomAccess, at);
+      offset += bytes;
+    }
   }
 }
 

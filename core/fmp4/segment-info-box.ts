@@ -10,7 +10,7 @@ import type { BoxHeader } from './box-reader.ts';
 
 /** 6d1f0f3a-9c52-4b8e-a1d4-2f6c7be05e91, drawn at random. */
 const TYPE = Buffer.from('6d1f0f3a9c524b8ea1d42f6c7be05e91', 'hex');
-const MAX_JSON = 64 * 1024;
+const MAX_JSON = 1 << 20;
 
 /**
  * From here on, `FrameRef`s follow: `rtpTs` = `rtpTs` + (pts − `pts`) modulo 2^32, `seq` counts up by one per video sample in decode order,
@@ -60,15 +60,12 @@ export const decodeSegmentInfoBox = (bytes: Buffer, box: BoxHeader): SegmentInfo
   if (box.end - box.payload < TYPE.length || box.end > bytes.length) return undefined;
   if (!bytes.subarray(box.payload, box.payload + TYPE.length).equals(TYPE)) return undefined;
   if (box.end - box.payload > MAX_JSON) throw malformed('segment information too long');
-  let json: unknown;
-  try {
-    json = JSON.parse(bytes.toString('utf8', box.payload + TYPE.length, box.end));
-  } catch (cause) {
-    throw malformed('segment information is not JSON', cause);
-  }
-  const root = object(json);
+  const root = object(parse(bytes.toString('utf8', box.payload + TYPE.length, box.end)));
   return 'segment' in root ? { segment: readInfo(object(root.segment)) } : { frames: list(root.frames).map(readBase) };
 };
+
+/** Reads a JSON list of bases. Throws INVALID_ARGUMENT. */
+export const readFrameBases = (json: string): FrameBase[] => list(parse(json)).map(readBase);
 
 /**
  * The `FrameRef` of sample `index` (counted per track in the file) with presentation time `pts`. `bases`: those of its kind, ordered by
@@ -113,6 +110,14 @@ const encode = (content: SegmentInfoBox): Buffer => {
   head.writeUInt32BE(8 + TYPE.length + json.length, 0);
   head.write('uuid', 4, 'latin1');
   return Buffer.concat([head, TYPE, json]);
+};
+
+const parse = (json: string): unknown => {
+  try {
+    return JSON.parse(json);
+  } catch (cause) {
+    throw malformed('segment information is not JSON', cause);
+  }
 };
 
 type JsonObject = Record<string, unknown>;
