@@ -25,7 +25,7 @@ export interface CameraSpec {
   readonly recording: 'always' | 'off';
 }
 
-/** Who shows a credential. */
+/** Who shows a credential. `id` is what is revoked: a token's `jti`, a key's id. */
 export type Principal =
   | { readonly kind: 'user'; readonly id: string; readonly username: string; readonly permissions: readonly string[]; readonly expiresAt: number }
   | { readonly kind: 'key'; readonly id: string; readonly camera: CameraId; readonly grants: 'publish' | 'view' };
