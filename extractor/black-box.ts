@@ -1,6 +1,6 @@
-import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readSync, rmSync, rmdirSync, unlinkSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 /**
  * Where a decoder notes whose picture it is working on, so that after a native crash the edge knows which camera caused it.
@@ -26,9 +26,12 @@ export class BlackBox implements Disposable {
     return new BlackBox(path, folder);
   }
 
-  /** The child's side. Throws when there is no such file. */
+  /** The child's side. The file loses its name here, so that no crash of either side leaves it lying about. Throws when there is no such file. */
   static open(path: string): BlackBox {
-    return new BlackBox(path, null);
+    const box = new BlackBox(path, null);
+    unlinkSync(path);
+    rmdirSync(dirname(path));
+    return box;
   }
 
   enter(handle: number): void {
