@@ -5,7 +5,7 @@ import type { Config } from '../config/schema.ts';
 import { sleep } from '../core/clock.ts';
 import { createLogger } from '../platform/logging.ts';
 import { superviseProcesses } from '../processes/supervisor.ts';
-import type { ReadyInfo } from '../processes/supervisor.ts';
+import type { ReadyInfo, SupervisorOptions } from '../processes/supervisor.ts';
 import { chooseFreePorts } from './ports.ts';
 
 const MAIN = join(import.meta.dirname, '..', 'main.ts');
@@ -37,8 +37,11 @@ const waitUntilReady = async (url: string): Promise<void> => {
   }
 };
 
-/** Runs the server until it is told to stop; resolves with the exit code. `onServing` is called once, when `/v1/health/ready` answers 200. */
-export const runServer = async (configPath: string | undefined, onServing: (serving: Serving) => void): Promise<number> => {
+/**
+ * Runs the server until it is told to stop; resolves with the exit code. `onServing` is called once, when `/v1/health/ready` answers 200.
+ * `stopOrder`: other processes than all of them, for tests that bring a worker of their own.
+ */
+export const runServer = async (configPath: string | undefined, onServing: (serving: Serving) => void, roles: Pick<SupervisorOptions, 'stopOrder'> = {}): Promise<number> => {
   const before = loadConfig({ path: configPath, env: process.env });
   Object.assign(process.env, await chooseFreePorts(before));
   const config = loadConfig({ path: configPath, env: process.env });
@@ -53,7 +56,7 @@ export const runServer = async (configPath: string | undefined, onServing: (serv
     const password = ready['admin_password'];
     void waitUntilReady(local).then(() => { onServing({ config, urls, adminPassword: typeof password === 'string' ? password : null }); });
   };
-  return superviseProcesses(config, { script: MAIN, args: configPath === undefined ? [] : ['--config', configPath], logger, onReady });
+  return superviseProcesses(config, { script: MAIN, args: configPath === undefined ? [] : ['--config', configPath], logger, onReady, ...roles });
 };
 
 /** The last line of start-up on stdout (contract 0.3). */

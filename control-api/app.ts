@@ -45,7 +45,9 @@ export const createApp = (options: AppOptions): OpenAPIHono<ApiEnv> => {
     createMiddleware<ApiEnv>(async (c, next) => {
       const start = clock.monotonic();
       await next();
-      observe(routePath(c, -1), c.res.status, (clock.monotonic() - start) / 1000);
+      // Playback writes its answer itself.
+      const { outgoing } = c.env;
+      observe(routePath(c, -1), outgoing.headersSent ? outgoing.statusCode : c.res.status, (clock.monotonic() - start) / 1000);
     }),
   );
   const limited = bodyLimit({

@@ -51,7 +51,7 @@ export class Forwarder implements Disposable {
   #once(base: string, target: string, request: IncomingMessage, response: ServerResponse, context: ForwardContext, bodyless: boolean): Promise<void> {
     return new Promise((resolve, reject) => {
       const upstream = httpRequest(`${base}${target}`, { method: request.method, headers: requestHeaders(request, context), agent: this.#agent });
-      const waits = watch(this.#clock, upstream);
+      const waits = watch(this.#clock, upstream, ANSWER_MS);
       const onGone = (): void => { upstream.destroy(); };
       const done = (error?: unknown): void => {
         waits[Symbol.dispose]();
@@ -85,9 +85,9 @@ export const edgeDown = (cause: unknown): MediaError =>
   new MediaError('UNAVAILABLE', "The camera's edge does not answer.", { reason: 'EDGE_UNAVAILABLE', cause, retryAfterSeconds: 1 });
 
 /** Ends a request whose connection, or whose answer, does not come in time. */
-export const watch = (clock: Clock, upstream: ClientRequest): Disposable => {
+export const watch = (clock: Clock, upstream: ClientRequest, answerMs: Milliseconds): Disposable => {
   const stack = new DisposableStack();
-  stack.use(clock.after(ANSWER_MS, () => { upstream.destroy(new Error('no answer in time')); }));
+  stack.use(clock.after(answerMs, () => { upstream.destroy(new Error('no answer in time')); }));
   const connecting = stack.use(clock.after(CONNECT_MS, () => { upstream.destroy(new Error('no connection in time')); }));
   upstream.once('socket', (socket) => {
     if (socket.connecting) socket.once('connect', () => { connecting[Symbol.dispose](); });

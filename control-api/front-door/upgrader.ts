@@ -4,11 +4,14 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../../core/clock.ts';
 import { MediaError } from '../../core/errors.ts';
+import type { Milliseconds } from '../../core/units.ts';
 import { edgeDown, watch } from './forwarder.ts';
 import { requestHeaders, responseHeaders } from './headers.ts';
 import type { ForwardContext } from './headers.ts';
 
 const MAX_OPEN = 4_096;
+/** Until the edge agrees to an upgrade. A client that leaves meanwhile is not noticed: nothing reads its socket yet. */
+const ANSWER_MS: Milliseconds = 10_000;
 
 const head = (status: number, message: string, rawHeaders: readonly string[]): string => {
   let text = `HTTP/1.1 ${String(status)} ${message}\r\n`;
@@ -31,7 +34,7 @@ export class Upgrader implements Disposable {
     return new Promise((resolve, reject) => {
       const headers = { ...requestHeaders(request, context), connection: 'Upgrade', upgrade: request.headers.upgrade ?? 'websocket' };
       const upstream = httpRequest(`${base}${target}`, { method: 'GET', headers, agent: false });
-      const waits = watch(this.#clock, upstream);
+      const waits = watch(this.#clock, upstream, ANSWER_MS);
       const onGone = (): void => { upstream.destroy(); };
       socket.once('close', onGone);
       socket.on('error', onGone);

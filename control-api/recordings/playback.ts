@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { Readable, pipeline } from 'node:stream';
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import type { PlaybackFile } from '../../recorder/port.ts';
 import { messageOf } from '../../core/errors.ts';
 import type { Logger } from '../../platform/logging.ts';
@@ -32,8 +33,7 @@ export const answerPlayback = (file: PlaybackFile, request: PlaybackRequest, nam
   if (request.head) return new Response(null, { status, headers });
   outgoing.writeHead(status, headers);
   send(file, start, end, outgoing, logger);
-  // node-server's RESPONSE_ALREADY_SENT, with the status that was, for the metrics.
-  return new Response(null, { status, headers: { 'x-hono-already-sent': 'true' } });
+  return RESPONSE_ALREADY_SENT;
 };
 
 /** Sends as fast as the client takes it, outside Hono: a body that fails midway can only be cut, which is no error of the application. */

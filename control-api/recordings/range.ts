@@ -21,7 +21,7 @@ export const parseRange = (header: string | undefined, length: number): ByteRang
     return bytes === 0 || length === 0 ? 'unsatisfiable' : { start: Math.max(0, length - bytes), end: length };
   }
   const start = Number(first);
-  const end = last === undefined || last === '' ? length : Number(last) + 1;
+  const end = last === undefined || last === '' ? Number.POSITIVE_INFINITY : Number(last) + 1;
   if (end <= start) return null;
   return start >= length ? 'unsatisfiable' : { start, end: Math.min(end, length) };
 };

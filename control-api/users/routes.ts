@@ -5,11 +5,10 @@ import type { Guard } from '../guard.ts';
 import { PageQuery, decodeCursor, page, pageOf } from '../paging.ts';
 import { ROLES, permissionsOf } from '../permissions.ts';
 import { Timestamp, bearer, body, bodyRefused, conflict, guarded, invalid, json, missing, timestamp, timestampOrNull } from '../schemas.ts';
+import { NewPassword, Username } from './credentials.ts';
 import type { UserService } from './service.ts';
 import type { UserRow } from './store.ts';
 
-export const Username = z.string().regex(/^[\p{L}\p{N}][\p{L}\p{N}._@-]{0,63}$/u, 'up to 64 letters, digits, . _ @ -');
-export const NewPassword = z.string().min(8).max(1024);
 const Role = z.enum(ROLES);
 const User = z
   .object({ id: z.string(), username: z.string(), role: z.string(), permissions: z.array(z.string()), created_at: Timestamp, disabled_at: Timestamp.nullable() })
