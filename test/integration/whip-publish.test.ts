@@ -32,6 +32,11 @@ const newPage = async (): Promise<Page> => {
   return page;
 };
 const video = (): WhipHarness['units'] => edge.units.filter((unit) => unit.kind === 'video');
+/** Of the last two seconds of media. */
+const bitrate = (): number => {
+  const last = video().at(-1)?.pts ?? 0;
+  return video().filter((unit) => last - unit.pts < 180_000).reduce((sum, unit) => sum + unit.byteLength * 4, 0);
+};
 const keys = (): WhipHarness['units'] => video().filter((unit) => unit.randomAccess);
 
 test('[ING-8] [D-2] Chromium publishes H.264 with Opus, ramps above 1 Mbit/s, and sends a key frame every four to five seconds though nobody watches', async () => {
@@ -41,26 +46,18 @@ test('[ING-8] [D-2] Chromium publishes H.264 with Opus, ramps above 1 Mbit/s, an
   expect(location).toMatch(/^\/whip\/line-1\/[0-9a-f-]{36}$/);
   expect(answer).toContain('H264/90000');
   await edge.until(() => edge.stream.session?.phase === 'live');
-  const began = video()[0]?.arrivedAt ?? 0;
-  await edge.until(() => (edge.units.at(-1)?.arrivedAt ?? 0) - began > 14_000);
+  await edge.until(() => keys().length >= 4 && bitrate() > 1e6); // without feedback Chromium stays at 0.8 Mbit/s
 
   expect(edge.stream.tracks?.video).toMatchObject({ codec: 'h264', width: 1280, height: 720, reorderDepth: 0 });
   expect(edge.stream.tracks?.audio).toMatchObject({ codec: 'opus' });
   const gaps = keys().slice(1).map((unit, i) => unit.arrivedAt - (keys()[i]?.arrivedAt ?? 0));
-  expect(gaps.length).toBeGreaterThanOrEqual(2);
   for (const gap of gaps) expect(gap).toBeLessThan(5_500);
-  const late = video().filter((unit) => unit.arrivedAt - began > 10_000);
-  const bits = late.reduce((sum, unit) => sum + unit.byteLength * 8, 0);
-  const seconds = ((late.at(-1)?.arrivedAt ?? 0) - (late[0]?.arrivedAt ?? 0)) / 1000;
-  expect(bits / seconds).toBeGreaterThan(1e6);
   for (const [i, unit] of video().entries()) {
     expect(unit.frame).toMatchObject({ stream: 'line-1', seq: i });
     expect(unit.dts).toBeGreaterThan(video()[i - 1]?.dts ?? -1);
   }
   expect(video().at(-1)?.frame.captureNtp).not.toBeNull(); // sender reports came through
-  const stats = edge.stream.stats();
-  expect(stats).toMatchObject({ audioCodec: 'opus', width: 1280, lostPackets: 0 });
-  console.log('bitrate Mbit/s', (bits / seconds / 1e6).toFixed(2), 'key frame gaps ms', gaps.map(Math.round), stats);
+  expect(edge.stream.stats()).toMatchObject({ audioCodec: 'opus', width: 1280, lostPackets: 0 });
 });
 
 test('[ING-9] a new offer for the same camera takes it over in the same session, DELETE ends it', async () => {

@@ -33,3 +33,10 @@ export const run = (command: string, args: readonly string[]): Running => {
 /** Real ffmpeg pushing a clip by RTSP over TCP without re-encoding. */
 export const ffmpegPush = (file: string, url: string, options: { readonly loop?: boolean; readonly input?: readonly string[]; readonly output?: readonly string[] } = {}): Running =>
   run('ffmpeg', ['-hide_banner', '-loglevel', 'error', '-re', ...(options.loop ? ['-stream_loop', '-1'] : []), ...(options.input ?? []), '-i', file, ...(options.output ?? ['-c', 'copy']), '-f', 'rtsp', '-rtsp_transport', 'tcp', url]);
+
+/** Makes a file by ffmpeg; throws with what it says. */
+export const ffmpegMake = async (args: readonly string[], to: string): Promise<string> => {
+  const { code, stderr } = await run('ffmpeg', ['-hide_banner', '-loglevel', 'error', '-y', ...args, to]).exit;
+  if (code !== 0) throw new Error(`ffmpeg could not make ${to}: ${stderr}`);
+  return to;
+};

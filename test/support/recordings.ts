@@ -1,0 +1,53 @@
+import { createHash } from 'node:crypto';
+import { readFile, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { until } from './server.ts';
+import type { TestServer } from './server.ts';
+
+/** An item of `GET /v1/recordings/{camera}/segments`. */
+export interface Segment {
+  readonly id: string;
+  readonly start: string;
+  /** Seconds. */
+  readonly duration: number;
+  readonly bytes: number;
+  readonly sha256: string | null;
+  readonly gap_before: number | null;
+  readonly open: boolean;
+}
+
+/** Unix ms. */
+export const startOf = (segment: Segment): number => Date.parse(segment.start);
+/** Unix ms. */
+export const endOf = (segment: Segment): number => startOf(segment) + segment.duration * 1000;
+
+/** Every segment of a camera, in order, page by page. */
+export const segmentsOf = async (server: TestServer, camera: string): Promise<Segment[]> => {
+  const all: Segment[] = [];
+  for (let cursor: string | null = ''; cursor !== null;) {
+    const page: { items: Segment[]; next_cursor: string | null } = await server.request('GET', `/v1/recordings/${camera}/segments?limit=100${cursor === '' ? '' : `&cursor=${encodeURIComponent(cursor)}`}`);
+    all.push(...page.items);
+    cursor = page.next_cursor;
+  }
+  return all;
+};
+
+/** Waits until the camera has segments and none is open. */
+export const closedSegments = (server: TestServer, camera: string): Promise<Segment[]> =>
+  until(`all segments of ${camera} closed`, async () => {
+    const segments = await segmentsOf(server, camera);
+    return segments.length > 0 && segments.every(({ open }) => !open) && segments;
+  });
+
+export const playbackPath = (camera: string, from: number, to: number): string =>
+  `/v1/recordings/${camera}/playback?from=${new Date(from).toISOString()}&to=${new Date(to).toISOString()}`;
+
+/** What is on disk of a camera: id, size and SHA-256 of each file, by start. */
+export const filesOf = async (dataDir: string, camera: string): Promise<{ readonly id: string; readonly bytes: number; readonly sha256: string; readonly path: string }[]> => {
+  const folder = join(dataDir, 'recordings', camera);
+  const names = (await readdir(folder)).filter((name) => name.endsWith('.mp4')).sort();
+  return Promise.all(names.map(async (name) => {
+    const bytes = await readFile(join(folder, name));
+    return { id: `${camera}/${name.slice(0, -'.mp4'.length)}`, bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex'), path: join(folder, name) };
+  }));
+};
