@@ -32,7 +32,7 @@ export default tseslint.config(
     files: ['**/*.test.ts', 'test/**/*.ts'],
     plugins: { vitest },
     rules: {
-      'vitest/valid-expect': 'error',
+      'vitest/valid-expect': ['error', { maxArgs: 2 }],
       'vitest/no-disabled-tests': 'error',
       'vitest/no-focused-tests': 'error',
       'vitest/expect-expect': 'off',

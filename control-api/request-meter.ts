@@ -5,7 +5,7 @@ export const createRequestMeter = ({ httpRequestSeconds }: Metrics) => {
   const children = new Map<string, Map<number, { observe(seconds: number): void }>>();
   return (route: string, status: number, seconds: number): void => {
     let ofRoute = children.get(route);
-    if (ofRoute === undefined) children.set(route, (ofRoute = new Map()));
+    if (ofRoute === undefined) children.set(route, (ofRoute = new Map<number, { observe(seconds: number): void }>()));
     let child = ofRoute.get(status);
     if (child === undefined) ofRoute.set(status, (child = httpRequestSeconds.labels(route, String(status))));
     child.observe(seconds);

@@ -29,6 +29,9 @@ export class FakeClock implements Clock {
     this.#monotonic = end;
   }
 
+  /** Milliseconds to go of every one-shot timer: tells a test that the code under test has come to wait. */
+  get waiting(): readonly Milliseconds[] { return this.#timers.filter((t) => t.period === null).map((t) => t.due - this.#monotonic); }
+
   /** Steps the wall clock alone, as an operator or NTP would. */
   step(ms: Milliseconds): void { this.#offset += ms; }
 

@@ -119,12 +119,10 @@ test('flush_ms groups parts into one write, and a stalled camera does not keep t
   const init = testInit();
   r.publish(testPart({ at: 0, init }));
   r.publish(testPart({ at: 200, init }));
-  for (let i = 0; i < 20; i++) await setImmediate();
+  await r.until(() => r.clock.waiting.includes(1_000)); // for more parts, at most as long as flush_ms
   expect(r.segments()).toEqual([]);
-  while (r.segments().length === 0) {
-    r.clock.advance(1_000);
-    await setImmediate();
-  }
+  r.clock.advance(1_000);
+  await r.until(() => r.segments().length > 0);
   expect(r.segments()).toMatchObject([{ duration: 400 }]);
 });
 

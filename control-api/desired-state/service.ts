@@ -107,6 +107,7 @@ export class DesiredStateService implements DesiredStateSource, Disposable {
       do {
         this.#again = false;
         await this.#readOnce();
+        // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- set by others during the await
       } while (this.#again);
     } finally {
       // In the same step as the last look at `#again`: a call after this starts a read of its own.

@@ -39,7 +39,8 @@ export const publishCamera = (page: Page, url: string, token: string, name = 'pu
     const codecs = RTCRtpSender.getCapabilities('video')?.codecs ?? [];
     transceiver.setCodecPreferences([...codecs.filter((codec) => codec.mimeType === 'video/H264'), ...codecs.filter((codec) => codec.mimeType !== 'video/H264')]);
     const parameters = transceiver.sender.getParameters();
-    parameters.degradationPreference = 'maintain-framerate-and-resolution';
+    // TypeScript's DOM library does not know this value yet.
+    Object.assign(parameters, { degradationPreference: 'maintain-framerate-and-resolution' });
     await transceiver.sender.setParameters(parameters);
     const connected = new Promise((resolve, reject) => {
       pc.onconnectionstatechange = () => {

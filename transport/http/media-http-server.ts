@@ -1,6 +1,6 @@
 import { createServer, STATUS_CODES } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../../core/clock.ts';
 import { MediaError, messageOf } from '../../core/errors.ts';
@@ -122,7 +122,7 @@ export class MediaHttpServer implements MediaRouter, AsyncDisposable {
       if (method === 'OPTIONS' && target?.path === '*') { this.#cors.answerOptions(request, response, ['GET', 'HEAD', 'POST', 'PATCH', 'DELETE', 'OPTIONS']); return; }
       if (!match) throw this.#notFound(target?.path);
       pattern = match.pattern;
-      exchange = new Exchange(request, response, match.params, target?.search ?? '');
+      exchange = new Exchange(request, response, match.params, target.search);
       await match.value(exchange);
     } catch (error) {
       this.#fail(error, request, response, target?.path ?? '', exchange?.credential != null);
@@ -170,19 +170,22 @@ export class MediaHttpServer implements MediaRouter, AsyncDisposable {
     const target = targetOf(request.url ?? '');
     const query = new URLSearchParams(target?.search ?? '');
     const credential = credentialOf(request.headers, query, true);
-    const writtenBefore = (socket as Socket).bytesWritten;
+    const writtenBefore = bytesWritten(socket);
     try {
       const match = target && this.#upgrades.find('GET', target.path);
       if (!match || 'allowed' in match) throw new MediaError('NOT_FOUND', 'There is no WebSocket at this path.');
       await match.value({ request, socket, head, params: match.params, query, credential });
     } catch (error) {
-      const untouched = (socket as Socket).bytesWritten === writtenBefore;
+      const untouched = bytesWritten(socket) === writtenBefore;
       if (!untouched || !socket.writable) { socket.destroy(); return; }
       const problem = this.#problem(error, request, target?.path ?? '', credential !== null);
       socket.end(rawAnswer(problem));
     }
   }
 }
+
+/** Node hands upgrades over as `Duplex`; those of its own HTTP server are sockets, which count. */
+const bytesWritten = (socket: Duplex): number => (socket as Duplex & { readonly bytesWritten?: number }).bytesWritten ?? 0;
 
 /** Writes a JSON answer that no cache keeps. */
 export const sendJson = (response: ServerResponse, body: unknown, status = 200): void => {

@@ -72,6 +72,6 @@ export class OfferingClient implements AsyncDisposable {
     this.#objects++;
     channel.onClosed(() => { this.#closed++; this.#changed?.(); });
     channel.onOpen(() => this.#changed?.());
-    channel.onMessage((message) => { this.messages.push(String(message)); this.#changed?.(); });
+    channel.onMessage((message) => { this.messages.push(typeof message === 'string' ? message : Buffer.from(message as Buffer).toString()); this.#changed?.(); });
   }
 }
