@@ -49,7 +49,7 @@ export { DirectoryModelCatalogue } from './models.ts';
 export type { ModelCatalogue } from './models.ts';
 export { DatabaseEdgeDirectory } from './edge-directory.ts';
 export type { EdgeDirectory } from './edge-directory.ts';
-export type { DesiredState, DesiredStateSource } from './desired-state/state.ts';
+export type { DesiredStateSource } from './desired-state/state.ts';
 
 const CLEAN_MS: Milliseconds = 3_600_000;
 

@@ -53,4 +53,3 @@ export const toDetectionsMessage = (result: DetectionResult) => ({
     track_id: d.trackId,
   })),
 });
-export type DetectionsMessage = ReturnType<typeof toDetectionsMessage>;

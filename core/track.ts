@@ -47,7 +47,6 @@ export interface AacTrack {
 
 export type VideoTrack = H264Track | Vp8Track;
 export type AudioTrack = OpusTrack | AacTrack;
-export type Track = VideoTrack | AudioTrack;
 
 /** The tracks of a stream at one moment. Compared by identity: the same object until something changes. */
 export interface Tracks {

@@ -58,9 +58,10 @@ test('[REC-4] another session is put where its wall time says; the timelines of 
   expect(select([segment({ at: 0 }), later], 0, 70_000)).toMatchObject({ shifts: [0, 60_000], window: { start: 1_000, end: 62_000 } });
 });
 
-test('a camera clock that drifts by more than a frame is moved to wall time; less is left alone', () => {
-  expect(select([segment({ at: 0 }), segment({ at: 1_000, drift: 40 })], 0, 2_000).shifts).toEqual([0, 0]);
-  expect(select([segment({ at: 0 }), segment({ at: 1_000, drift: 150 })], 0, 3_000).shifts).toEqual([0, 150]);
+test('within an epoch pictures keep their distances until the clocks are a second apart; a new epoch is moved to wall time', () => {
+  expect(select([segment({ at: 0 }), segment({ at: 1_000, drift: 900 })], 0, 3_000).shifts).toEqual([0, 0]);
+  expect(select([segment({ at: 0 }), segment({ at: 1_000, drift: 1_100 })], 0, 4_000).shifts).toEqual([0, 1_100]);
+  expect(select([segment({ at: 0 }), segment({ at: 1_000, epoch: 2, drift: 150 })], 0, 3_000).shifts).toEqual([0, 150]);
 });
 
 test('a file that begins in the middle of a GOP takes what it needs from the one before', () => {

@@ -24,6 +24,8 @@ export interface Selection {
 const AUDIO_PREROLL: Milliseconds = 80;
 /** A shown picture's time may be this much longer than its duration says before we call it a gap. */
 const GAP_TOLERANCE: Milliseconds = 50;
+/** Within an epoch a playback may depart so far from wall time: the burst of a publisher, or some hours of a camera's clock. */
+const DRIFT_TOLERANCE: Milliseconds = 1_000;
 
 /** One segment on the shared timeline. */
 interface Placed {
@@ -71,14 +73,16 @@ const durationMs = ({ track, samples }: IndexedTrack, i: number): Milliseconds =
 const wallOf = (index: SegmentIndex, track: IndexedTrack, i: number): Milliseconds => (index.wallAtZero[track.samples.part[i] ?? 0] ?? 0) + ptsMs(track, i);
 
 /**
- * Puts every segment on the timeline of the first. Within a session media time goes on by itself; another session, or a clock that has drifted
- * from the server's by more than a frame, is moved to where its wall time says.
+ * Puts every segment on the timeline of the first. Within an epoch media time goes on by itself, tick for tick as it was pushed: a publisher that
+ * began with a burst is slewed on the wall clock for some seconds, and that must not bend its pictures' distances. Another session or epoch, or a
+ * clock that has drifted from the server's by more than `DRIFT_TOLERANCE`, is moved to where its wall time says.
  */
 const place = (indexes: readonly SegmentIndex[]): Placed[] => {
   const placed: Placed[] = [];
   let origin: Milliseconds | undefined;
   let shift: Milliseconds = 0;
   let sessionId = '';
+  let epoch = Number.NaN;
   let end: Milliseconds = -Infinity;
   for (const index of indexes) {
     const primaryAt = Math.max(0, index.tracks.findIndex(({ track, samples }) => track.kind === 'video' && samples.length > 0));
@@ -87,11 +91,14 @@ const place = (indexes: readonly SegmentIndex[]): Placed[] => {
     const wallAtZero = index.wallAtZero[0] ?? 0;
     origin ??= wallAtZero;
     const ideal = wallAtZero - origin;
-    if (index.info.sessionId !== sessionId || Math.abs(ideal - shift) > Math.max(1, durationMs(primary, 0))) shift = ideal;
-    // Two sessions may overlap by some milliseconds of wall time; pictures do not.
+    const tolerance = index.info.epoch === epoch ? DRIFT_TOLERANCE : Math.max(1, durationMs(primary, 0));
+    const moved = index.info.sessionId !== sessionId || Math.abs(ideal - shift) > tolerance;
+    if (moved) shift = ideal;
+    // What is moved may overlap what came before by some milliseconds of wall time; pictures do not.
     const start = ptsMs(primary, 0) + shift;
-    if (start < end && index.info.sessionId !== sessionId) shift += end - start;
+    if (start < end && moved) shift += end - start;
     sessionId = index.info.sessionId;
+    epoch = index.info.epoch;
     end = segmentEnd(primary) + shift;
     placed.push({ index, primary, primaryAt, shift });
   }

@@ -13,7 +13,7 @@ import type { CameraRow, CameraService } from '../cameras/service.ts';
 import { may } from '../permissions.ts';
 import type { DesiredCamera, DesiredState, DesiredStateSource } from './state.ts';
 
-export type { DesiredCamera, DesiredKey, DesiredState, DesiredStateSource, TokenKey } from './state.ts';
+export type { DesiredCamera, DesiredState, DesiredStateSource } from './state.ts';
 
 /** The database is read again so often, for changes by the command line or an edge's inventory. */
 const REREAD_MS: Milliseconds = 1000;

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { readFile, readdir } from 'node:fs/promises';
+import { open, readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { recordedSamples, scanSegment } from '../../recorder/segment-index.ts';
 import { until } from './server.ts';
 import type { TestServer } from './server.ts';
 
@@ -50,4 +51,18 @@ export const filesOf = async (dataDir: string, camera: string): Promise<{ readon
     const bytes = await readFile(join(folder, name));
     return { id: `${camera}/${name.slice(0, -'.mp4'.length)}`, bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex'), path: join(folder, name) };
   }));
+};
+
+/** Wall time (Unix ms) of every recorded picture of a camera by the hash of its bytes, as ffprobe writes it: what the files themselves say. */
+export const wallTimesOf = async (dataDir: string, camera: string): Promise<Map<string, number>> => {
+  const walls = new Map<string, number>();
+  for (const { path, bytes } of await filesOf(dataDir, camera)) {
+    await using file = await open(path);
+    const content = await readFile(path);
+    for (const sample of recordedSamples(await scanSegment(file, bytes))) {
+      if (sample.kind !== 'video') continue;
+      walls.set(`SHA256:${createHash('sha256').update(content.subarray(sample.offset, sample.offset + sample.bytes)).digest('hex')}`, sample.wall);
+    }
+  }
+  return walls;
 };
