@@ -9,13 +9,6 @@ export const cpuMilliseconds = (pid: number): number => {
   return ((Number(fields[11]) + Number(fields[12])) * 1000) / TICKS_PER_SECOND;
 };
 
-const memory = (pid: number, key: 'Rss' | 'Pss'): number => {
-  const match = new RegExp(`^${key}:\\s+(\\d+) kB`, 'm').exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'));
-  return Number(match?.[1] ?? 0) * 1024;
-};
-export const rssBytes = (pid: number): number => memory(pid, 'Rss');
-export const pssBytes = (pid: number): number => memory(pid, 'Pss');
-
 /** A process and everything it started, by /proc. */
 export const processTree = (root: number): { readonly pid: number; readonly title: string }[] => {
   const all = readdirSync('/proc').filter((name) => /^\d+$/.test(name)).flatMap((name) => {

@@ -4,7 +4,6 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 
 export const FIXTURES = join(import.meta.dirname, '..', 'fixtures');
-export const CLIPS = join(import.meta.dirname, '..', '..', 'demo', 'clips');
 
 /** The path of a test clip. */
 export const clip = (name: string): string => join(FIXTURES, 'media', name);
