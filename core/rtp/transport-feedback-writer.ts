@@ -10,7 +10,7 @@ const MAX_GAP = 1_000;
 const MAX_PENDING = 4_000;
 
 /**
- * Gathers arrivals and turns them into feedback packets. Record only what is kept: a packet acknowledged here and then dropped is
+ * Gathers arrivals and turns them into feedback packets. A packet that is new and yet dropped must not be recorded: acknowledged here, it is
  * never retransmitted (WEBRTC-NOTES).
  */
 export class TransportFeedbackBuilder {

@@ -29,7 +29,7 @@ export class Feedback {
     this.#cname = writeSdesCname(options.ssrc, options.cname);
   }
 
-  /** A packet was kept: acknowledge it in the next transport feedback. `extensionId`: null when the track has none. */
+  /** A packet came: acknowledge it in the next transport feedback. `extensionId`: null when the track has none. */
   arrived(packet: RtpPacket, extensionId: number | null, now: Milliseconds): void {
     if (extensionId === null) return;
     const sequence = readExtension(packet, extensionId);

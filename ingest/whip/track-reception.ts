@@ -47,11 +47,11 @@ export class TrackReception {
     return this.#options.depacketizer.droppedUnits;
   }
 
-  /** Takes a packet; false when it was not kept: then it must not be acknowledged. */
+  /** Takes a packet; false when it must not be acknowledged (see `JitterBuffer.push`). */
   receive(packet: RtpPacket, now: Milliseconds): boolean {
-    const kept = this.#buffer.push(packet, now);
+    const arrived = this.#buffer.push(packet, now);
     this.flush(now);
-    return kept;
+    return arrived;
   }
 
   /** Hands on what is due; gives up what was waited for too long. */

@@ -77,7 +77,7 @@ test('[ING-8] a packet that does not come within the buffer\'s time is given up,
   expect(peer.take('pli')).toHaveLength(1);
 });
 
-test('[ING-8] transport feedback tells what was kept every 50 ms, padding probes included, and nothing of a late packet', () => {
+test('[ING-8] transport feedback tells what came every 50 ms: padding probes, old pictures sent again as probes, and nothing of a packet from elsewhere', () => {
   send(10, KEY);
   send(11, DELTA);
   peer.receive(packetWith(Buffer.alloc(0), { payloadType: RTX, ssrc: 8 }, [{ id: TWCC, data: Buffer.from([0, 2]) }]));
@@ -85,7 +85,11 @@ test('[ING-8] transport feedback tells what was kept every 50 ms, padding probes
   const [feedback] = peer.take('twcc');
   expect([feedback?.baseSequence, feedback?.arrivals.filter((arrival) => arrival !== null).length]).toEqual([0, 3]);
   transportSequence = 3;
-  send(5, DELTA); // long gone
+  repair(10, KEY); // published long ago
+  clock.advance(50);
+  expect(peer.take('twcc').map((twcc) => [twcc.baseSequence, twcc.arrivals.length])).toEqual([[3, 1]]);
+  expect(seqs()).toEqual([10, 11]);
+  send(30_000, DELTA);
   clock.advance(50);
   expect(peer.take('twcc')).toHaveLength(0);
 });
