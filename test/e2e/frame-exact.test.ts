@@ -25,9 +25,11 @@ interface Presented {
   readonly labels: readonly string[];
   /** Read from the pixels on screen, for frames with their own box. */
   readonly number: number | null;
+  /** Whether those were the pixels of this very frame. */
+  readonly read: boolean;
 }
 interface LivePage {
-  readonly imageflowLive?: Readonly<Record<string, { readonly counters: { readonly inferred: number; readonly exact: number }; onFrame: ((frame: { how: string; labels: readonly string[] }) => void) | null }>>;
+  readonly imageflowLive?: Readonly<Record<string, { readonly counters: { readonly inferred: number; readonly exact: number }; onFrame: ((frame: { rtpTimestamp: number; how: string; labels: readonly string[] }) => void) | null }>>;
   presented: Presented[];
 }
 
@@ -61,10 +63,14 @@ const watchFrames = (): Promise<void> =>
     if (!context) throw new Error('no canvas');
     const presented: Presented[] = [];
     (window as unknown as LivePage).presented = presented;
-    live.onFrame = ({ how, labels }) => {
-      if (how !== 'exact') { presented.push({ how, labels, number: null }); return; }
-      context.drawImage(video, 0, 0, video.videoWidth, (video.videoHeight * 40) / 720, 0, 0, canvas.width, canvas.height);
-      presented.push({ how, labels, number: read(context.getImageData(0, 0, canvas.width, canvas.height).data, canvas.width, canvas.height, 4) });
+    live.onFrame = ({ rtpTimestamp, how, labels }) => {
+      if (how !== 'exact') { presented.push({ how, labels, number: null, read: false }); return; }
+      // The element may show the next frame already when its callback runs: a VideoFrame holds one picture and knows which.
+      const frame = new VideoFrame(video) as VideoFrame & { metadata(): { readonly rtpTimestamp?: number } };
+      context.drawImage(frame, 0, 0, video.videoWidth, (video.videoHeight * 40) / 720, 0, 0, canvas.width, canvas.height);
+      const number = read(context.getImageData(0, 0, canvas.width, canvas.height).data, canvas.width, canvas.height, 4);
+      presented.push({ how, labels, number, read: frame.metadata().rtpTimestamp === rtpTimestamp });
+      frame.close();
     };
   }, { id: CAMERA, width: WIDTH, height: STRIP_HEIGHT, reader: readFrameStrip.toString() });
 
@@ -84,11 +90,13 @@ test('[DIS-4] [D-7] in mode exact at least 95 % of the inferred frames are prese
   const presented = await page.evaluate(() => (window as unknown as LivePage).presented);
 
   const exact = presented.filter(({ how }) => how === 'exact');
-  const right = exact.filter(({ labels, number }) => number !== null && labels.length === 1 && labels[0] === String(number));
+  const looked = exact.filter(({ read }) => read);
+  const right = looked.filter(({ labels, number }) => number !== null && labels.length === 1 && labels[0] === String(number));
   const share = (after.exact - before.exact) / (after.inferred - before.inferred);
-  console.info('frame-exact overlay:', JSON.stringify({ ...after, presented: presented.length, exact: exact.length, right: right.length, share, held: presented.filter(({ how }) => how === 'held').length }));
+  console.info('frame-exact overlay:', JSON.stringify({ ...after, presented: presented.length, exact: exact.length, looked: looked.length, right: right.length, share, held: presented.filter(({ how }) => how === 'held').length }));
   expect(share).toBeGreaterThanOrEqual(0.95);
-  expect(right.length / exact.length).toBeGreaterThanOrEqual(0.99);
+  expect(looked.length / exact.length).toBeGreaterThanOrEqual(0.9);
+  expect(right.length / looked.length).toBeGreaterThanOrEqual(0.99);
 });
 
 test('[EXT-5] [REC-5] for 50 random stored detections the frame cut from playback at captured_at carries the label\'s number', async () => {
