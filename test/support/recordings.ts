@@ -14,6 +14,7 @@ export interface Segment {
   readonly bytes: number;
   readonly sha256: string | null;
   readonly gap_before: number | null;
+  readonly tracks: readonly { readonly kind: string; readonly codec: string; readonly width: number | null; readonly height: number | null }[];
   readonly open: boolean;
 }
 
