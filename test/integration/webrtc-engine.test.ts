@@ -23,7 +23,7 @@ beforeEach(async () => {
 afterEach(() => engine[Symbol.asyncDispose]());
 
 /** Answers a client's offer the way WHIP (`receive`) or WHEP (`send`) does. */
-const connect = async (client: OfferingClient, how: 'send' | 'receive', accepted?: (peer: WebRtcPeer) => void): Promise<WebRtcPeer> => {
+const connect = async (client: OfferingClient, how: 'send' | 'receive', accepted?: (peer: WebRtcPeer) => void, answered?: () => void): Promise<WebRtcPeer> => {
   const text = await client.offer();
   const offer = parseWebRtcOffer(text);
   const section = offer.media[0];
@@ -40,8 +40,15 @@ const connect = async (client: OfferingClient, how: 'send' | 'receive', accepted
     ? { type: 'data' as const, offer: media }
     : { type: 'media' as const, offer: media, codec, direction: how === 'send' ? 'sendonly' as const : 'recvonly' as const, feedback: [], extensions: [],
       source: how === 'send' ? { ssrc: 77, rtxSsrc: null, cname: 'c', stream: 's', track: 't' } : null })), peer.transport));
+  answered?.();
   await Promise.all([client.until(() => client.track.isOpen()), become(peer, 'connected')]);
   return peer;
+};
+
+/** Holds this thread, so that nothing native code says is heard. */
+const spin = (ms: number, done = (): boolean => false): void => {
+  const until = performance.now() + ms;
+  while (performance.now() < until && !done());
 };
 
 const become = (peer: WebRtcPeer, wanted: string): Promise<void> =>
@@ -143,6 +150,22 @@ test('random bytes on the UDP port do no harm', async () => {
 
 test('a port that is taken is an error, not the end of the process', async () => {
   await expect(NdcEngine.start({ port: engine.port, bind: '127.0.0.1', additionalHosts: [], clock: systemClock, logger: silentLogger() })).rejects.toThrow(String(engine.port));
+});
+
+test('a data channel that is closed on its way to JavaScript does not keep its peer for ever', async () => {
+  const client = new OfferingClient({ direction: 'SendOnly', dataChannel: 'telemetry' });
+  const lanes: boolean[] = [];
+  const closeWhileQueued = (): void => {
+    spin(10_000, () => client.channel?.isOpen() === true); // native threads connect and hand the channel over; nobody takes it
+    spin(200);
+    client.channel?.close();
+    spin(200);
+  };
+  const peer = await connect(client, 'receive', (accepted) => { accepted.onDataLane((lane) => { lanes.push(lane.isOpen); }); }, closeWhileQueued);
+  await expect.poll(() => lanes).toEqual([false]); // or the test has not made what it is about
+  peer[Symbol.dispose]();
+  await client[Symbol.asyncDispose]();
+  await expect.poll(() => engine.peerCount).toBe(0);
 });
 
 test('after dispose nothing keeps the process alive', async () => {

@@ -7,6 +7,8 @@ import type { DataLane } from './port.ts';
 export class NativeLane implements DataLane, Disposable {
   readonly label: string;
   readonly #channel: DataChannel;
+  /** Native code holds the notice for ever if it never gives it, so the notice lets go of everything once it has been given. */
+  readonly #notice: { closed: (() => void) | undefined };
   #openListener: (() => void) | undefined;
   #messageListener: ((message: string | Buffer) => void) | undefined;
 
@@ -14,7 +16,9 @@ export class NativeLane implements DataLane, Disposable {
   constructor(channel: DataChannel, logger: Logger, onClosed: () => void) {
     this.#channel = channel;
     this.label = channel.getLabel();
-    channel.onClosed(guard(logger, onClosed)); // without this listener the binding leaks the channel (and keeps the process alive)
+    const notice: { closed: (() => void) | undefined } = { closed: onClosed };
+    this.#notice = notice;
+    channel.onClosed(guard(logger, () => { tell(notice); })); // without this listener the binding leaks the channel (and keeps the process alive)
     channel.onError(() => undefined);
     channel.onOpen(guard(logger, () => { this.#openListener?.(); }));
     channel.onMessage(guard(logger, (message) => {
@@ -48,9 +52,23 @@ export class NativeLane implements DataLane, Disposable {
     this.#messageListener = listener;
   }
 
+  /**
+   * For a channel of the other side: it is open when native code hands it over, unless it was closed on its way through the queue to
+   * here. Then the listener came too late and nobody tells.
+   */
+  expectOpen(): void {
+    if (!this.#channel.isOpen()) tell(this.#notice);
+  }
+
   [Symbol.dispose](): void {
     this.#openListener = undefined;
     this.#messageListener = undefined;
     this.#channel.close();
   }
 }
+
+const tell = (notice: { closed: (() => void) | undefined }): void => {
+  const { closed } = notice;
+  notice.closed = undefined;
+  closed?.();
+};

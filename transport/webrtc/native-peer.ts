@@ -155,6 +155,7 @@ export class NativePeer implements WebRtcPeer {
     if (this.#closing || this.#lanes.size > MAX_LANES) lane[Symbol.dispose]();
     else if (this.#laneListener) this.#laneListener(lane);
     else this.#unclaimedLanes.push(lane);
+    lane.expectOpen();
   }
 
   #onNativeState(native: string): void {

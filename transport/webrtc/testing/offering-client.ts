@@ -29,9 +29,9 @@ export class OfferingClient implements AsyncDisposable {
     this.track.onClosed(() => { this.#closed++; this.#changed?.(); });
     this.track.onOpen(() => this.#changed?.());
     this.track.onMessage((packet) => { this.packets.push(packet); this.#changed?.(); });
-    this.#pc.onDataChannel((channel) => { this.incomingChannels.push(channel); this.#watch(channel); this.#changed?.(); });
+    this.#pc.onDataChannel((channel) => { this.incomingChannels.push(channel); this.#watch(channel, 'remote'); this.#changed?.(); });
     this.channel = options.dataChannel === undefined ? null : this.#pc.createDataChannel(options.dataChannel);
-    if (this.channel) this.#watch(this.channel);
+    if (this.channel) this.#watch(this.channel, 'local');
   }
 
   /** The offer, without candidates: the server finds this peer by its checks, as it does a browser that hides its addresses. */
@@ -68,9 +68,16 @@ export class OfferingClient implements AsyncDisposable {
     await this.until(() => this.#closed >= this.#objects); // native code may call back until then
   }
 
-  #watch(channel: DataChannel): void {
+  #watch(channel: DataChannel, origin: 'local' | 'remote'): void {
     this.#objects++;
-    channel.onClosed(() => { this.#closed++; this.#changed?.(); });
+    let open = true;
+    const closed = (): void => {
+      if (open) this.#closed++;
+      open = false;
+      this.#changed?.();
+    };
+    channel.onClosed(closed);
+    if (origin === 'remote' && !channel.isOpen()) closed(); // on its way through the queue to here: nobody tells
     channel.onOpen(() => this.#changed?.());
     channel.onMessage((message) => { this.messages.push(typeof message === 'string' ? message : Buffer.from(message as Buffer).toString()); this.#changed?.(); });
   }
