@@ -2,8 +2,8 @@
 import { createRequire } from 'node:module';
 import type { Page } from 'playwright-core';
 
-interface Hls { loadSource(url: string): void; attachMedia(video: HTMLVideoElement): void; on(event: string, listener: (event: string, data: { fatal: boolean; details: string }) => void): void; readonly latency: number }
-interface HlsPage { readonly Hls: new (config: object) => Hls; hlsErrors: string[]; hls: Hls }
+interface Hls { loadSource(url: string): void; attachMedia(video: HTMLVideoElement): void; on(event: string, listener: (event: string, data: { fatal: boolean; details: string }) => void): void; readonly latency: number; destroy(): void }
+interface HlsPage { readonly Hls: new (config: object) => Hls; hlsErrors: string[]; hls?: Hls }
 
 export interface HlsPlayed {
   /** Seconds of media. */
@@ -16,19 +16,22 @@ export interface HlsPlayed {
   readonly errors: readonly string[];
 }
 
-/** Plays a live playlist in the page's only <video>; resolves when it plays. */
+/** Plays a live playlist in the page's only <video>, instead of what played before; resolves when it plays. */
 export const playHls = async (page: Page, url: string, token: string): Promise<void> => {
+  await page.evaluate(() => { (globalThis as unknown as HlsPage).hls?.destroy(); }); // it outlives its element
   await page.setContent('<video muted autoplay></video>');
   await page.addScriptTag({ path: createRequire(import.meta.url).resolve('hls.js/dist/hls.min.js') });
   await page.evaluate(async ([playlist, bearer]) => {
     const scope = globalThis as unknown as HlsPage;
     const video = document.querySelector('video');
     if (!video) throw new Error('no video');
-    scope.hlsErrors = [];
-    scope.hls = new scope.Hls({ lowLatencyMode: true, xhrSetup: (xhr: XMLHttpRequest) => { xhr.setRequestHeader('Authorization', `Bearer ${String(bearer)}`); } });
-    scope.hls.on('hlsError', (_event, data) => { scope.hlsErrors.push(data.details); });
-    scope.hls.loadSource(String(playlist));
-    scope.hls.attachMedia(video);
+    const errors: string[] = [];
+    scope.hlsErrors = errors;
+    const hls = new scope.Hls({ lowLatencyMode: true, xhrSetup: (xhr: XMLHttpRequest) => { xhr.setRequestHeader('Authorization', `Bearer ${String(bearer)}`); } });
+    scope.hls = hls;
+    hls.on('hlsError', (_event, data) => { errors.push(data.details); });
+    hls.loadSource(String(playlist));
+    hls.attachMedia(video);
     await new Promise((resolve) => { video.addEventListener('playing', resolve, { once: true }); });
   }, [url, token]);
 };
@@ -38,7 +41,7 @@ export const watchHls = (page: Page, seconds: number): Promise<HlsPlayed> =>
   page.evaluate(async (length) => {
     const video = document.querySelector('video');
     const { hls, hlsErrors } = globalThis as unknown as HlsPage;
-    if (!video) throw new Error('no video');
+    if (!video || !hls) throw new Error('nothing plays');
     const from = video.currentTime;
     const before = video.getVideoPlaybackQuality();
     while (video.currentTime < from + length) await new Promise((resolve) => { video.addEventListener('timeupdate', resolve, { once: true }); });

@@ -41,6 +41,8 @@ export interface LiveOptions {
 
 const STALL_MS = 1500;
 const MAX_TARGET_MS = 250;
+/** The video waits for so much of the results: some frames are lost besides, and 95 % must come through. */
+const BOXES_IN_TIME = 0.98;
 const HLS_REASONS = new Set(['B_FRAMES', 'NO_COMMON_CODEC']);
 
 /** Counters a test or a curious person can read: `window.imageflowLive[camera]`. */
@@ -65,7 +67,7 @@ export class LivePlayer {
   #receiver: RTCRtpReceiver | null = null;
   #boxes = new BoxStore();
   #timed = new TimedBoxStore();
-  #boxDelay = new Percentile(120);
+  #boxDelay = new Percentile(240);
   #frameTimes: number[] = [];
   #lastFrameAt = 0;
   #lastPresented: { rtp: number; at: number } | null = null;
@@ -125,7 +127,7 @@ export class LivePlayer {
     return {
       latencyMs: this.#hls ? Math.round(this.#hls.latency * 1000) : this.#latency,
       fps: this.#frameTimes.length > 1 ? this.#frameTimes.length / 2 : null,
-      bitrateBps, lossPercent, inferenceMs: this.#inferenceMs, boxesMs: this.#boxDelay.value(0.95),
+      bitrateBps, lossPercent, inferenceMs: this.#inferenceMs, boxesMs: this.#boxDelay.value(BOXES_IN_TIME),
       width: this.#options.video.videoWidth, height: this.#options.video.videoHeight,
     };
   }
@@ -201,9 +203,9 @@ export class LivePlayer {
   /** Mode *exact*: hold the video back until its boxes are here (D-7). */
   #aim(): void {
     if (!this.#receiver || !('jitterBufferTarget' in this.#receiver)) return;
-    const p95 = this.#boxDelay.value(0.95);
+    const delay = this.#boxDelay.value(BOXES_IN_TIME);
     const frameMs = 1000 / Math.max(5, this.#frameTimes.length / 2 || 30);
-    const target = this.mode === 'exact' && p95 !== null ? Math.min(MAX_TARGET_MS, Math.max(0, Math.ceil((p95 + frameMs) / 10) * 10)) : null;
+    const target = this.mode === 'exact' && delay !== null ? Math.min(MAX_TARGET_MS, Math.max(0, Math.ceil((delay + frameMs) / 10) * 10)) : null;
     if (this.#receiver.jitterBufferTarget !== target) this.#receiver.jitterBufferTarget = target;
   }
 
