@@ -10,6 +10,9 @@ import type { Metrics } from '../platform/metrics.ts';
 import type { SegmentReader } from '../recorder/port.ts';
 import { createApp } from './app.ts';
 import { auditRoutes } from './audit/routes.ts';
+import { alarmRoutes } from './alarms/routes.ts';
+import { AlarmService } from './alarms/service.ts';
+import { AlarmStore } from './alarms/store.ts';
 import { AuditService } from './audit/service.ts';
 import type { AttemptLimits } from './auth/attempts.ts';
 import { authRoutes, jwksRoutes } from './auth/routes.ts';
@@ -102,6 +105,7 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
   const cameras = new CameraService({ db, clock, config, models: options.models });
   const desiredState = stack.use(new DesiredStateService({ cameras, auth, audit, config, clock, logger }));
   await desiredState.start();
+  const alarms = new AlarmService({ store: new AlarmStore(db), metrics, logger });
   const edges = options.edges ?? new DatabaseEdgeDirectory(db, clock);
   const detections = stack.use(new DetectionService({ db, clock, logger, retentionHours: config.detections.retention_hours }));
   detections.start();
@@ -131,7 +135,7 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
     resources: [
       health, authRoutes(auth, guard), jwksRoutes(auth, [jwksPath, `/auth${jwksPath}`]), userRoutes(users, audit, guard), auditRoutes(audit, guard),
       cameraRoutes({ cameras, stats, audit, guard, clock, config, ports: mediaPorts }), cameraKeyRoutes({ cameras, stats, audit, guard }),
-      recordingRoutes(new RecordingService(db, options.segmentReader, clock), guard, logger), detectionRoutes(detections, guard),
+      recordingRoutes(new RecordingService(db, options.segmentReader, clock), guard, logger), detectionRoutes(detections, guard), alarmRoutes(alarms, guard),
     ],
     rootResources: [health, jwksRoutes(auth, [jwksPath])],
   });

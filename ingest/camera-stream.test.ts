@@ -1,30 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import type { AccessUnit } from '../core/access-unit.ts';
 import { FakeClock } from '../core/testing-clock.ts';
 import { silentLogger } from '../platform/logging.ts';
 import { createMetrics } from '../platform/metrics.ts';
-import type { Publication, PublisherDriver, SessionInfo, TransportStats } from './port.ts';
+import type { SessionInfo } from './port.ts';
 import { EdgeStreamRegistry } from './stream-registry.ts';
-
-class FakeDriver implements PublisherDriver {
-  readonly protocol = 'rtsp';
-  readonly closed: string[] = [];
-  keyframes = 0;
-  transport: TransportStats = { bytes: 0, packets: 0, lostPackets: 0, jitterMs: 1, rttMs: null, nacksSent: 0, plisSent: 0 };
-  stats(): TransportStats { return this.transport; }
-  requestKeyframe(): void { this.keyframes++; }
-  close(reason: string): void { this.closed.push(reason); }
-}
-
-const unit = (publication: Publication, options: { readonly pts?: number; readonly randomAccess?: boolean; readonly bytes?: number } = {}): AccessUnit => {
-  const data = Buffer.alloc(options.bytes ?? 10);
-  const pts = options.pts ?? 0;
-  return {
-    kind: 'video', frame: { stream: 'c', epoch: publication.epoch, rtpTs: 0, captureNtp: null, seq: publication.nextSeq() },
-    pts, dts: pts, wall: 0, arrivedAt: 0, randomAccess: options.randomAccess ?? true, data, byteLength: data.length,
-    tracks: { video: { kind: 'video', codec: 'vp8', clockRate: 90_000, width: 640, height: 360, codecString: 'vp8', reorderDepth: 0 }, audio: null },
-  };
-};
+import { FakeDriver, pictureUnit as unit } from './testing.ts';
 
 const setUp = (options: { readonly maxSessions?: number; readonly graceSeconds?: number } = {}) => {
   const clock = new FakeClock();

@@ -8,6 +8,7 @@ export const createMetrics = (process: string) => {
   const registers = [registry];
   const counter = <L extends string>(name: string, help: string, labelNames: readonly L[]) => new Counter<L>({ name, help, labelNames, registers });
   const gauge = <L extends string>(name: string, help: string, labelNames: readonly L[]) => new Gauge<L>({ name, help, labelNames, registers });
+  let raisedAlarms = (): Promise<ReadonlyMap<string, number>> => Promise.resolve(new Map());
   return {
     registry,
     sessions: gauge('imageflow_sessions', 'Camera sessions by state.', ['state']),
@@ -26,7 +27,16 @@ export const createMetrics = (process: string) => {
     httpRequestSeconds: new Histogram({ name: 'imageflow_http_request_seconds', help: 'HTTP requests.', labelNames: ['route', 'status'] as const, buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5], registers }),
     eventLoopDelay: gauge('imageflow_event_loop_delay_seconds', 'Event loop delay, p99 since the last scrape.', ['process']),
     journalDropped: counter('imageflow_journal_dropped_total', 'Events given up because the journal was full.', ['type']),
-    alarms: gauge('imageflow_alarms', 'Alarms raised now.', ['code']),
+    alarms: new Gauge({
+      name: 'imageflow_alarms', help: 'Alarms raised now.', labelNames: ['code'] as const, registers,
+      async collect() {
+        const counts = await raisedAlarms();
+        this.reset();
+        for (const [code, n] of counts) this.set({ code }, n);
+      },
+    }),
+    /** `count` is asked at each scrape: the alarms raised, by code. It must not reject. */
+    countAlarms: (count: () => Promise<ReadonlyMap<string, number>>): void => { raisedAlarms = count; },
   };
 };
 export type Metrics = ReturnType<typeof createMetrics>;

@@ -12,6 +12,7 @@ import { serveWhep } from '../distributor/webrtc/whep-endpoint.ts';
 import { WhepEgress } from '../distributor/webrtc/whep-egress.ts';
 import { ExtractorPool } from '../extractor/extractor-pool.ts';
 import { FileSources } from '../ingest/file/file-sources.ts';
+import { KeyframeWatch } from '../ingest/keyframe-watch.ts';
 import { RtspServer } from '../ingest/rtsp/rtsp-server.ts';
 import { EdgeStreamRegistry } from '../ingest/stream-registry.ts';
 import { WhipEndpoint } from '../ingest/whip/whip-endpoint.ts';
@@ -35,6 +36,8 @@ import { NdcEngine } from '../transport/webrtc/ndc-engine.ts';
 import { followDesiredState } from './edge-cameras.ts';
 import { serveEdgeStats } from './edge-stats.ts';
 
+/** So many intervals without a key frame raise an alarm. */
+const OVERDUE_KEYFRAMES = 3;
 const ANY = new Set(['0.0.0.0', '::']);
 
 /** Serves until SIGTERM or its parent's end; then finishes segments and closes everything within the supervisor's patience. Throws when a port is taken. */
@@ -70,6 +73,13 @@ export const runEdge = async (config: Config): Promise<void> => {
     // Camera → Hub → parts → disk.
     const registry = stack.use(new EdgeStreamRegistry({ graceSeconds: config.session.grace_seconds, maxSessions: config.limits.sessions, clock, metrics, logger }));
     stack.use(registry.onStream((stream) => { stream.onSession((session) => { journal.append({ type: 'session', session }); }); }));
+    const cameraAlarm = (camera: CameraId, code: string, problem: string | null, cleared: string): void => {
+      journal.append({ type: 'alarm', alarm: { id: `${code}/${camera}`, camera, code, message: problem ?? cleared, raised: problem !== null, at: clock.now() } });
+    };
+    stack.use(new KeyframeWatch({
+      streams: registry, overdueMs: config.webrtc.keyframe_interval_seconds * OVERDUE_KEYFRAMES * 1000, clock,
+      onOverdue: (camera, problem) => { cameraAlarm(camera, 'keyframes_overdue', problem, `Camera ${camera} sends key frames again.`); },
+    }));
     const muxers = stack.use(new CameraMuxers(registry, { partMs: config.media.part_ms, logger, metrics }));
     const recorder = stack.use(await Recorder.start(place.recordings, config.recorder, {
       streams: muxers, journal, clock, logger, metrics, policyOf: (camera) => store.camera(camera)?.recording ?? 'off',
@@ -103,7 +113,7 @@ export const runEdge = async (config: Config): Promise<void> => {
     const files = stack.use(new FileSources({
       streams: registry, directory: place.clips, clock, logger,
       onProblem: (camera, problem) => {
-        journal.append({ type: 'alarm', alarm: { id: `FILE_SOURCE:${camera}`, camera, code: 'FILE_SOURCE', message: problem ?? 'works again', raised: problem !== null, at: clock.now() } });
+        cameraAlarm(camera, 'file_source', problem, `The file of camera ${camera} plays again.`);
       },
     }));
     stack.use(followDesiredState({ store, registry, files, recorder }));

@@ -60,7 +60,7 @@ export class EventStore {
       if (!isRefusedByTheDatabase(error)) throw error;
       this.#logger.error({ journal: journalId, seq: Number(event.seq), type: event.event.case, error: messageOf(error) }, 'an event of an edge does not fit the database and was left out');
       const alarm = create(EventSchema, { seq: event.seq, event: { case: 'alarm', value: {
-        id: `refused-${journalId}-${event.seq}`, code: 'EVENT_REFUSED', message: `An event (${String(event.event.case)}) does not fit the database: ${messageOf(error)}`, raised: true, at: this.#clock.now(),
+        id: `refused-${journalId}-${event.seq}`, code: 'event_refused', message: `An event (${String(event.event.case)}) does not fit the database: ${messageOf(error)}`, raised: true, at: this.#clock.now(),
       } } });
       return await this.#storeTogether(journalId, [alarm]);
     }
@@ -137,7 +137,7 @@ const writeAlarm = async (tx: Transaction<Database>, alarm: Pick<Alarm, 'id' | '
 
 const gapAlarm = (journalId: string, seq: number, gap: Gap, at: number): Pick<Alarm, 'id' | 'code' | 'message' | 'raised' | 'at' | 'camera'> => ({
   id: `gap-${journalId}-${seq}`,
-  code: 'JOURNAL_FULL',
+  code: 'journal_full',
   message: `The edge's journal was full: ${gap.results} ${gap.type} were given up.`,
   raised: true,
   at,

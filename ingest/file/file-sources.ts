@@ -11,7 +11,7 @@ export interface FileSourcesOptions {
   readonly directory: string;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** A source stopped working (why), or works again (null): becomes the alarm `FILE_SOURCE` of the camera. */
+  /** A source stopped working (why), or works again (null): becomes the alarm `file_source` of the camera. */
   readonly onProblem: (camera: CameraId, problem: string | null) => void;
 }
 

@@ -198,7 +198,7 @@ test('an event that fits no table is left out with an alarm, and those behind it
   edge.journal.append(sessionEvent(1, { startedAt: Number.NaN }));
   edge.journal.append(sessionEvent(2));
   await until(async () => (await count(control.db, 'sessions')) === 1);
-  expect(await control.db.selectFrom('alarms').select('code').execute()).toEqual([{ code: 'EVENT_REFUSED' }]);
+  expect(await control.db.selectFrom('alarms').select('code').execute()).toEqual([{ code: 'event_refused' }]);
 });
 
 test('a stream that begins without hello is refused, and control goes on', async () => {
