@@ -46,6 +46,7 @@ beforeAll(async () => {
   stack.use(ffmpegPush(clip('counter-720p30.mp4'), server.rtspUrl(camera), { loop: true }));
   const browser = stack.use(await startChromium());
   page = await browser.context.newPage();
+  await page.setViewportSize({ width: 412, height: 732 }); // a phone: without a graphics card every pixel on screen costs processor time, and then frames
   await page.goto(server.http);
   await page.evaluate((token) => { localStorage.setItem('imageflow.access_token', token); localStorage.setItem('imageflow.mode', 'exact'); }, server.token);
 });
