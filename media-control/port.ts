@@ -52,6 +52,8 @@ export interface CameraResolver {
 
 /** What the edge tells the control plane, exactly once each, through the journal (D-10). */
 export type EdgeEvent =
+  /** The first of each edge process: what the one before it had not ended (sessions, alarms of a state) has ended. Unix ms. */
+  | { readonly type: 'edge-started'; readonly at: number }
   | { readonly type: 'session'; readonly session: SessionInfo }
   | { readonly type: 'segment'; readonly segment: SegmentRecord }
   | { readonly type: 'segment-expired'; readonly id: string; readonly camera: CameraId }

@@ -68,6 +68,8 @@ export const toWireEvent = (event: EdgeEvent): Event => {
       return create(EventSchema, { event: { case: 'segmentExpired', value: { id: event.id, camera: event.camera } } });
     case 'detections':
       return create(EventSchema, { event: { case: 'detections', value: { results: event.results.map(toWireResult) } } });
+    case 'edge-started':
+      return create(EventSchema, { event: { case: 'edgeStarted', value: { at: event.at } } });
     case 'alarm':
       return create(EventSchema, { event: { case: 'alarm', value: toWireAlarm(event.alarm) } });
   }

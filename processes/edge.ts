@@ -65,6 +65,7 @@ export const runEdge = async (config: Config): Promise<void> => {
       directory: place.journal, maxBytes: config.journal.max_bytes, keepHours: config.journal.keep_hours, clock, logger,
       onDropped: (type, count) => { metrics.journalDropped.inc({ type }, count); },
     }));
+    journal.append({ type: 'edge-started', at: clock.now() });
     const store = stack.use(new DesiredStateStore({ path: place.desiredState, logger, clock }));
     const control = stack.use(GrpcClient.dial(MediaControlService, addresses.control, { clock }));
     const authorizer = stack.use(new DesiredStateAuthorizer({ source: store, clock }));

@@ -19,6 +19,7 @@ run('types', 'tsc', ['--noEmit']);
 run('the real entry starts on this Node and accepts the example configuration', 'node', ['main.ts', 'check', '--config', 'config/edge.example.yaml']);
 run('generated configuration reference', 'node', ['config/generate.ts', '--check']);
 run('generated protocol code', 'node', ['proto/generate.ts', '--check']);
+run('generated metrics list and API document', 'node', ['docs/generate.ts', '--check']);
 run('lint', 'eslint', ['--max-warnings', '0', '.']);
 run('import rules', 'depcruise', ['--config', '.dependency-cruiser.mjs', '.']);
 

@@ -26,7 +26,7 @@ describe('cameras', () => {
       id: 'line-1', name: 'Line 1', source: { type: 'push' }, pipelines: ['detect'], recording: { policy: 'always' }, phase: 'idle', session: null,
       urls: {
         whip: `http://${host}/whip/line-1`, whep: `http://${host}/whep/line-1`, hls: `http://${host}/hls/line-1/index.m3u8`, rtsp: 'rtsp://127.0.0.1:8554/line-1',
-        websocket: `ws://${host}/ws/stream/line-1`, page: `http://${host}/cameras/line-1`,
+        websocket: `ws://${host}/v1/cameras/line-1/detections/live`, page: `http://${host}/cameras/line-1`,
       },
       direct_urls: { whip: 'http://127.0.0.1:8081/whip/line-1' },
     });

@@ -34,7 +34,7 @@ export const urlsOf = (camera: string, origin: Origin, ports: MediaPorts, behind
     whip: `${scheme}://${host}/whip/${camera}`,
     whep: `${scheme}://${host}/whep/${camera}`,
     hls: `${scheme}://${host}/hls/${camera}/index.m3u8`,
-    websocket: `${scheme === 'https' ? 'wss' : 'ws'}://${host}/ws/stream/${camera}`,
+    websocket: `${scheme === 'https' ? 'wss' : 'ws'}://${host}/v1/cameras/${camera}/detections/live`,
   });
   const name = hostname(origin.host);
   return {

@@ -98,6 +98,9 @@ export class EventStore {
         case 'alarm':
           await writeAlarm(tx, event.value);
           break;
+        case 'edgeStarted':
+          await endWhatItsPredecessorLeft(tx, event.value.at);
+          break;
         case 'gap':
           await writeAlarm(tx, gapAlarm(journalId, Number(seq), event.value, this.#clock.now()));
           break;
@@ -133,6 +136,15 @@ const writeAlarm = async (tx: Transaction<Database>, alarm: Pick<Alarm, 'id' | '
   const { id, code, message, at } = alarm;
   const changes = { camera_id: alarm.camera ?? null, code, message, raised: alarm.raised ? 1 : 0, at } as const;
   await tx.insertInto('alarms').values({ id, ...changes }).onConflict((conflict) => conflict.column('id').doUpdateSet(changes)).execute();
+};
+
+/** Alarms that tell of something that happened; the others tell of a state, which a new process finds out anew. */
+const LASTING_ALARMS = ['recording_damaged', 'journal_full', 'event_refused'];
+
+/** An edge that was killed ended neither its sessions nor its alarms. */
+const endWhatItsPredecessorLeft = async (tx: Transaction<Database>, at: number): Promise<void> => {
+  await tx.updateTable('sessions').set({ phase: 'ended', ended_at: at, reason: 'the edge was restarted' }).where('phase', '!=', 'ended').where('started_at', '<=', at).execute();
+  await tx.updateTable('alarms').set({ raised: 0 }).where('raised', '=', 1).where('code', 'not in', LASTING_ALARMS).where('at', '<=', at).execute();
 };
 
 const gapAlarm = (journalId: string, seq: number, gap: Gap, at: number): Pick<Alarm, 'id' | 'code' | 'message' | 'raised' | 'at' | 'camera'> => ({

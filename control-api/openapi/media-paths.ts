@@ -10,15 +10,11 @@ const sdp = { required: true, content: { 'application/sdp': { schema: z.string()
 const answer = { description: 'The SDP answer; `Location` is the session: DELETE ends it.', content: { 'application/sdp': { schema: z.string() } } };
 const common = { tags: ['media'], security: bearer };
 const refusals = { ...guarded, ...missing, ...unavailable };
-const binary = z.string().openapi({ format: 'binary' });
 
 export const documentMedia = (app: OpenAPIHono<ApiEnv>): void => {
   const { openAPIRegistry: registry } = app;
   registry.registerPath({ ...common, method: 'post', path: '/whip/{camera}', summary: 'Publish by WHIP (RFC 9725).', request: { params: camera, body: sdp }, responses: { 201: answer, ...refusals } });
   registry.registerPath({ ...common, method: 'post', path: '/whep/{camera}', summary: 'Play by WHEP; an offer that is `sendonly` publishes.', request: { params: camera, body: sdp }, responses: { 201: answer, ...refusals } });
   registry.registerPath({ ...common, method: 'get', path: '/hls/{camera}/index.m3u8', summary: 'Play by (LL-)HLS; the token may be `?token=`.', request: { params: camera }, responses: { 200: { description: 'The multivariant playlist.', content: { 'application/vnd.apple.mpegurl': { schema: z.string() } } }, ...refusals } });
-  registry.registerPath({ ...common, method: 'get', path: '/ws/stream/{camera}', summary: 'WebSocket: frames and detections as messages.', request: { params: camera }, responses: { 101: { description: 'WebSocket.' }, ...refusals } });
   registry.registerPath({ ...common, method: 'get', path: '/v1/cameras/{id}/detections/live', summary: 'WebSocket: one message per inferred frame.', request: { params: byId }, responses: { 101: { description: 'WebSocket.' }, ...refusals } });
-  registry.registerPath({ ...common, method: 'get', path: '/v1/cameras/{id}/mjpeg', summary: 'Motion JPEG.', request: { params: byId }, responses: { 200: { description: 'Endless.', content: { 'multipart/x-mixed-replace': { schema: binary } } }, ...refusals } });
-  registry.registerPath({ ...common, method: 'get', path: '/v1/cameras/{id}/snapshot', summary: 'One picture.', request: { params: byId }, responses: { 200: { description: 'JPEG.', content: { 'image/jpeg': { schema: binary } } }, ...refusals } });
 };

@@ -201,6 +201,22 @@ test('an event that fits no table is left out with an alarm, and those behind it
   expect(await control.db.selectFrom('alarms').select('code').execute()).toEqual([{ code: 'event_refused' }]);
 });
 
+test('a new edge process ends the sessions and the alarms of a state that the killed one left; what happened stays told', async () => {
+  const control = await startControl();
+  const edge = startEdge();
+  const alarm = (code: string) => ({ type: 'alarm', alarm: { id: code, camera: 'line-1', code, message: 'm', raised: true, at: 1_000 } }) as const;
+  edge.journal.append(sessionEvent(1, { startedAt: 1_000 }));
+  edge.journal.append(alarm('keyframes_overdue'));
+  edge.journal.append(alarm('recording_damaged'));
+  edge.journal.append({ type: 'edge-started', at: 2_000 });
+  edge.journal.append(sessionEvent(2, { startedAt: 3_000 }));
+  await until(async () => (await count(control.db, 'sessions')) === 2);
+  expect(await control.db.selectFrom('sessions').select(['phase', 'ended_at', 'reason']).orderBy('started_at').execute()).toEqual([
+    { phase: 'ended', ended_at: 2_000, reason: 'the edge was restarted' }, { phase: 'live', ended_at: null, reason: null },
+  ]);
+  expect(await control.db.selectFrom('alarms').select('code').where('raised', '=', 1).execute()).toEqual([{ code: 'recording_damaged' }]);
+});
+
 test('a stream that begins without hello is refused, and control goes on', async () => {
   const control = await startControl();
   using client = GrpcClient.dial(MediaControlService, listen());

@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file imageflow/v1/media_control.proto.
  */
 export const file_imageflow_v1_media_control: GenFile = /*@__PURE__*/
-  fileDesc("CiBpbWFnZWZsb3cvdjEvbWVkaWFfY29udHJvbC5wcm90bxIMaW1hZ2VmbG93LnYxIpkBCg1BdHRhY2hSZXF1ZXN0EiQKBWhlbGxvGAEgASgLMhMuaW1hZ2VmbG93LnYxLkhlbGxvSAASKQoFYmF0Y2gYAiABKAsyGC5pbWFnZWZsb3cudjEuRXZlbnRCYXRjaEgAEiwKCWludmVudG9yeRgDIAEoCzIXLmltYWdlZmxvdy52MS5JbnZlbnRvcnlIAEIJCgdtZXNzYWdlIqwBCg5BdHRhY2hSZXNwb25zZRIoCgd3ZWxjb21lGAEgASgLMhUuaW1hZ2VmbG93LnYxLldlbGNvbWVIABIrCgVzdGF0ZRgCIAEoCzIaLmltYWdlZmxvdy52MS5EZXNpcmVkU3RhdGVIABI4Cg9hY2tub3dsZWRnZW1lbnQYAyABKAsyHS5pbWFnZWZsb3cudjEuQWNrbm93bGVkZ2VtZW50SABCCQoHbWVzc2FnZSKKAQoFSGVsbG8SDwoHZWRnZV9pZBgBIAEoCRISCgpqb3VybmFsX2lkGAIgASgJEhYKDm1lZGlhX2Jhc2VfdXJsGAMgASgJEhcKD2Rlc2lyZWRfdmVyc2lvbhgEIAEoCRIXCg9kZWxldGVkX3Rocm91Z2gYBSABKAQSEgoKbmV3ZXN0X3NlcRgGIAEoBCI1CgdXZWxjb21lEhAKCGxhc3Rfc2VxGAEgASgEEhgKEGludmVudG9yeV93YW50ZWQYAiABKAgiIwoPQWNrbm93bGVkZ2VtZW50EhAKCGxhc3Rfc2VxGAEgASgEIjEKCkV2ZW50QmF0Y2gSIwoGZXZlbnRzGAEgAygLMhMuaW1hZ2VmbG93LnYxLkV2ZW50IpQBCglJbnZlbnRvcnkSJwoIc2VnbWVudHMYASADKAsyFS5pbWFnZWZsb3cudjEuU2VnbWVudBIlCgdjYW1lcmFzGAIgAygLMhQuaW1hZ2VmbG93LnYxLkNhbWVyYRIlCgRrZXlzGAMgAygLMhcuaW1hZ2VmbG93LnYxLkNhbWVyYUtleRIQCghjb21wbGV0ZRgEIAEoCCKiAgoFRXZlbnQSCwoDc2VxGAEgASgEEigKB3Nlc3Npb24YAiABKAsyFS5pbWFnZWZsb3cudjEuU2Vzc2lvbkgAEigKB3NlZ21lbnQYAyABKAsyFS5pbWFnZWZsb3cudjEuU2VnbWVudEgAEjcKD3NlZ21lbnRfZXhwaXJlZBgEIAEoCzIcLmltYWdlZmxvdy52MS5TZWdtZW50RXhwaXJlZEgAEi4KCmRldGVjdGlvbnMYBSABKAsyGC5pbWFnZWZsb3cudjEuRGV0ZWN0aW9uc0gAEiQKBWFsYXJtGAYgASgLMhMuaW1hZ2VmbG93LnYxLkFsYXJtSAASIAoDZ2FwGAcgASgLMhEuaW1hZ2VmbG93LnYxLkdhcEgAQgcKBWV2ZW50IrwBCgdTZXNzaW9uEgoKAmlkGAEgASgJEg4KBmNhbWVyYRgCIAEoCRINCgVwaGFzZRgDIAEoCRIQCghwcm90b2NvbBgEIAEoCRISCgpzdGFydGVkX2F0GAUgASgBEhUKCGVuZGVkX2F0GAYgASgBSACIAQESEwoGcmVhc29uGAcgASgJSAGIAQESEgoFZXBvY2gYCCABKAFIAogBAUILCglfZW5kZWRfYXRCCQoHX3JlYXNvbkIICgZfZXBvY2giaQoMU2VnbWVudFRyYWNrEgwKBGtpbmQYASABKAkSDQoFY29kZWMYAiABKAkSEgoFd2lkdGgYAyABKA1IAIgBARITCgZoZWlnaHQYBCABKA1IAYgBAUIICgZfd2lkdGhCCQoHX2hlaWdodCL6AQoHU2VnbWVudBIKCgJpZBgBIAEoCRIOCgZjYW1lcmEYAiABKAkSEgoKc2Vzc2lvbl9pZBgDIAEoCRINCgVlcG9jaBgEIAEoARINCgVzdGFydBgFIAEoARIQCghkdXJhdGlvbhgGIAEoARINCgVieXRlcxgHIAEoBBITCgZzaGEyNTYYCCABKAlIAIgBARIMCgRvcGVuGAkgASgIEioKBnRyYWNrcxgKIAMoCzIaLmltYWdlZmxvdy52MS5TZWdtZW50VHJhY2sSFwoKZ2FwX2JlZm9yZRgLIAEoAUgBiAEBQgkKB19zaGEyNTZCDQoLX2dhcF9iZWZvcmUiLAoOU2VnbWVudEV4cGlyZWQSCgoCaWQYASABKAkSDgoGY2FtZXJhGAIgASgJIjwKCkRldGVjdGlvbnMSLgoHcmVzdWx0cxgBIAMoCzIdLmltYWdlZmxvdy52MS5EZXRlY3Rpb25SZXN1bHQinwIKD0RldGVjdGlvblJlc3VsdBIOCgZjYW1lcmEYASABKAkSDQoFZXBvY2gYAiABKAESFQoNcnRwX3RpbWVzdGFtcBgDIAEoDRIYCgtjYXB0dXJlX250cBgEIAEoAUgAiAEBEhAKCHNlcXVlbmNlGAUgASgEEhMKC2NhcHR1cmVkX2F0GAYgASgBEg0KBW1vZGVsGAcgASgJEhQKDG1vZGVsX2RpZ2VzdBgIIAEoCRIUCgxpbmZlcmVuY2VfbXMYCSABKAESDQoFd2lkdGgYCiABKA0SDgoGaGVpZ2h0GAsgASgNEisKCmRldGVjdGlvbnMYDCADKAsyFy5pbWFnZWZsb3cudjEuRGV0ZWN0aW9uQg4KDF9jYXB0dXJlX250cCKeAQoJRGV0ZWN0aW9uEhIKCmNsYXNzX25hbWUYASABKAkSEAoIY2xhc3NfaWQYAiABKAUSEgoKY29uZmlkZW5jZRgDIAEoARIJCgF4GAQgASgBEgkKAXkYBSABKAESDQoFd2lkdGgYBiABKAESDgoGaGVpZ2h0GAcgASgBEhUKCHRyYWNrX2lkGAggASgJSACIAQFCCwoJX3RyYWNrX2lkIm4KBUFsYXJtEgoKAmlkGAEgASgJEhMKBmNhbWVyYRgCIAEoCUgAiAEBEgwKBGNvZGUYAyABKAkSDwoHbWVzc2FnZRgEIAEoCRIOCgZyYWlzZWQYBSABKAgSCgoCYXQYBiABKAFCCQoHX2NhbWVyYSI0CgNHYXASDAoEdHlwZRgBIAEoCRIOCgZldmVudHMYAiABKAQSDwoHcmVzdWx0cxgDIAEoBCLLAQoMRGVzaXJlZFN0YXRlEg8KB3ZlcnNpb24YASABKAkSJQoHY2FtZXJhcxgCIAMoCzIULmltYWdlZmxvdy52MS5DYW1lcmESJQoEa2V5cxgDIAMoCzIXLmltYWdlZmxvdy52MS5DYW1lcmFLZXkSKgoKdG9rZW5fa2V5cxgEIAMoCzIWLmltYWdlZmxvdy52MS5Ub2tlbktleRIWCg5yZXZva2VkX3Rva2VucxgFIAMoCRIYChB3b3JrZXJfYWRkcmVzc2VzGAYgAygJIloKCERldGVjdG9yEgoKAmlkGAEgASgJEg0KBW1vZGVsGAIgASgJEgsKA2ZwcxgDIAEoARIXCgpjb25maWRlbmNlGAQgASgBSACIAQFCDQoLX2NvbmZpZGVuY2Ui1AEKBkNhbWVyYRIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEigKBHB1c2gYAyABKAsyGC5pbWFnZWZsb3cudjEuUHVzaFNvdXJjZUgAEigKBGZpbGUYBCABKAsyGC5pbWFnZWZsb3cudjEuRmlsZVNvdXJjZUgAEikKCWRldGVjdG9ycxgFIAMoCzIWLmltYWdlZmxvdy52MS5EZXRlY3RvchIRCglyZWNvcmRpbmcYBiABKAkSFAoMY29udHJvbF9qc29uGAcgASgJQggKBnNvdXJjZSIMCgpQdXNoU291cmNlIhkKCkZpbGVTb3VyY2USCwoDdXJsGAEgASgJIlQKCUNhbWVyYUtleRIKCgJpZBgBIAEoCRIOCgZjYW1lcmEYAiABKAkSDgoGZ3JhbnRzGAMgASgJEg4KBnNoYTI1NhgEIAEoCRILCgNoYTEYBSABKAkiJAoIVG9rZW5LZXkSCwoDa2lkGAEgASgJEgsKA2p3axgCIAEoCSJOChRSZXNvbHZlQ2FtZXJhUmVxdWVzdBIOCgZjYW1lcmEYASABKAkSFwoKY3JlZGVudGlhbBgCIAEoCUgAiAEBQg0KC19jcmVkZW50aWFsIk0KFVJlc29sdmVDYW1lcmFSZXNwb25zZRIpCgZjYW1lcmEYASABKAsyFC5pbWFnZWZsb3cudjEuQ2FtZXJhSACIAQFCCQoHX2NhbWVyYTK4AQoTTWVkaWFDb250cm9sU2VydmljZRJHCgZBdHRhY2gSGy5pbWFnZWZsb3cudjEuQXR0YWNoUmVxdWVzdBocLmltYWdlZmxvdy52MS5BdHRhY2hSZXNwb25zZSgBMAESWAoNUmVzb2x2ZUNhbWVyYRIiLmltYWdlZmxvdy52MS5SZXNvbHZlQ2FtZXJhUmVxdWVzdBojLmltYWdlZmxvdy52MS5SZXNvbHZlQ2FtZXJhUmVzcG9uc2ViBnByb3RvMw");
+  fileDesc("CiBpbWFnZWZsb3cvdjEvbWVkaWFfY29udHJvbC5wcm90bxIMaW1hZ2VmbG93LnYxIpkBCg1BdHRhY2hSZXF1ZXN0EiQKBWhlbGxvGAEgASgLMhMuaW1hZ2VmbG93LnYxLkhlbGxvSAASKQoFYmF0Y2gYAiABKAsyGC5pbWFnZWZsb3cudjEuRXZlbnRCYXRjaEgAEiwKCWludmVudG9yeRgDIAEoCzIXLmltYWdlZmxvdy52MS5JbnZlbnRvcnlIAEIJCgdtZXNzYWdlIqwBCg5BdHRhY2hSZXNwb25zZRIoCgd3ZWxjb21lGAEgASgLMhUuaW1hZ2VmbG93LnYxLldlbGNvbWVIABIrCgVzdGF0ZRgCIAEoCzIaLmltYWdlZmxvdy52MS5EZXNpcmVkU3RhdGVIABI4Cg9hY2tub3dsZWRnZW1lbnQYAyABKAsyHS5pbWFnZWZsb3cudjEuQWNrbm93bGVkZ2VtZW50SABCCQoHbWVzc2FnZSKKAQoFSGVsbG8SDwoHZWRnZV9pZBgBIAEoCRISCgpqb3VybmFsX2lkGAIgASgJEhYKDm1lZGlhX2Jhc2VfdXJsGAMgASgJEhcKD2Rlc2lyZWRfdmVyc2lvbhgEIAEoCRIXCg9kZWxldGVkX3Rocm91Z2gYBSABKAQSEgoKbmV3ZXN0X3NlcRgGIAEoBCI1CgdXZWxjb21lEhAKCGxhc3Rfc2VxGAEgASgEEhgKEGludmVudG9yeV93YW50ZWQYAiABKAgiIwoPQWNrbm93bGVkZ2VtZW50EhAKCGxhc3Rfc2VxGAEgASgEIjEKCkV2ZW50QmF0Y2gSIwoGZXZlbnRzGAEgAygLMhMuaW1hZ2VmbG93LnYxLkV2ZW50IpQBCglJbnZlbnRvcnkSJwoIc2VnbWVudHMYASADKAsyFS5pbWFnZWZsb3cudjEuU2VnbWVudBIlCgdjYW1lcmFzGAIgAygLMhQuaW1hZ2VmbG93LnYxLkNhbWVyYRIlCgRrZXlzGAMgAygLMhcuaW1hZ2VmbG93LnYxLkNhbWVyYUtleRIQCghjb21wbGV0ZRgEIAEoCCLVAgoFRXZlbnQSCwoDc2VxGAEgASgEEigKB3Nlc3Npb24YAiABKAsyFS5pbWFnZWZsb3cudjEuU2Vzc2lvbkgAEigKB3NlZ21lbnQYAyABKAsyFS5pbWFnZWZsb3cudjEuU2VnbWVudEgAEjcKD3NlZ21lbnRfZXhwaXJlZBgEIAEoCzIcLmltYWdlZmxvdy52MS5TZWdtZW50RXhwaXJlZEgAEi4KCmRldGVjdGlvbnMYBSABKAsyGC5pbWFnZWZsb3cudjEuRGV0ZWN0aW9uc0gAEiQKBWFsYXJtGAYgASgLMhMuaW1hZ2VmbG93LnYxLkFsYXJtSAASIAoDZ2FwGAcgASgLMhEuaW1hZ2VmbG93LnYxLkdhcEgAEjEKDGVkZ2Vfc3RhcnRlZBgIIAEoCzIZLmltYWdlZmxvdy52MS5FZGdlU3RhcnRlZEgAQgcKBWV2ZW50IrwBCgdTZXNzaW9uEgoKAmlkGAEgASgJEg4KBmNhbWVyYRgCIAEoCRINCgVwaGFzZRgDIAEoCRIQCghwcm90b2NvbBgEIAEoCRISCgpzdGFydGVkX2F0GAUgASgBEhUKCGVuZGVkX2F0GAYgASgBSACIAQESEwoGcmVhc29uGAcgASgJSAGIAQESEgoFZXBvY2gYCCABKAFIAogBAUILCglfZW5kZWRfYXRCCQoHX3JlYXNvbkIICgZfZXBvY2giaQoMU2VnbWVudFRyYWNrEgwKBGtpbmQYASABKAkSDQoFY29kZWMYAiABKAkSEgoFd2lkdGgYAyABKA1IAIgBARITCgZoZWlnaHQYBCABKA1IAYgBAUIICgZfd2lkdGhCCQoHX2hlaWdodCL6AQoHU2VnbWVudBIKCgJpZBgBIAEoCRIOCgZjYW1lcmEYAiABKAkSEgoKc2Vzc2lvbl9pZBgDIAEoCRINCgVlcG9jaBgEIAEoARINCgVzdGFydBgFIAEoARIQCghkdXJhdGlvbhgGIAEoARINCgVieXRlcxgHIAEoBBITCgZzaGEyNTYYCCABKAlIAIgBARIMCgRvcGVuGAkgASgIEioKBnRyYWNrcxgKIAMoCzIaLmltYWdlZmxvdy52MS5TZWdtZW50VHJhY2sSFwoKZ2FwX2JlZm9yZRgLIAEoAUgBiAEBQgkKB19zaGEyNTZCDQoLX2dhcF9iZWZvcmUiLAoOU2VnbWVudEV4cGlyZWQSCgoCaWQYASABKAkSDgoGY2FtZXJhGAIgASgJIjwKCkRldGVjdGlvbnMSLgoHcmVzdWx0cxgBIAMoCzIdLmltYWdlZmxvdy52MS5EZXRlY3Rpb25SZXN1bHQinwIKD0RldGVjdGlvblJlc3VsdBIOCgZjYW1lcmEYASABKAkSDQoFZXBvY2gYAiABKAESFQoNcnRwX3RpbWVzdGFtcBgDIAEoDRIYCgtjYXB0dXJlX250cBgEIAEoAUgAiAEBEhAKCHNlcXVlbmNlGAUgASgEEhMKC2NhcHR1cmVkX2F0GAYgASgBEg0KBW1vZGVsGAcgASgJEhQKDG1vZGVsX2RpZ2VzdBgIIAEoCRIUCgxpbmZlcmVuY2VfbXMYCSABKAESDQoFd2lkdGgYCiABKA0SDgoGaGVpZ2h0GAsgASgNEisKCmRldGVjdGlvbnMYDCADKAsyFy5pbWFnZWZsb3cudjEuRGV0ZWN0aW9uQg4KDF9jYXB0dXJlX250cCKeAQoJRGV0ZWN0aW9uEhIKCmNsYXNzX25hbWUYASABKAkSEAoIY2xhc3NfaWQYAiABKAUSEgoKY29uZmlkZW5jZRgDIAEoARIJCgF4GAQgASgBEgkKAXkYBSABKAESDQoFd2lkdGgYBiABKAESDgoGaGVpZ2h0GAcgASgBEhUKCHRyYWNrX2lkGAggASgJSACIAQFCCwoJX3RyYWNrX2lkIm4KBUFsYXJtEgoKAmlkGAEgASgJEhMKBmNhbWVyYRgCIAEoCUgAiAEBEgwKBGNvZGUYAyABKAkSDwoHbWVzc2FnZRgEIAEoCRIOCgZyYWlzZWQYBSABKAgSCgoCYXQYBiABKAFCCQoHX2NhbWVyYSIZCgtFZGdlU3RhcnRlZBIKCgJhdBgBIAEoASI0CgNHYXASDAoEdHlwZRgBIAEoCRIOCgZldmVudHMYAiABKAQSDwoHcmVzdWx0cxgDIAEoBCLLAQoMRGVzaXJlZFN0YXRlEg8KB3ZlcnNpb24YASABKAkSJQoHY2FtZXJhcxgCIAMoCzIULmltYWdlZmxvdy52MS5DYW1lcmESJQoEa2V5cxgDIAMoCzIXLmltYWdlZmxvdy52MS5DYW1lcmFLZXkSKgoKdG9rZW5fa2V5cxgEIAMoCzIWLmltYWdlZmxvdy52MS5Ub2tlbktleRIWCg5yZXZva2VkX3Rva2VucxgFIAMoCRIYChB3b3JrZXJfYWRkcmVzc2VzGAYgAygJIloKCERldGVjdG9yEgoKAmlkGAEgASgJEg0KBW1vZGVsGAIgASgJEgsKA2ZwcxgDIAEoARIXCgpjb25maWRlbmNlGAQgASgBSACIAQFCDQoLX2NvbmZpZGVuY2Ui1AEKBkNhbWVyYRIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEigKBHB1c2gYAyABKAsyGC5pbWFnZWZsb3cudjEuUHVzaFNvdXJjZUgAEigKBGZpbGUYBCABKAsyGC5pbWFnZWZsb3cudjEuRmlsZVNvdXJjZUgAEikKCWRldGVjdG9ycxgFIAMoCzIWLmltYWdlZmxvdy52MS5EZXRlY3RvchIRCglyZWNvcmRpbmcYBiABKAkSFAoMY29udHJvbF9qc29uGAcgASgJQggKBnNvdXJjZSIMCgpQdXNoU291cmNlIhkKCkZpbGVTb3VyY2USCwoDdXJsGAEgASgJIlQKCUNhbWVyYUtleRIKCgJpZBgBIAEoCRIOCgZjYW1lcmEYAiABKAkSDgoGZ3JhbnRzGAMgASgJEg4KBnNoYTI1NhgEIAEoCRILCgNoYTEYBSABKAkiJAoIVG9rZW5LZXkSCwoDa2lkGAEgASgJEgsKA2p3axgCIAEoCSJOChRSZXNvbHZlQ2FtZXJhUmVxdWVzdBIOCgZjYW1lcmEYASABKAkSFwoKY3JlZGVudGlhbBgCIAEoCUgAiAEBQg0KC19jcmVkZW50aWFsIk0KFVJlc29sdmVDYW1lcmFSZXNwb25zZRIpCgZjYW1lcmEYASABKAsyFC5pbWFnZWZsb3cudjEuQ2FtZXJhSACIAQFCCQoHX2NhbWVyYTK4AQoTTWVkaWFDb250cm9sU2VydmljZRJHCgZBdHRhY2gSGy5pbWFnZWZsb3cudjEuQXR0YWNoUmVxdWVzdBocLmltYWdlZmxvdy52MS5BdHRhY2hSZXNwb25zZSgBMAESWAoNUmVzb2x2ZUNhbWVyYRIiLmltYWdlZmxvdy52MS5SZXNvbHZlQ2FtZXJhUmVxdWVzdBojLmltYWdlZmxvdy52MS5SZXNvbHZlQ2FtZXJhUmVzcG9uc2ViBnByb3RvMw");
 
 /**
  * @generated from message imageflow.v1.AttachRequest
@@ -278,6 +278,12 @@ export type Event = Message<"imageflow.v1.Event"> & {
      */
     value: Gap;
     case: "gap";
+  } | {
+    /**
+     * @generated from field: imageflow.v1.EdgeStarted edge_started = 8;
+     */
+    value: EdgeStarted;
+    case: "edgeStarted";
   } | { case: undefined; value?: undefined };
 };
 
@@ -663,6 +669,25 @@ export const AlarmSchema: GenMessage<Alarm> = /*@__PURE__*/
   messageDesc(file_imageflow_v1_media_control, 15);
 
 /**
+ * A new edge process begins: whatever the one before it had not ended has ended.
+ *
+ * @generated from message imageflow.v1.EdgeStarted
+ */
+export type EdgeStarted = Message<"imageflow.v1.EdgeStarted"> & {
+  /**
+   * @generated from field: double at = 1;
+   */
+  at: number;
+};
+
+/**
+ * Describes the message imageflow.v1.EdgeStarted.
+ * Use `create(EdgeStartedSchema)` to create a new message.
+ */
+export const EdgeStartedSchema: GenMessage<EdgeStarted> = /*@__PURE__*/
+  messageDesc(file_imageflow_v1_media_control, 16);
+
+/**
  * Events the edge gave up because its journal was full; their sequence numbers are missing below this one.
  *
  * @generated from message imageflow.v1.Gap
@@ -689,7 +714,7 @@ export type Gap = Message<"imageflow.v1.Gap"> & {
  * Use `create(GapSchema)` to create a new message.
  */
 export const GapSchema: GenMessage<Gap> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 16);
+  messageDesc(file_imageflow_v1_media_control, 17);
 
 /**
  * Everything an edge needs to run without control.
@@ -739,7 +764,7 @@ export type DesiredState = Message<"imageflow.v1.DesiredState"> & {
  * Use `create(DesiredStateSchema)` to create a new message.
  */
 export const DesiredStateSchema: GenMessage<DesiredState> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 17);
+  messageDesc(file_imageflow_v1_media_control, 18);
 
 /**
  * @generated from message imageflow.v1.Detector
@@ -773,7 +798,7 @@ export type Detector = Message<"imageflow.v1.Detector"> & {
  * Use `create(DetectorSchema)` to create a new message.
  */
 export const DetectorSchema: GenMessage<Detector> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 18);
+  messageDesc(file_imageflow_v1_media_control, 19);
 
 /**
  * @generated from message imageflow.v1.Camera
@@ -831,7 +856,7 @@ export type Camera = Message<"imageflow.v1.Camera"> & {
  * Use `create(CameraSchema)` to create a new message.
  */
 export const CameraSchema: GenMessage<Camera> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 19);
+  messageDesc(file_imageflow_v1_media_control, 20);
 
 /**
  * @generated from message imageflow.v1.PushSource
@@ -844,7 +869,7 @@ export type PushSource = Message<"imageflow.v1.PushSource"> & {
  * Use `create(PushSourceSchema)` to create a new message.
  */
 export const PushSourceSchema: GenMessage<PushSource> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 20);
+  messageDesc(file_imageflow_v1_media_control, 21);
 
 /**
  * @generated from message imageflow.v1.FileSource
@@ -861,7 +886,7 @@ export type FileSource = Message<"imageflow.v1.FileSource"> & {
  * Use `create(FileSourceSchema)` to create a new message.
  */
 export const FileSourceSchema: GenMessage<FileSource> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 21);
+  messageDesc(file_imageflow_v1_media_control, 22);
 
 /**
  * @generated from message imageflow.v1.CameraKey
@@ -904,7 +929,7 @@ export type CameraKey = Message<"imageflow.v1.CameraKey"> & {
  * Use `create(CameraKeySchema)` to create a new message.
  */
 export const CameraKeySchema: GenMessage<CameraKey> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 22);
+  messageDesc(file_imageflow_v1_media_control, 23);
 
 /**
  * A public key that access tokens are signed with.
@@ -930,7 +955,7 @@ export type TokenKey = Message<"imageflow.v1.TokenKey"> & {
  * Use `create(TokenKeySchema)` to create a new message.
  */
 export const TokenKeySchema: GenMessage<TokenKey> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 23);
+  messageDesc(file_imageflow_v1_media_control, 24);
 
 /**
  * @generated from message imageflow.v1.ResolveCameraRequest
@@ -952,7 +977,7 @@ export type ResolveCameraRequest = Message<"imageflow.v1.ResolveCameraRequest"> 
  * Use `create(ResolveCameraRequestSchema)` to create a new message.
  */
 export const ResolveCameraRequestSchema: GenMessage<ResolveCameraRequest> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 24);
+  messageDesc(file_imageflow_v1_media_control, 25);
 
 /**
  * @generated from message imageflow.v1.ResolveCameraResponse
@@ -971,7 +996,7 @@ export type ResolveCameraResponse = Message<"imageflow.v1.ResolveCameraResponse"
  * Use `create(ResolveCameraResponseSchema)` to create a new message.
  */
 export const ResolveCameraResponseSchema: GenMessage<ResolveCameraResponse> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 25);
+  messageDesc(file_imageflow_v1_media_control, 26);
 
 /**
  * Between an edge and the control process: desired state down, journalled events up (ARCHITECTURE D-9, D-10, D-12).

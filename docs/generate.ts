@@ -1,0 +1,43 @@
+/**
+ * Writes `metrics.md` and `openapi.json` from the code: `node docs/generate.ts`. With `--check` nothing is written, and the exit code tells
+ * whether they are up to date.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { startApi } from '../control-api/testing/harness.ts';
+import { createMetrics } from '../platform/metrics.ts';
+
+interface Described { readonly name: string; readonly help: string; readonly type: string; readonly labelNames?: readonly string[] }
+
+const metricsPage = (): string => {
+  const own = (createMetrics('docs').registry.getMetricsAsArray() as unknown as readonly Described[]).filter(({ name }) => name.startsWith('imageflow_'));
+  const rows = own.map(({ name, help, type, labelNames = [] }) => `| \`${name}\` | ${type} | ${labelNames.map((label) => `\`${label}\``).join(', ')} | ${help} |`);
+  return [
+    '# Metrics', '',
+    '`GET /metrics` on the front door answers for control and edge together; every row also carries the label `process`. Beside these come `process_*` and `nodejs_*` of each process.', '',
+    '| name | kind | labels | what it counts |', '| --- | --- | --- | --- |', ...rows, '',
+  ].join('\n');
+};
+
+const openApi = async (): Promise<string> => {
+  await using api = await startApi({ version: '1' });
+  return `${JSON.stringify((await api.call('GET', '/v1/openapi.json')).body, null, 1)}\n`;
+};
+
+const files: Readonly<Record<string, string>> = { 'metrics.md': metricsPage(), 'openapi.json': await openApi() };
+for (const [name, text] of Object.entries(files)) {
+  const path = join(import.meta.dirname, name);
+  if (!process.argv.includes('--check')) {
+    writeFileSync(path, text);
+    continue;
+  }
+  let found = '';
+  try {
+    found = readFileSync(path, 'utf8');
+  } catch {
+    // Missing is not up to date, either.
+  }
+  if (found === text) continue;
+  process.stderr.write(`docs/${name} is not what the code says (run: node docs/generate.ts)\n`);
+  process.exitCode = 1;
+}
