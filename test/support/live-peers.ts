@@ -27,8 +27,8 @@ export const blankPage = async (open: () => Promise<Page>, server: TestServer): 
   return page;
 };
 
-/** Publishes the browser's fake camera, H.264, as the peer `name`; resolves once connected. */
-export const publishCamera = (page: Page, url: string, token: string, name = 'publisher'): Promise<void> =>
+/** Publishes the browser's fake camera, H.264, as the peer `name`; resolves once connected, with the `Location` of the session. */
+export const publishCamera = (page: Page, url: string, token: string, name = 'publisher'): Promise<string> =>
   page.evaluate(async ([to, bearer, as]) => {
     const media = await navigator.mediaDevices.getUserMedia({ video: { width: 1280, height: 720, frameRate: 30 } });
     const pc = new RTCPeerConnection();
@@ -53,10 +53,11 @@ export const publishCamera = (page: Page, url: string, token: string, name = 'pu
     if (answer.status !== 201) throw new Error(`${answer.status}: ${await answer.text()}`);
     await pc.setRemoteDescription({ type: 'answer', sdp: await answer.text() });
     await connected;
+    return answer.headers.get('location') ?? '';
   }, [url, token, name]);
 
-/** Plays a camera as the peer `name`; resolves with the first decoded frame. */
-export const playCamera = (page: Page, url: string, token: string, name = 'viewer'): Promise<void> =>
+/** Plays a camera as the peer `name`; resolves with the first decoded frame, with the `Location` of the session. */
+export const playCamera = (page: Page, url: string, token: string, name = 'viewer'): Promise<string> =>
   page.evaluate(async ([from, bearer, as]) => {
     const pc = new RTCPeerConnection();
     const video = document.createElement('video');
@@ -73,6 +74,7 @@ export const playCamera = (page: Page, url: string, token: string, name = 'viewe
     if (answer.status !== 201) throw new Error(`${answer.status}: ${await answer.text()}`);
     await pc.setRemoteDescription({ type: 'answer', sdp: await answer.text() });
     await new Promise((resolve) => { video.requestVideoFrameCallback(resolve); });
+    return answer.headers.get('location') ?? '';
   }, [url, token, name]);
 
 export const reception = (page: Page, name = 'viewer'): Promise<VideoReception> =>

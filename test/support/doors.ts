@@ -1,0 +1,99 @@
+/** Every door a credential can be shown at: REST, the media URLs at the edge's port and through the front door, their WebSocket, RTSP. */
+import { readFileSync } from 'node:fs';
+import { WebSocket } from 'ws';
+import { FIXTURES } from './media.ts';
+import { askRtsp } from './raw-sockets.ts';
+import type { TestServer } from './server.ts';
+
+export interface DoorAnswer {
+  readonly status: number;
+  /** Status line's fields and body, whole: what a leak would be in. */
+  readonly text: string;
+  /** The body, where it is problem+json. */
+  readonly problem: Readonly<Record<string, unknown>> | null;
+  /** `WWW-Authenticate`. */
+  readonly challenge: string | null;
+}
+
+export interface Door {
+  readonly name: string;
+  readonly kind: 'http' | 'websocket' | 'rtsp';
+  readonly action: 'publish' | 'play';
+  /** `quietMs`: a WebSocket that says nothing for so long has let us in. */
+  knock(camera: string, credential: string | null, quietMs?: number): Promise<DoorAnswer>;
+}
+
+const offer = (name: string): string => readFileSync(`${FIXTURES}/sdp/${name}.sdp`, 'utf8').replaceAll(/\r?\n/g, '\r\n');
+export const PUBLISH_OFFER = offer('chromium-publish');
+export const PLAY_OFFER = offer('chromium-play');
+
+/** One request without anything of our own around it. */
+export const ask = async (url: string, credential: string | null, init: RequestInit = {}): Promise<DoorAnswer> => {
+  const headers = new Headers(init.headers);
+  if (credential !== null) headers.set('authorization', `Bearer ${credential}`);
+  const response = await fetch(url, { ...init, headers });
+  const body = await response.text();
+  const isProblem = response.headers.get('content-type')?.startsWith('application/problem+json') === true;
+  return {
+    status: response.status,
+    text: `${[...response.headers].map(([name, value]) => `${name}: ${value}`).join('\n')}\n\n${body}`,
+    problem: isProblem ? (JSON.parse(body) as Record<string, unknown>) : null,
+    challenge: response.headers.get('www-authenticate'),
+  };
+};
+
+/** A WebSocket's close code says what the status of an answer would: 4401 is 401. Open and silent for `quietMs` is 200. */
+export const knockSocket = (url: string, credential: string | null, by: 'query' | 'sub-protocol' | 'message', quietMs = 15_000): Promise<DoorAnswer> =>
+  new Promise((resolve, reject) => {
+    const socket = new WebSocket(by === 'query' && credential !== null ? `${url}?token=${encodeURIComponent(credential)}` : url, by === 'sub-protocol' && credential !== null ? [`bearer.${credential}`] : []);
+    const timer = setTimeout(() => { socket.terminate(); resolve({ status: 200, text: '', problem: null, challenge: null }); }, quietMs);
+    socket.once('open', () => { if (by === 'message' || credential === null) socket.send(JSON.stringify(credential === null ? { type: 'hello' } : { type: 'auth', token: credential })); });
+    socket.once('close', (code, reason) => {
+      clearTimeout(timer);
+      resolve({ status: code - 4000, text: reason.toString(), problem: null, challenge: null });
+    });
+    socket.once('error', (error) => { clearTimeout(timer); reject(error); });
+  });
+
+const SDP = { 'content-type': 'application/sdp' };
+const ANNOUNCEMENT = ['v=0', 'o=- 0 0 IN IP4 127.0.0.1', 's=-', 't=0 0', 'm=video 0 RTP/AVP 96', 'a=rtpmap:96 H264/90000', 'a=fmtp:96 packetization-mode=1', 'a=control:streamid=0', ''].join('\r\n');
+const withToken = (url: string, credential: string | null): string => (credential === null ? url : `${url}?token=${encodeURIComponent(credential)}`);
+
+const mediaDoors = (at: string, base: string): Door[] => {
+  const http = (name: string, action: Door['action'], knock: Door['knock']): Door => ({ name: `${at} ${name}`, kind: 'http', action, knock });
+  const socket = (by: 'query' | 'sub-protocol' | 'message'): Door => ({
+    name: `${at} detections/live by ${by}`, kind: 'websocket', action: 'play',
+    knock: (camera, credential, quietMs) => knockSocket(`${base.replace('http', 'ws')}/v1/cameras/${camera}/detections/live`, credential, by, quietMs),
+  });
+  return [
+    http('POST /whip', 'publish', (camera, credential) => ask(`${base}/whip/${camera}`, credential, { method: 'POST', headers: SDP, body: PUBLISH_OFFER })),
+    http('POST /whep sendonly', 'publish', (camera, credential) => ask(`${base}/whep/${camera}`, credential, { method: 'POST', headers: SDP, body: PUBLISH_OFFER })),
+    http('DELETE /whip session', 'publish', (camera, credential) => ask(`${base}/whip/${camera}/no-such`, credential, { method: 'DELETE' })),
+    http('PATCH /whip session', 'publish', (camera, credential) => ask(`${base}/whip/${camera}/no-such`, credential, { method: 'PATCH' })),
+    http('POST /whep recvonly', 'play', (camera, credential) => ask(`${base}/whep/${camera}`, credential, { method: 'POST', headers: SDP, body: PLAY_OFFER })),
+    http('DELETE /whep session', 'play', (camera, credential) => ask(`${base}/whep/${camera}/no-such`, credential, { method: 'DELETE' })),
+    http('GET /hls multivariant', 'play', (camera, credential) => ask(`${base}/hls/${camera}/index.m3u8`, credential)),
+    http('GET /hls by ?token=', 'play', (camera, credential) => ask(withToken(`${base}/hls/${camera}/index.m3u8`, credential), null)),
+    http('GET /hls media playlist', 'play', (camera, credential) => ask(`${base}/hls/${camera}/video.m3u8`, credential)),
+    socket('query'), socket('sub-protocol'), socket('message'),
+  ];
+};
+
+const basic = (credential: string | null): string[] => (credential === null ? [] : [`Authorization: Basic ${Buffer.from(`any:${credential}`).toString('base64')}`]);
+const rtspDoors = (url: string): Door[] => {
+  const door = (name: string, action: Door['action'], knock: (camera: string, credential: string | null) => ReturnType<typeof askRtsp>): Door => ({
+    name: `rtsp ${name}`, kind: 'rtsp', action,
+    async knock(camera, credential) {
+      const { status, text } = await knock(camera, credential);
+      return { status, text, problem: null, challenge: /^www-authenticate: (.*)$/im.exec(text)?.[1] ?? null };
+    },
+  });
+  return [
+    door('ANNOUNCE by Basic', 'publish', (camera, credential) => askRtsp(url, 'ANNOUNCE', `${url}/${camera}`, basic(credential), ANNOUNCEMENT)),
+    door('ANNOUNCE by ?token=', 'publish', (camera, credential) => askRtsp(url, 'ANNOUNCE', withToken(`${url}/${camera}`, credential), [], ANNOUNCEMENT)),
+    door('DESCRIBE by Basic', 'play', (camera, credential) => askRtsp(url, 'DESCRIBE', `${url}/${camera}`, basic(credential))),
+  ];
+};
+
+/** All media doors of a server. */
+export const doorsOf = (server: TestServer): Door[] => [...mediaDoors('front door', server.http), ...mediaDoors('edge', server.edge), ...rtspDoors(server.rtsp)];
