@@ -25,7 +25,7 @@ for (const name of wanted.length > 0 ? wanted : names) {
   console.log(`\n== ${name}: ${bench.what}`);
   try {
     const results = await bench.run();
-    for (const row of results) console.log(`${row.met === false ? 'MISSED' : row.met === true ? 'met   ' : '      '} ${row.figure}: ${row.value} ${row.unit}${row.target === undefined ? '' : ` (at least: ${row.target})`}`);
+    for (const row of results) console.log(`${row.met === false ? 'MISSED' : row.met === true ? 'met   ' : '      '} ${row.figure}: ${row.value} ${row.unit}${row.target === undefined ? '' : ` (asked: ${row.target})`}`);
     writeFileSync(join(folder, 'results', `${name}.json`), `${JSON.stringify({ name, what: bench.what, at: new Date().toISOString(), commit, machine, results }, null, 2)}\n`);
   } catch (error) {
     failed++;
