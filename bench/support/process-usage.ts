@@ -25,3 +25,10 @@ export const processTree = (root: number): { readonly pid: number; readonly titl
   for (let i = 0; i < found.length; i++) found.push(...all.filter((process) => process.parent === found[i]?.pid));
   return found.map(({ pid, title }) => ({ pid, title }));
 };
+
+/** Resident and proportional memory of a process in MiB (proc(5), smaps_rollup). Pss shares out what several processes map. */
+export const memoryMebibytes = (pid: number): { readonly rss: number; readonly pss: number } => {
+  const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
+  const field = (name: string): number => Number(new RegExp(`^${name}: +(\\d+) kB`, 'm').exec(rollup)?.[1] ?? Number.NaN) / 1024;
+  return { rss: field('Rss'), pss: field('Pss') };
+};

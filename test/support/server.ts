@@ -33,22 +33,26 @@ export class TestServer implements AsyncDisposable {
   readonly http: string;
   readonly edge: string;
   readonly rtsp: string;
+  /** Milliseconds from its start to its ready line. */
+  readonly readyAfter: number;
   readonly #log: string[];
   readonly #ownsData: boolean;
   #token = '';
 
-  private constructor(child: ChildProcess, dataDir: string, urls: { http: string; edge: string; rtsp: string }, log: string[], ownsData: boolean) {
+  private constructor(child: ChildProcess, dataDir: string, urls: { http: string; edge: string; rtsp: string }, readyAfter: number, log: string[], ownsData: boolean) {
     this.child = child;
     this.dataDir = dataDir;
     this.http = urls.http;
     this.edge = urls.edge;
     this.rtsp = urls.rtsp;
+    this.readyAfter = readyAfter;
     this.#log = log;
     this.#ownsData = ownsData;
   }
 
   static async start(options: ServerOptions = {}): Promise<TestServer> {
     const dataDir = options.dataDir ?? await mkdtemp(join(tmpdir(), 'imageflow-test-'));
+    const began = performance.now();
     const child = spawn(process.execPath, ['--title=imageflow-edge supervisor', ...(options.args ?? [MAIN, 'start'])], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {
@@ -67,7 +71,7 @@ export class TestServer implements AsyncDisposable {
     const timer = setTimeout(() => { ready.reject(new Error(`the server was not ready within ${READY_MS} ms:\n${log.slice(-30).join('\n')}`)); }, READY_MS);
     child.once('exit', (code, signal) => { ready.reject(new Error(`the server ended with ${String(code ?? signal)}:\n${log.slice(-30).join('\n')}`)); });
     try {
-      const server = new TestServer(child, dataDir, await ready.promise, log, options.dataDir === undefined);
+      const server = new TestServer(child, dataDir, await ready.promise, performance.now() - began, log, options.dataDir === undefined);
       await server.logIn();
       return server;
     } catch (error) {
