@@ -1,4 +1,6 @@
-/** The REST API as the pages use it (contract 0.3–0.5). Tokens live in localStorage; an expired access token is refreshed once per request. */
+/** The REST API as the pages use it (contract 0.3–0.5). An expired access token is refreshed once per request. */
+import { toApiError } from './api-error.ts';
+import { accessToken, forgetTokens, keepTokens, refreshAccess, refreshToken } from './session.ts';
 
 export interface CameraUrls {
   readonly whip: string;
@@ -26,6 +28,17 @@ export interface Camera {
   readonly pipelines: readonly (string | { readonly id: string })[];
   readonly recording: { readonly policy: string };
   readonly session?: CameraSession | null;
+  /** The edge's figures while there is a session. */
+  readonly stats?: { readonly video_codec?: string | null; readonly audio_codec?: string | null } | null;
+}
+
+/** What needs an operator. */
+export interface Alarm {
+  readonly id: string;
+  readonly camera: string | null;
+  readonly code: string;
+  readonly message: string;
+  readonly at: string;
 }
 
 export interface Segment {
@@ -53,59 +66,13 @@ export const detectionsUrl = (camera: Camera): string => {
   return `${url.protocol === 'https:' ? 'wss' : 'ws'}://${url.host}/v1/cameras/${camera.id}/detections/live`;
 };
 
-/** What went wrong, in the server's words. */
-export class ApiError extends Error {
-  readonly status: number;
-  readonly code: string;
-  constructor(status: number, code: string, message: string) {
-    super(message);
-    this.status = status;
-    this.code = code;
-  }
-}
-
-const ACCESS = 'imageflow.access_token';
-const REFRESH = 'imageflow.refresh_token';
-const SIGNED_OUT = 'imageflow:signed-out';
-
-export const accessToken = (): string | null => localStorage.getItem(ACCESS);
-export const onSignedOut = (listener: () => void): (() => void) => {
-  addEventListener(SIGNED_OUT, listener);
-  return () => removeEventListener(SIGNED_OUT, listener);
-};
-
-const keep = (tokens: { access_token: string; refresh_token: string }): void => {
-  localStorage.setItem(ACCESS, tokens.access_token);
-  localStorage.setItem(REFRESH, tokens.refresh_token);
-};
-
-const forget = (): void => {
-  localStorage.removeItem(ACCESS);
-  localStorage.removeItem(REFRESH);
-  dispatchEvent(new Event(SIGNED_OUT));
-};
-
-export const toApiError = async (response: Response): Promise<ApiError> => {
-  const body = (await response.json().catch(() => ({}))) as { detail?: string; title?: string; code?: string };
-  return new ApiError(response.status, body.code ?? '', body.detail ?? body.title ?? `The server answered ${response.status}.`);
-};
-
-const refresh = async (): Promise<boolean> => {
-  const token = localStorage.getItem(REFRESH);
-  if (!token) return false;
-  const response = await fetch('/v1/auth/refresh', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ refresh_token: token }) });
-  if (!response.ok) return false;
-  keep((await response.json()) as { access_token: string; refresh_token: string });
-  return true;
-};
-
 const request = async (path: string, init: RequestInit = {}, retry = true): Promise<Response> => {
   const headers = new Headers(init.headers);
   const token = accessToken();
   if (token) headers.set('authorization', `Bearer ${token}`);
   const response = await fetch(path, { ...init, headers });
-  if (response.status === 401 && retry && (await refresh())) return request(path, init, false);
-  if (response.status === 401) forget();
+  if (response.status === 401 && retry && (await refreshAccess(token))) return request(path, init, false);
+  if (response.status === 401 && accessToken() === token) forgetTokens();
   if (!response.ok) throw await toApiError(response);
   return response;
 };
@@ -132,17 +99,19 @@ export const api = {
   login: async (username: string, password: string): Promise<void> => {
     const response = await fetch('/v1/auth/login', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ username, password }) });
     if (!response.ok) throw await toApiError(response);
-    keep((await response.json()) as { access_token: string; refresh_token: string });
+    keepTokens((await response.json()) as { access_token: string; refresh_token: string });
   },
   logout: async (): Promise<void> => {
-    const refreshToken = localStorage.getItem(REFRESH);
-    await json('/v1/auth/logout', 'POST', { refresh_token: refreshToken }).catch(() => undefined);
-    forget();
+    await json('/v1/auth/logout', 'POST', { refresh_token: refreshToken() }).catch(() => undefined);
+    forgetTokens();
   },
   cameras: () => all<Camera>('/v1/cameras?', 1000),
   camera: (id: string) => json<Camera>(`/v1/cameras/${id}`),
   addCamera: (id: string, name: string) => json<Camera & { publish_key: string }>('/v1/cameras', 'POST', { id, name }),
   newPublishKey: (id: string) => json<{ key: string }>(`/v1/cameras/${id}/keys`, 'POST', { kind: 'publish' }),
+  /** Those that are raised, newest first. */
+  alarms: async (camera?: string): Promise<readonly Alarm[]> => (await json<Page<Alarm>>(`/v1/alarms?limit=100${camera === undefined ? '' : `&camera=${camera}`}`)).items,
+  clearAlarm: (id: string) => json<undefined>(`/v1/alarms/${encodeURIComponent(id)}`, 'DELETE'),
   segments: (camera: string, from: Date, to: Date) =>
     all<Segment>(`/v1/recordings/${camera}/segments?from=${from.toISOString()}&to=${to.toISOString()}`, 20_000),
   detections: (camera: string, from: Date, to: Date) =>

@@ -1,10 +1,12 @@
 import { useEffect, useState } from 'preact/hooks';
-import { accessToken, api, onSignedOut } from './api.ts';
+import { api } from './api.ts';
 import { CameraPage } from './pages/camera.tsx';
 import { Login } from './pages/login.tsx';
 import { Recordings } from './pages/recordings.tsx';
 import { Wall } from './pages/wall.tsx';
 import { linkTo, usePath } from './router.ts';
+import { accessToken, onSignedOut } from './session.ts';
+import { Missing } from './ui/missing.tsx';
 
 const CAMERA = /^\/cameras\/([a-z0-9][a-z0-9-]*)(\/recordings)?\/?$/;
 
@@ -15,18 +17,19 @@ export const App = () => {
   if (!signedIn) return <Login onSignedIn={() => setSignedIn(true)} />;
   const match = CAMERA.exec(path);
   const camera = match?.[1];
+  const page = camera === undefined
+    ? path === '/' ? <Wall /> : <Missing what="There is no such page." />
+    : match?.[2] ? <Recordings key={camera} id={camera} /> : <CameraPage key={camera} id={camera} />;
   return (
     <>
       <header class="bar">
         <a class="brand" {...linkTo('/')}><img src="/icon.svg" alt="" width="24" height="24" />ImageFlow Edge</a>
         <nav aria-label="Main">
-          <a {...linkTo('/')} aria-current={camera ? undefined : 'page'}>Live wall</a>
+          <a {...linkTo('/')} aria-current={path === '/' ? 'page' : undefined}>Live wall</a>
           <button type="button" class="quiet" onClick={() => void api.logout()}>Sign out</button>
         </nav>
       </header>
-      <main>
-        {camera === undefined ? <Wall /> : match?.[2] ? <Recordings key={camera} id={camera} /> : <CameraPage key={camera} id={camera} />}
-      </main>
+      <main>{page}</main>
     </>
   );
 };

@@ -3,20 +3,22 @@
  * Reconnects by itself: on the end of the connection, of its data channel, or after 1.5 s without a frame.
  */
 import type Hls from 'hls.js';
-import { accessToken, api, detectionsUrl, mediaUrls } from '../api.ts';
+import { inWords } from '../api-error.ts';
+import { api, detectionsUrl, mediaUrls } from '../api.ts';
 import type { Camera } from '../api.ts';
 import { BoxStore, TimedBoxStore } from './boxes.ts';
 import type { BoxMessage, TimelineMessage } from './boxes.ts';
 import { drawBoxes } from './draw.ts';
+import { accessToken } from '../session.ts';
 import { Percentile } from './percentile.ts';
 import { WhepPlayer, WhepRefused } from './whep.ts';
 
 export type Mode = 'exact' | 'lowest-latency';
 
 export interface LiveState {
-  readonly status: 'connecting' | 'playing' | 'no-publisher' | 'reconnecting' | 'failed';
+  readonly status: 'connecting' | 'playing' | 'no-publisher' | 'reconnecting';
   readonly transport: 'webrtc' | 'hls' | null;
-  /** In words, for the viewer. */
+  /** In words, for the viewer: why nothing plays, or why it plays by LL-HLS. */
   readonly note: string | null;
 }
 
@@ -26,6 +28,7 @@ export interface LiveReadout {
   readonly bitrateBps: number | null;
   readonly lossPercent: number | null;
   readonly inferenceMs: number | null;
+  /** From a picture's arrival at the server to its boxes here. */
   readonly boxesMs: number | null;
   readonly width: number;
   readonly height: number;
@@ -43,6 +46,11 @@ const STALL_MS = 1500;
 const MAX_TARGET_MS = 250;
 /** The video waits for so much of the results: some frames are lost besides, and 95 % must come through. */
 const BOXES_IN_TIME = 0.98;
+/** A publisher that is away may be back at any moment. */
+const NO_PUBLISHER_RETRY_MS = 1500;
+/** A server that starts again is met soon: a refused connection costs nothing. */
+const NO_ANSWER_RETRY_MS = 500;
+const MAX_RETRY_MS = 5000;
 const HLS_REASONS = new Set(['B_FRAMES', 'NO_COMMON_CODEC']);
 
 /** Counters a test or a curious person can read: `window.imageflowLive[camera]`. */
@@ -64,6 +72,8 @@ export class LivePlayer {
   #whep: WhepPlayer | null = null;
   #hls: Hls | null = null;
   #socket: WebSocket | null = null;
+  #hlsReason: string | null = null;
+  #hlsBytes = 0;
   #receiver: RTCRtpReceiver | null = null;
   #boxes = new BoxStore();
   #timed = new TimedBoxStore();
@@ -123,11 +133,11 @@ export class LivePlayer {
         }
         this.#bytes = sample;
       }
-    } else if (this.#hls) bitrateBps = this.#hls.bandwidthEstimate || null;
+    } else if (this.#hls) bitrateBps = this.#hlsBitrate(now);
     return {
       latencyMs: this.#hls ? Math.round(this.#hls.latency * 1000) : this.#latency,
       fps: this.#frameTimes.length > 1 ? this.#frameTimes.length / 2 : null,
-      bitrateBps, lossPercent, inferenceMs: this.#inferenceMs, boxesMs: this.#boxDelay.value(BOXES_IN_TIME),
+      bitrateBps, lossPercent, inferenceMs: this.#inferenceMs, boxesMs: this.#boxDelay.value(0.5),
       width: this.#options.video.videoWidth, height: this.#options.video.videoHeight,
     };
   }
@@ -160,28 +170,33 @@ export class LivePlayer {
       if (error instanceof WhepRefused) {
         if (HLS_REASONS.has(error.code)) { await this.#playHls(error.message); return; }
         if (error.status === 409 || error.status === 404) {
-          this.#options.onState({ status: 'no-publisher', transport: null, note: error.message });
-          this.#schedule(Math.min(5000, error.retryAfterSeconds * 1000));
+          this.#attempt = 1;
+          this.#options.onState({ status: 'no-publisher', transport: null, note: null });
+          this.#schedule(Math.min(NO_PUBLISHER_RETRY_MS, error.retryAfterSeconds * 1000));
           return;
         }
         if (error.status === 401) await api.cameras().catch(() => undefined); // refreshes the token or signs out
       }
-      this.#again(error instanceof Error ? error.message : String(error), Math.min(5000, 500 * 2 ** Math.min(this.#attempt, 4)));
+      // A TypeError is what `fetch` throws when nothing answers; not all viewers of a wall shall knock at the same moment.
+      const noAnswer = error instanceof TypeError;
+      this.#again(inWords(error), noAnswer ? NO_ANSWER_RETRY_MS * (0.75 + Math.random() / 2) : Math.min(MAX_RETRY_MS, 500 * 2 ** Math.min(this.#attempt, 4)));
     }
   }
 
   async #playHls(reason: string): Promise<void> {
     const { default: HlsPlayer } = await import('hls.js');
     if (this.#disposed) return;
-    const token = accessToken() ?? '';
-    const hls = new HlsPlayer({ lowLatencyMode: true, liveSyncMode: 'edge', xhrSetup: (xhr) => xhr.setRequestHeader('authorization', `Bearer ${token}`) });
+    const hls = new HlsPlayer({ lowLatencyMode: true, liveSyncMode: 'edge', maxLiveSyncPlaybackRate: 1.1, xhrSetup: (xhr) => xhr.setRequestHeader('authorization', `Bearer ${accessToken() ?? ''}`) });
     this.#hls = hls;
+    this.#hlsReason = reason;
+    this.#hlsBytes = 0;
+    hls.on(HlsPlayer.Events.BUFFER_APPENDING, (_event, { data }) => { this.#hlsBytes += data.byteLength; });
     hls.on(HlsPlayer.Events.ERROR, (_event, data) => { if (data.fatal) this.#again(data.details, 1000); });
     hls.loadSource(mediaUrls(this.#options.camera).hls);
     hls.attachMedia(this.#options.video);
     void this.#options.video.play().catch(() => undefined);
     this.#lastFrameAt = performance.now() + 8000;
-    const socket = new WebSocket(detectionsUrl(this.#options.camera), [`bearer.${token}`]);
+    const socket = new WebSocket(detectionsUrl(this.#options.camera), [`bearer.${accessToken() ?? ''}`]);
     socket.onmessage = (event: MessageEvent<string>) => this.#onMessage(JSON.parse(event.data) as BoxMessage);
     this.#socket = socket;
     this.#options.onState({ status: 'connecting', transport: 'hls', note: reason });
@@ -190,7 +205,12 @@ export class LivePlayer {
   #onMessage(message: BoxMessage | TimelineMessage): void {
     if (message.type === 'timeline') { this.#boxes.timeline(message); return; }
     this.#inferenceMs = message.inference_ms;
-    if (this.#hls) { this.#timed.add(message); return; }
+    if (this.#hls) {
+      this.counters.inferred++;
+      this.#timed.add(message);
+      this.#boxDelay.add(Date.now() + this.#clockOffset - Date.parse(message.captured_at));
+      return;
+    }
     const key = this.#boxes.add(message);
     if (key === null) return;
     this.counters.inferred++;
@@ -209,6 +229,13 @@ export class LivePlayer {
     if (this.#receiver.jitterBufferTarget !== target) this.#receiver.jitterBufferTarget = target;
   }
 
+  /** Of what was appended since the last look; a part comes every 200 ms, so a second's worth jumps a little. */
+  #hlsBitrate(now: number): number | null {
+    const before = this.#bytes;
+    this.#bytes = { at: now, bytes: this.#hlsBytes, lost: 0, received: 0 };
+    return before && now > before.at ? ((this.#hlsBytes - before.bytes) * 8000) / (now - before.at) : null;
+  }
+
   #requestFrame(): void {
     this.#frameCallback = this.#options.video.requestVideoFrameCallback((now, metadata) => {
       if (this.#disposed) return;
@@ -223,7 +250,10 @@ export class LivePlayer {
     if (this.#frameTimes.length > 300) this.#frameTimes.splice(0, 150);
     this.counters.frames++;
     const transport = this.#hls ? 'hls' : 'webrtc';
-    if (this.counters.frames === 1 || this.#lastPresented === null) this.#options.onState({ status: 'playing', transport, note: null });
+    if (this.counters.frames === 1 || this.#lastPresented === null) {
+      this.#attempt = 1;
+      this.#options.onState({ status: 'playing', transport, note: this.#hls ? this.#hlsReason : null });
+    }
     const rtp = metadata.rtpTimestamp;
     this.#lastPresented = { rtp: rtp ?? 0, at: now };
     const { video, canvas } = this.#options;

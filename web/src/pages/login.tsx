@@ -1,4 +1,5 @@
 import { useState } from 'preact/hooks';
+import { inWords } from '../api-error.ts';
 import { api } from '../api.ts';
 
 export const Login = (props: { onSignedIn: () => void }) => {
@@ -14,7 +15,7 @@ export const Login = (props: { onSignedIn: () => void }) => {
       await api.login(form.get('username') as string, form.get('password') as string);
       props.onSignedIn();
     } catch (error) {
-      setFailure(error instanceof Error ? error.message : String(error));
+      setFailure(inWords(error));
     } finally {
       setBusy(false);
     }
@@ -25,7 +26,7 @@ export const Login = (props: { onSignedIn: () => void }) => {
       <form class="card" onSubmit={(event) => void submit(event)}>
         <img src="/icon.svg" alt="" width="48" height="48" />
         <h1>ImageFlow Edge</h1>
-        <label>User name<input name="username" autocomplete="username" autocapitalize="none" value="admin" required /></label>
+        <label>User name<input name="username" autocomplete="username" autocapitalize="none" spellcheck={false} value="admin" required /></label>
         <label>Password<input name="password" type="password" autocomplete="current-password" required autofocus /></label>
         {failure && <p class="failure" role="alert">{failure}</p>}
         <button type="submit" class="primary" disabled={busy}>{busy ? 'Signing in…' : 'Sign in'}</button>

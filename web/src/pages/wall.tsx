@@ -1,59 +1,67 @@
-import { useEffect, useState } from 'preact/hooks';
+import { useState } from 'preact/hooks';
+import { inWords } from '../api-error.ts';
 import { api } from '../api.ts';
 import type { Camera } from '../api.ts';
 import { linkTo, navigate } from '../router.ts';
+import { may } from '../session.ts';
+import { Alarms } from '../ui/alarms.tsx';
 import { LiveView } from '../ui/live-view.tsx';
 import { SessionBadge } from '../ui/session-badge.tsx';
+import { usePolling } from '../ui/use-polling.ts';
+import { isOn, useRecentlyOn } from '../ui/use-recently-on.ts';
 
 const MAX_TILES = 16;
-const REFRESH_MS = 3000;
+const REFRESH_MS = 2000;
 
 /** The cameras, asked for again and again; null before the first answer. */
-const useCameras = (): { cameras: readonly Camera[] | null; failure: string | null; reload: () => void } => {
+const useCameras = (): { cameras: readonly Camera[] | null; failure: string | null } => {
   const [cameras, setCameras] = useState<readonly Camera[] | null>(null);
   const [failure, setFailure] = useState<string | null>(null);
-  const reload = (): void => {
-    void api.cameras().then((list) => { setCameras(list); setFailure(null); }).catch((error: unknown) => setFailure(error instanceof Error ? error.message : String(error)));
-  };
-  useEffect(() => {
-    reload();
-    const timer = setInterval(reload, REFRESH_MS);
-    return () => clearInterval(timer);
-  }, []);
-  return { cameras, failure, reload };
+  const reload = (): Promise<void> => api.cameras().then((list) => { setCameras(list); setFailure(null); }).catch((error: unknown) => setFailure(inWords(error)));
+  usePolling(reload, REFRESH_MS, []);
+  return { cameras, failure };
 };
 
-const isOn = (camera: Camera): boolean => camera.session?.phase === 'live' || camera.session?.phase === 'interrupted';
-
 export const Wall = () => {
-  const { cameras, failure, reload } = useCameras();
+  const { cameras, failure } = useCameras();
   const [adding, setAdding] = useState(false);
+  const recentlyOn = useRecentlyOn();
   if (!cameras) return <p class="empty" role="status">{failure ?? 'Loading cameras…'}</p>;
-  const tiles = [...cameras].sort((a, b) => Number(isOn(b)) - Number(isOn(a)) || a.name.localeCompare(b.name)).slice(0, MAX_TILES);
+  const byName = [...cameras].sort((a, b) => a.name.localeCompare(b.name));
+  const on = byName.filter(recentlyOn);
+  const tiles = on.slice(0, MAX_TILES);
+  const idle = byName.filter((camera) => !on.includes(camera));
   return (
     <section class="wall-page">
       <div class="title">
-        <h1>Live wall</h1>
-        <span class="muted">{cameras.filter(isOn).length} of {cameras.length} live</span>
-        <button type="button" class="primary" onClick={() => setAdding(!adding)} aria-expanded={adding}>Add a camera</button>
+        <div class="name"><h1>Live wall</h1><span class="muted">{cameras.filter(isOn).length} of {cameras.length} live</span></div>
+        {may('camera:manage') && <button type="button" class={cameras.length === 0 ? 'primary' : ''} onClick={() => setAdding(!adding)} aria-expanded={adding}>Add camera</button>}
       </div>
       {failure && <p class="failure" role="alert">{failure}</p>}
-      {adding && <AddCamera onAdded={(id) => { setAdding(false); reload(); navigate(`/cameras/${id}`); }} />}
-      {tiles.length === 0 ? (
-        <div class="empty"><p>No cameras yet.</p><p class="muted">Add one, then publish to it from a camera, OBS, ffmpeg, or this browser.</p></div>
-      ) : (
+      <Alarms nameOf={(id) => cameras.find((camera) => camera.id === id)?.name ?? id} />
+      {adding && <AddCamera onAdded={(id) => { setAdding(false); navigate(`/cameras/${id}`); }} />}
+      {cameras.length === 0 && <div class="empty"><p>No cameras yet.</p><p class="muted">Add one, then publish to it from a camera, OBS, ffmpeg, or this browser.</p></div>}
+      {tiles.length > 0 && (
         <div class={`wall tiles-${Math.min(tiles.length, 9)}`}>
           {tiles.map((camera) => (
             <a key={camera.id} class="tile" aria-label={`Open ${camera.name}`} {...linkTo(`/cameras/${camera.id}`)}>
-              {isOn(camera)
-                ? <LiveView camera={camera} mode="exact" muted />
-                : <div class="picture idle"><div class="veil"><span class="dot idle" aria-hidden="true" /><strong>No camera is publishing</strong><small>Open to see how to publish</small></div></div>}
+              <LiveView camera={camera} mode="exact" muted />
               <span class="caption"><strong>{camera.name}</strong><SessionBadge session={camera.session ?? null} /></span>
             </a>
           ))}
         </div>
       )}
-      {cameras.length > MAX_TILES && <p class="muted">Showing {MAX_TILES} of {cameras.length} cameras, live ones first.</p>}
+      {on.length > MAX_TILES && <p class="muted">Playing {MAX_TILES} of {on.length} live cameras.</p>}
+      {[...on.slice(MAX_TILES), ...idle].length > 0 && (
+        <>
+          {idle.length > 0 && <h2 class="idle-head">Not publishing <small class="muted">open one to see how</small></h2>}
+          <ul class="idle-list">
+            {[...on.slice(MAX_TILES), ...idle].map((camera) => (
+              <li key={camera.id}><a {...linkTo(`/cameras/${camera.id}`)}><strong>{camera.name}</strong><SessionBadge session={camera.session ?? null} /></a></li>
+            ))}
+          </ul>
+        </>
+      )}
     </section>
   );
 };
@@ -68,7 +76,7 @@ const AddCamera = (props: { onAdded: (id: string) => void }) => {
       sessionStorage.setItem(`publish-key:${camera.id}`, camera.publish_key);
       props.onAdded(camera.id);
     } catch (error) {
-      setFailure(error instanceof Error ? error.message : String(error));
+      setFailure(inWords(error));
     }
   };
   return (

@@ -1,7 +1,9 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { accessToken, mediaUrls } from '../api.ts';
+import { inWords } from '../api-error.ts';
+import { mediaUrls } from '../api.ts';
 import type { Camera } from '../api.ts';
 import { postOffer } from '../live/whep.ts';
+import { accessToken, may } from '../session.ts';
 
 interface Publishing {
   readonly pc: RTCPeerConnection;
@@ -32,6 +34,19 @@ const publish = async (camera: Camera, media: MediaStream): Promise<Publishing> 
   }
 };
 
+// Without HTTPS (and not on localhost) browsers offer no capture at all, and phones never a screen; the DOM's types know neither.
+const canCapture = 'mediaDevices' in navigator;
+const canShareScreen = canCapture && 'getDisplayMedia' in navigator.mediaDevices;
+
+/** What the browser means when it gives no picture. */
+const refused = (error: unknown): string | null => {
+  if (!(error instanceof DOMException)) return null;
+  if (error.name === 'NotAllowedError') return 'This browser was not allowed to use it. Allow it in the address bar and try again.';
+  if (error.name === 'NotFoundError') return 'This device has no camera.';
+  if (error.name === 'NotReadableError') return 'Another program uses the camera.';
+  return null;
+};
+
 /** Publishes this browser's camera or screen by WHIP. Stays mounted while it publishes; `offered` shows the buttons. */
 export const BrowserPublisher = (props: { camera: Camera; offered: boolean }) => {
   const [failure, setFailure] = useState<string | null>(null);
@@ -52,8 +67,6 @@ export const BrowserPublisher = (props: { camera: Camera; offered: boolean }) =>
   const start = async (kind: 'camera' | 'screen'): Promise<void> => {
     setFailure(null);
     try {
-      // Without HTTPS (and not on localhost) browsers offer no capture at all: `mediaDevices` is undefined there.
-      if (!('mediaDevices' in navigator)) throw new Error('This browser gives cameras to pages served by HTTPS or from localhost only.');
       const media = kind === 'camera'
         ? await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 }, facingMode: 'environment' }, audio: true })
             .catch(() => navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1280 }, height: { ideal: 720 } } }))
@@ -64,26 +77,29 @@ export const BrowserPublisher = (props: { camera: Camera; offered: boolean }) =>
       media.getVideoTracks()[0]?.addEventListener('ended', stop);
       setRunning(it);
     } catch (error) {
-      setFailure(error instanceof Error ? error.message : String(error));
+      setFailure(refused(error) ?? inWords(error));
     }
   };
 
   useEffect(() => { if (preview.current && running) preview.current.srcObject = running.media; }, [running]);
   useEffect(() => stop, []);
 
-  if (!running && !failure && !props.offered) return null;
+  if (!running && !failure && !(props.offered && may('stream:publish'))) return null;
   return (
     <div class="card">
       <h2>Publish from this browser</h2>
+      {props.offered && !running && canCapture && <p class="muted">Nothing to set up: this phone or computer is the camera while this page is open.</p>}
       {running ? (
         <>
           <video class="preview" ref={preview} autoplay muted playsInline />
           <button type="button" onClick={stop}>Stop publishing</button>
         </>
+      ) : !canCapture ? (
+        <p class="muted">Browsers give cameras only to pages served by HTTPS or from localhost. Open this page by HTTPS, or publish to one of the addresses below.</p>
       ) : (
         <div class="controls">
           <button type="button" class="primary" onClick={() => void start('camera')}>This device’s camera</button>
-          <button type="button" onClick={() => void start('screen')}>This screen</button>
+          {canShareScreen && <button type="button" onClick={() => void start('screen')}>This screen</button>}
         </div>
       )}
       {failure && <p class="failure" role="alert">{failure}</p>}

@@ -58,5 +58,4 @@ const WORDS: Record<LiveState['status'], string> = {
   playing: '',
   'no-publisher': 'No camera is publishing',
   reconnecting: 'Reconnecting…',
-  failed: 'Not available',
 };

@@ -11,12 +11,13 @@ export const Readout = (props: { values: LiveReadout | null; transport: string |
     ['Bitrate', values?.bitrateBps == null ? DASH : `${(values.bitrateBps / 1e6).toFixed(1)} Mbit/s`, 'Video received'],
     ['Loss', values?.lossPercent == null ? DASH : `${values.lossPercent.toFixed(1)} %`, 'Packets lost on the way here'],
     ['Inference', values?.inferenceMs == null ? DASH : `${values.inferenceMs.toFixed(0)} ms`, 'Time in the detector'],
-    ['Picture', values?.width ? `${values.width} × ${values.height}` : DASH, 'Encoded size'],
+    ['Boxes', values?.boxesMs == null ? DASH : `${values.boxesMs.toFixed(0)} ms`, 'From the picture’s arrival at the server to its boxes here'],
+    ['Picture', values?.width ? `${values.width}×${values.height}` : DASH, 'Encoded size'],
+    ['By', props.transport === 'hls' ? 'LL-HLS' : props.transport === 'webrtc' ? 'WebRTC' : DASH, 'How the video comes'],
   ];
   return (
     <dl class="readout">
       {items.map(([name, value, title]) => <div key={name} title={title}><dt>{name}</dt><dd>{value}</dd></div>)}
-      <div title="How the video comes"><dt>By</dt><dd>{props.transport === 'hls' ? 'LL-HLS' : props.transport === 'webrtc' ? 'WebRTC' : DASH}</dd></div>
     </dl>
   );
 };

@@ -4,9 +4,9 @@ import type { Segment, StoredDetection } from '../api.ts';
 const STEPS_MS = [10_000, 30_000, 60_000, 300_000, 900_000, 3_600_000, 7_200_000, 14_400_000];
 const BUCKETS = 200;
 
-/** Recorded stretches, gaps and detections between two instants (Unix ms). Mouse, touch and arrow keys pick a moment. */
+/** Recorded stretches, gaps and detections (null: not asked for) between two instants (Unix ms). Mouse, touch and arrow keys pick a moment. */
 export const Timeline = (props: {
-  start: number; end: number; segments: readonly Segment[]; detections: readonly StoredDetection[];
+  start: number; end: number; segments: readonly Segment[]; detections: readonly StoredDetection[] | null;
   position: number | null; onPick: (at: number) => void;
 }) => {
   const bar = useRef<HTMLDivElement>(null);
@@ -17,7 +17,7 @@ export const Timeline = (props: {
   for (let at = Math.ceil(props.start / step) * step; at < props.end; at += step) ticks.push(at);
 
   const counts = new Array<number>(BUCKETS).fill(0);
-  for (const detection of props.detections) {
+  for (const detection of props.detections ?? []) {
     const bucket = Math.floor(((Date.parse(detection.captured_at) - props.start) / span) * BUCKETS);
     const count = counts[bucket];
     if (count !== undefined) counts[bucket] = count + 1;
@@ -49,7 +49,7 @@ export const Timeline = (props: {
       <div class="ticks" aria-hidden="true">
         {ticks.map((at) => <span key={at} style={{ left: `${percent(at)}%` }}>{new Date(at).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', ...(step < 60_000 ? { second: '2-digit' } : {}) })}</span>)}
       </div>
-      <div class="legend muted" aria-hidden="true"><span><i class="segment" />recorded</span><span><i class="found" />detections</span><span><i />nothing</span></div>
+      <div class="legend muted" aria-hidden="true"><span><i class="segment" />recorded</span>{props.detections && <span><i class="found" />detections</span>}<span><i />nothing recorded</span></div>
     </div>
   );
 };
