@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import { open, readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { FrameRef } from '../../core/frame-ref.ts';
 import { recordedSamples, scanSegment } from '../../recorder/segment-index.ts';
+import { packetsOf } from './mp4-packets.ts';
 import { until } from './server.ts';
 import type { TestServer } from './server.ts';
 
@@ -54,16 +56,38 @@ export const filesOf = async (dataDir: string, camera: string): Promise<{ readon
   }));
 };
 
-/** Wall time (Unix ms) of every recorded picture of a camera by the hash of its bytes, as ffprobe writes it: what the files themselves say. */
-export const wallTimesOf = async (dataDir: string, camera: string): Promise<Map<string, number>> => {
-  const walls = new Map<string, number>();
+/** A picture in a recorded file, as the file itself tells of it. */
+export interface RecordedPicture {
+  readonly frame: FrameRef;
+  /** Unix ms. */
+  readonly wall: number;
+  /** Of its bytes, as ffprobe writes it. */
+  readonly hash: string;
+}
+
+/** Every recorded picture of a camera in decode order, file by file; of a file that is being written, what is there by now. */
+export const recordedPictures = async (dataDir: string, camera: string): Promise<RecordedPicture[]> => {
+  const pictures: RecordedPicture[] = [];
   for (const { path, bytes } of await filesOf(dataDir, camera)) {
     await using file = await open(path);
     const content = await readFile(path);
     for (const sample of recordedSamples(await scanSegment(file, bytes))) {
       if (sample.kind !== 'video') continue;
-      walls.set(`SHA256:${createHash('sha256').update(content.subarray(sample.offset, sample.offset + sample.bytes)).digest('hex')}`, sample.wall);
+      const hash = `SHA256:${createHash('sha256').update(content.subarray(sample.offset, sample.offset + sample.bytes)).digest('hex')}`;
+      pictures.push({ frame: sample.frame, wall: sample.wall, hash });
     }
   }
-  return walls;
+  return pictures;
+};
+
+/** Wall time (Unix ms) of every recorded picture of a camera by the hash of its bytes. */
+export const wallTimesOf = async (dataDir: string, camera: string): Promise<Map<string, number>> =>
+  new Map((await recordedPictures(dataDir, camera)).map(({ hash, wall }) => [hash, wall]));
+
+/** Which picture of a clip, counted from 0 in decode order, has these bytes. Throws when two have the same. */
+export const clipFrames = async (path: string): Promise<ReadonlyMap<string, number>> => {
+  const packets = await packetsOf(path);
+  const frames = new Map(packets.map(({ hash }, i) => [hash, i]));
+  if (frames.size !== packets.length) throw new Error(`${path}: pictures cannot be told from one another by their bytes`);
+  return frames;
 };
