@@ -1,6 +1,7 @@
 /** The REST API of a running server, as commands use it. */
 import type { Config } from '../config/schema.ts';
 import { MediaError, messageOf } from '../core/errors.ts';
+import { listenerUrl } from '../core/listener-url.ts';
 import type { CliIo } from './io.ts';
 
 export interface RestOptions {
@@ -20,7 +21,7 @@ export class RestClient {
 
   /** With `--token` or IMAGEFLOWCTL_TOKEN, else by log-in (`--username`, IMAGEFLOWCTL_PASSWORD or asked for). Throws when the server refuses or is not there. */
   static async connect(options: RestOptions, config: Config, io: CliIo): Promise<RestClient> {
-    const base = (options.url ?? io.env['IMAGEFLOWCTL_URL'] ?? `http://localhost:${String(config.http.port)}`).replace(/\/$/, '');
+    const base = (options.url ?? io.env['IMAGEFLOWCTL_URL'] ?? listenerUrl('http', config.http.bind ?? config.bind, config.http.port)).replace(/\/$/, '');
     const token = options.token ?? io.env['IMAGEFLOWCTL_TOKEN'];
     if (token !== undefined) return new RestClient(base, token);
     const username = options.username ?? 'admin';

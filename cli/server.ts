@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { sleep } from '../core/clock.ts';
+import { listenerUrl } from '../core/listener-url.ts';
 import { createLogger } from '../platform/logging.ts';
 import { superviseProcesses } from '../processes/supervisor.ts';
 import type { ReadyInfo, SupervisorOptions } from '../processes/supervisor.ts';
@@ -26,8 +27,6 @@ export interface Serving {
   readonly adminPassword: string | null;
 }
 
-const host = (bind: string): string => (bind === '0.0.0.0' || bind === '::' ? 'localhost' : bind);
-
 const waitUntilReady = async (url: string): Promise<void> => {
   for (;;) {
     const response = await fetch(`${url}/v1/health/ready`, { signal: AbortSignal.timeout(2000) }).catch(() => null);
@@ -46,12 +45,12 @@ export const runServer = async (configPath: string | undefined, onServing: (serv
   Object.assign(process.env, await chooseFreePorts(before));
   const config = loadConfig({ path: configPath, env: process.env });
   const logger = createLogger({ level: config.log.level, component: 'supervisor' });
+  const local = listenerUrl('http', config.http.bind ?? config.bind, config.http.port);
   const urls: ServerUrls = {
-    http: config.public_url ?? `http://${host(config.http.bind ?? config.bind)}:${config.http.port}`,
-    edge: `http://${host(config.edge.bind ?? config.bind)}:${config.edge.http_port}`,
-    rtsp: `rtsp://${host(config.rtsp.bind ?? config.bind)}:${config.rtsp.port}`,
+    http: config.public_url ?? local,
+    edge: listenerUrl('http', config.edge.bind ?? config.bind, config.edge.http_port),
+    rtsp: listenerUrl('rtsp', config.rtsp.bind ?? config.bind, config.rtsp.port),
   };
-  const local = `http://${host(config.http.bind ?? config.bind)}:${config.http.port}`;
   const onReady = (ready: ReadyInfo): void => {
     const password = ready['admin_password'];
     void waitUntilReady(local).then(() => { onServing({ config, urls, adminPassword: typeof password === 'string' ? password : null }); });

@@ -81,6 +81,15 @@ test('a key or variable that does not exist is refused, with the nearest that do
   expect(refusal({ env: { IMAGEFLOW_HTTP_PROT: '1' } })).toContain('did you mean IMAGEFLOW_HTTP_PORT?');
 });
 
+test('[D-17] an internal listener on host:port is refused without a token, a Unix socket is not', () => {
+  const tcp = { IMAGEFLOW_WORKER_LISTEN: '0.0.0.0:7001' };
+  expect(refusal({ env: tcp })).toMatch(/control\.internal_token .*worker\.listen is 0\.0\.0\.0:7001, .*set a token/);
+  expect(refusal({ path: yaml('control:\n  internal_listen: "[::1]:7000"\n'), env: {} })).toContain('control.internal_listen is [::1]:7000');
+  expect(loadConfig({ env: { ...tcp, IMAGEFLOW_CONTROL_INTERNAL_TOKEN: '0123456789abcdef' } }).worker.listen).toBe('0.0.0.0:7001');
+  expect(refusal({ env: { ...tcp, IMAGEFLOW_CONTROL_INTERNAL_TOKEN: 'short' } })).toContain('at least 16 characters');
+  expect(loadConfig({ env: { IMAGEFLOW_WORKER_LISTEN: 'unix:/run/w.sock', IMAGEFLOW_CONTROL_INTERNAL_LISTEN: 'unix:/run/c.sock' } }).worker.listen).toBe('unix:/run/w.sock');
+});
+
 test('the variables Kubernetes makes for a service called imageflow are left alone', () => {
   const env = { IMAGEFLOW_SERVICE_HOST: '10.0.0.1', IMAGEFLOW_SERVICE_PORT: '8080', IMAGEFLOW_SERVICE_PORT_HTTP: '8080', IMAGEFLOW_PORT: 'tcp://10.0.0.1:8080', IMAGEFLOW_PORT_8080_TCP_ADDR: '10.0.0.1', IMAGEFLOW_PORT_8080_TCP: 'tcp://10.0.0.1:8080' };
   expect(loadConfig({ env })).toEqual(Config.parse({}));

@@ -32,5 +32,11 @@ export const Config = z.strictObject({
   journal: JournalConfig.prefault({}),
   detections: DetectionsConfig.prefault({}),
   log: LogConfig.prefault({}),
+}).superRefine(({ control, worker }, context) => {
+  if (control.internal_token !== undefined) return;
+  for (const [key, address] of [['control.internal_listen', control.internal_listen], ['worker.listen', worker.listen]] as const) {
+    if (address === undefined || address.startsWith('unix:')) continue;
+    context.addIssue({ code: 'custom', path: ['control', 'internal_token'], message: `${key} is ${address}, where whoever reaches this machine could attach; set a token, the same for every process, or listen on a Unix socket` });
+  }
 });
 export type Config = z.output<typeof Config>;

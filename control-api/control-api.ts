@@ -3,6 +3,7 @@ import type { Kysely } from 'kysely';
 import { sql } from 'kysely';
 import type { Config } from '../config/schema.ts';
 import type { Clock } from '../core/clock.ts';
+import { listenerUrl } from '../core/listener-url.ts';
 import type { Milliseconds } from '../core/units.ts';
 import type { Database } from '../platform/database/schema.ts';
 import type { Logger } from '../platform/logging.ts';
@@ -114,12 +115,11 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
   let port = 0;
   const mediaPorts = options.mediaPorts ?? (() => ({ edgeHttp: config.edge.http_port, rtsp: config.rtsp.port }));
   const ports = () => ({ http: port, edge_http: mediaPorts().edgeHttp, rtsp: mediaPorts().rtsp, ...options.otherPorts?.() });
-  const urls = () => {
-    const host = config.bind === '0.0.0.0' || config.bind === '::' ? 'localhost' : config.bind;
-    return {
-      http: config.public_url ?? `http://${host}:${String(port)}`, edge: `http://${host}:${String(mediaPorts().edgeHttp)}`, rtsp: `rtsp://${host}:${String(mediaPorts().rtsp)}`,
-    };
-  };
+  const urls = () => ({
+    http: config.public_url ?? listenerUrl('http', config.http.bind ?? config.bind, port),
+    edge: listenerUrl('http', config.edge.bind ?? config.bind, mediaPorts().edgeHttp),
+    rtsp: listenerUrl('rtsp', config.rtsp.bind ?? config.bind, mediaPorts().rtsp),
+  });
   const database: Probe = { name: 'database', check: async () => { await sql`select 1`.execute(db); } };
   const health = healthRoutes({
     health: new HealthService([database, ...options.probes], clock, logger),

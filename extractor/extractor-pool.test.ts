@@ -20,6 +20,8 @@ class FakeExtractor implements Extractor {
   ended = false;
   #drain: (() => void) | null = null;
 
+  get hello(): ExtractorProcessOptions['hello'] { return this.#options.hello; }
+
   constructor(options: ExtractorProcessOptions, pid: number) {
     this.#options = options;
     this.pid = pid;
@@ -63,7 +65,7 @@ class FakeStream {
 const DETECTOR: DetectorSpec = { id: 'detect', model: 'm', fps: 15, confidence: null };
 const TRACKS = { video: { kind: 'video', codec: 'vp8', clockRate: 90_000, width: 1, height: 1, codecString: 'vp8', reorderDepth: 0 }, audio: null } as const;
 
-const setUp = (cameras: readonly string[], processes = 1) => {
+const setUp = (cameras: readonly string[], processes = 1, more: { readonly workerToken?: string } = {}) => {
   const clock = new FakeClock();
   const streams = cameras.map((camera) => new FakeStream(camera));
   const detectors = new Map<string, readonly DetectorSpec[]>(cameras.map((camera) => [camera, [DETECTOR]]));
@@ -79,7 +81,7 @@ const setUp = (cameras: readonly string[], processes = 1) => {
   };
   const metrics = createMetrics('test');
   const pool = new ExtractorPool({
-    processes, idleSeconds: 3, deadlineMs: 1000, workerAddress: 'unix:/w', logLevel: 'error', registry, clock, metrics, logger: silentLogger(),
+    processes, idleSeconds: 3, deadlineMs: 1000, workerAddress: 'unix:/w', ...more, logLevel: 'error', registry, clock, metrics, logger: silentLogger(),
     specs: (id) => ({ id, name: id, source: { type: 'push' }, recording: 'off', detectors: detectors.get(id) ?? [] }),
     onSpecsChanged: (listener) => { changed = listener; return { [Symbol.dispose]: () => undefined }; },
     journal: { append: (event) => { journal.push(event); } },
@@ -96,6 +98,12 @@ const setUp = (cameras: readonly string[], processes = 1) => {
 };
 /** Lets the pumps run. */
 const settle = async (): Promise<void> => { for (let i = 0; i < 20; i++) await Promise.resolve(); };
+
+test('[D-17] an extractor is told the worker\'s token in its first message', () => {
+  const { streams: [stream], extractors } = setUp(['a'], 1, { workerToken: 'sesame' });
+  stream!.become('live');
+  expect(extractors[0]?.hello).toEqual({ workerAddress: 'unix:/w', workerToken: 'sesame', deadlineMs: 1000 });
+});
 
 test('[EXT-1] a process starts with the first live camera that has a detector, and gets the cached GOP', async () => {
   const { streams: [stream], extractors, publish, pool, set } = setUp(['a']);

@@ -25,6 +25,8 @@ export interface ExtractorPoolOptions {
   readonly deadlineMs: Milliseconds;
   /** `unix:/path` or `host:port` of the worker; it need not be there yet. */
   readonly workerAddress: string;
+  /** Shown to the worker where it listens on `host:port`. */
+  readonly workerToken?: string | undefined;
   /** `log.level`, for the children. */
   readonly logLevel: string;
   readonly registry: StreamRegistry;
@@ -79,7 +81,7 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
       processes: options.processes,
       clock: options.clock,
       spawn: (events) => spawn({
-        hello: { workerAddress: options.workerAddress, deadlineMs: options.deadlineMs },
+        hello: { workerAddress: options.workerAddress, workerToken: options.workerToken, deadlineMs: options.deadlineMs },
         logLevel: options.logLevel, clock: options.clock, logger: options.logger, ...events,
       }),
       onMessage: (slot, message) => { this.#receive(slot, message); },

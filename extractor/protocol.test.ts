@@ -33,7 +33,7 @@ const read = (bytes: Buffer, size: number): { readonly type: number; readonly bo
 test('every message that is written is read, however the pipe cuts it', () => {
   const data = Buffer.from('not a picture, but bytes');
   const bytes = Buffer.concat([
-    encodeHello({ workerAddress: 'unix:/w.sock', deadlineMs: 1000 }),
+    encodeHello({ workerAddress: '10.0.0.2:7001', workerToken: 'sesame', deadlineMs: 1000 }),
     encodeCamera(CAMERA),
     encodeAccessUnitHeader(3, unit(data, { frame: { stream: 'line-1', epoch: 7, rtpTs: 1, captureNtp: 12.5, seq: 9 } }), true), data,
     encodeAccessUnitHeader(3, unit(Buffer.alloc(0)), false),
@@ -42,7 +42,7 @@ test('every message that is written is read, however the pipe cuts it', () => {
   fc.assert(fc.property(fc.integer({ min: 1, max: bytes.length }), (size) => {
     const messages = read(bytes, size).map(({ type, body }) => decodeToChild(type, body));
     expect(messages).toEqual([
-      { type: 'hello', workerAddress: 'unix:/w.sock', deadlineMs: 1000 },
+      { type: 'hello', workerAddress: '10.0.0.2:7001', workerToken: 'sesame', deadlineMs: 1000 },
       { type: 'camera', ...CAMERA },
       { type: 'access-unit', handle: 3, frame: { stream: '', epoch: 7, rtpTs: 1, captureNtp: 12.5, seq: 9 }, pts: 90_000, wall: 1_750_000_001_000.25, randomAccess: true, decodeOnly: true, data },
       { type: 'access-unit', handle: 3, frame: { stream: '', epoch: 1_750_000_000_000, rtpTs: 4_000_000_000, captureNtp: null, seq: 42 }, pts: 90_000, wall: 1_750_000_001_000.25, randomAccess: true, decodeOnly: false, data: Buffer.alloc(0) },

@@ -27,8 +27,8 @@ const Codec = z.discriminatedUnion('codec', [
 ]);
 const Detector = z.strictObject({ id: z.string().max(256), model: z.string().max(256), fps: z.number().positive(), confidence: z.number().min(0).max(1).nullable() });
 
-/** First message to a child. */
-const Hello = z.strictObject({ workerAddress: z.string(), deadlineMs: z.number().positive() });
+/** First message to a child. The worker's token comes here, and not in the arguments, which every user of the machine can list. */
+const Hello = z.strictObject({ workerAddress: z.string(), workerToken: z.string().optional(), deadlineMs: z.number().positive() });
 /** A camera to decode, or what changed about it. `handle` names it in all later messages. */
 const Camera = z.strictObject({ handle: z.int().min(0), camera: z.string().regex(CAMERA_ID), codec: Codec, clockRate: z.number().positive(), detectors: z.array(Detector).max(64) });
 const Remove = z.strictObject({ handle: z.int().min(0) });

@@ -17,6 +17,8 @@ import { fromModelMessage } from './wire.ts';
 export interface DispatcherOptions {
   /** `unix:/path` or `host:port` of the worker. */
   readonly address: string;
+  /** Shown to the worker where it listens on `host:port`. */
+  readonly token?: string | undefined;
   /** A picture not answered by then is given up. */
   readonly deadlineMs: Milliseconds;
   readonly listener: DispatchListener;
@@ -59,7 +61,7 @@ export class Dispatcher implements FrameDispatcher, Disposable {
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
-    this.#client = GrpcClient.dial(InferenceService, options.address, { clock: options.clock });
+    this.#client = GrpcClient.dial(InferenceService, options.address, { clock: options.clock, ...(options.token === undefined ? {} : { token: options.token }) });
     this.#sweeper = options.clock.every(SWEEP_PERIOD_MS, () => { this.#sweep(); });
     this.#connect();
   }

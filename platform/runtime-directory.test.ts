@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Config } from '../config/schema.ts';
-import { internalAddresses, runtimeDirectory, socketAddress } from './runtime-directory.ts';
+import { internalAddresses, internalToken, runtimeDirectory, socketAddress } from './runtime-directory.ts';
 
 let folder: string;
 beforeEach(() => { folder = mkdtempSync(join(tmpdir(), 'if-run-')); });
@@ -29,8 +29,10 @@ test('a socket path that would be cut off is refused', () => {
 });
 
 test('configured addresses win over sockets', () => {
-  const config = Config.parse({ data_dir: folder, control: { internal_listen: '0.0.0.0:7000' } });
+  const config = Config.parse({ data_dir: folder, control: { internal_listen: '0.0.0.0:7000', internal_token: 'sesame, open yourself' } });
   const addresses = internalAddresses(config, { XDG_RUNTIME_DIR: folder });
   expect(addresses.control).toBe('0.0.0.0:7000');
   expect(addresses.worker).toMatch(/^unix:.*worker\.sock$/);
+  expect(internalToken(config, addresses.control)).toEqual({ token: 'sesame, open yourself' });
+  expect(internalToken(config, addresses.worker)).toEqual({});
 });

@@ -3,6 +3,7 @@ import { lstatSync, mkdirSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Config } from '../config/schema.ts';
+import { isUnixAddress } from './grpc/channel-options.ts';
 
 /** `sun_path` holds 108 bytes on Linux and 104 elsewhere, with the final zero; some headroom (D-17). */
 const MAX_SOCKET_PATH_BYTES = 100;
@@ -38,6 +39,12 @@ export const socketAddress = (directory: string, name: string): string => {
   const path = join(directory, `${name}.sock`);
   if (Buffer.byteLength(path) >= MAX_SOCKET_PATH_BYTES) throw new Error(`${path} is too long for a Unix socket: set XDG_RUNTIME_DIR or TMPDIR to a shorter folder`);
   return `unix:${path}`;
+};
+
+/** What is shown to, and asked for at, an internal listener: the token, but nothing at a Unix socket, which only its owner can open (D-17). */
+export const internalToken = (config: Config, address: string): { readonly token?: string } => {
+  const token = config.control.internal_token;
+  return isUnixAddress(address) || token === undefined ? {} : { token };
 };
 
 /** Where the processes of this machine meet: `control.internal_listen` and `worker.listen`, or Unix sockets. */

@@ -18,7 +18,7 @@ import { GrpcServer } from '../platform/grpc/server.ts';
 import { createLogger } from '../platform/logging.ts';
 import { createMetrics } from '../platform/metrics.ts';
 import { exitWithParent } from '../platform/parent-process.ts';
-import { internalAddresses } from '../platform/runtime-directory.ts';
+import { internalAddresses, internalToken } from '../platform/runtime-directory.ts';
 import { HealthCheckRequestSchema } from '../proto/gen/grpc/health/v1/health_pb.ts';
 import { LocalSegmentReader } from '../recorder/segment-reader.ts';
 
@@ -45,7 +45,7 @@ export const runControl = async (config: Config): Promise<void> => {
   await using stack = new AsyncDisposableStack();
   stack.use(watchEventLoopDelay(metrics.eventLoopDelay, 'control', clock));
   const db = stack.adopt(await openDatabase(place.database), (database) => database.destroy());
-  const worker = stack.use(GrpcClient.dial(HealthService, addresses.worker, { clock }));
+  const worker = stack.use(GrpcClient.dial(HealthService, addresses.worker, { clock, ...internalToken(config, addresses.worker) }));
   const edges = new DatabaseEdgeDirectory(db, clock);
   const edgePorts = { edgeHttp: config.edge.http_port, rtsp: config.rtsp.port };
   const probes: Probe[] = [
@@ -70,7 +70,7 @@ export const runControl = async (config: Config): Promise<void> => {
     otherPorts: () => ({ webrtc: config.webrtc.port }),
   }));
   const service = stack.use(new EdgeService({ db, desired: api.desiredState, workerAddresses: [addresses.worker], clock, logger }));
-  stack.use(await GrpcServer.start({ listen: addresses.control, services: [service.registration], clock, onError: (error, method) => { logger.error({ err: error, method }, 'a gRPC handler failed'); } }));
+  stack.use(await GrpcServer.start({ listen: addresses.control, ...internalToken(config, addresses.control), services: [service.registration], clock, onError: (error, method) => { logger.error({ err: error, method }, 'a gRPC handler failed'); } }));
   const admin = await api.ensureAdmin();
   if (admin.password !== undefined) parent?.send({ type: 'admin', username: 'admin', password: admin.password });
   const port = await api.listen();

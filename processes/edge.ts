@@ -6,6 +6,7 @@ import { paths } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { systemClock } from '../core/clock.ts';
 import type { CameraId } from '../core/frame-ref.ts';
+import { listenerUrl } from '../core/listener-url.ts';
 import { DetectionsSocket } from '../distributor/annotations/detections-socket.ts';
 import { HlsEndpoint } from '../distributor/hls/hls-endpoint.ts';
 import { serveWhep } from '../distributor/webrtc/whep-endpoint.ts';
@@ -27,7 +28,7 @@ import { GrpcClient } from '../platform/grpc/client.ts';
 import { createLogger } from '../platform/logging.ts';
 import { createMetrics } from '../platform/metrics.ts';
 import { exitWithParent } from '../platform/parent-process.ts';
-import { internalAddresses } from '../platform/runtime-directory.ts';
+import { internalAddresses, internalToken } from '../platform/runtime-directory.ts';
 import { MediaControlService } from '../proto/gen/imageflow/v1/media_control_pb.ts';
 import { Recorder } from '../recorder/recorder.ts';
 import { readBody } from '../transport/http/body.ts';
@@ -38,7 +39,6 @@ import { serveEdgeStats } from './edge-stats.ts';
 
 /** So many intervals without a key frame raise an alarm. */
 const OVERDUE_KEYFRAMES = 3;
-const ANY = new Set(['0.0.0.0', '::']);
 
 /** Serves until SIGTERM or its parent's end; then finishes segments and closes everything within the supervisor's patience. Throws when a port is taken. */
 export const runEdge = async (config: Config): Promise<void> => {
@@ -67,7 +67,7 @@ export const runEdge = async (config: Config): Promise<void> => {
     }));
     journal.append({ type: 'edge-started', at: clock.now() });
     const store = stack.use(new DesiredStateStore({ path: place.desiredState, logger, clock }));
-    const control = stack.use(GrpcClient.dial(MediaControlService, addresses.control, { clock }));
+    const control = stack.use(GrpcClient.dial(MediaControlService, addresses.control, { clock, ...internalToken(config, addresses.control) }));
     const authorizer = stack.use(new DesiredStateAuthorizer({ source: store, clock }));
     const cameras = new DesiredStateCameraResolver({ store, client: control });
 
@@ -87,7 +87,7 @@ export const runEdge = async (config: Config): Promise<void> => {
     }));
     const extractors = stack.use(new ExtractorPool({
       processes: config.extractor.processes, idleSeconds: config.extractor.idle_seconds, deadlineMs: config.inference.deadline_ms,
-      workerAddress: addresses.worker, logLevel: config.log.level, registry, specs: (camera) => store.camera(camera),
+      workerAddress: addresses.worker, workerToken: internalToken(config, addresses.worker).token, logLevel: config.log.level, registry, specs: (camera) => store.camera(camera),
       onSpecsChanged: (listener) => store.onChange(listener), journal, clock, logger, metrics,
     }));
 
@@ -123,7 +123,7 @@ export const runEdge = async (config: Config): Promise<void> => {
     health.ports = { edge_http: http.port, rtsp: rtsp.port, webrtc: engine.port };
 
     const link = stack.use(new ControlLink({
-      edgeId: hostname(), mediaBaseUrl: () => `http://${ANY.has(bind) ? '127.0.0.1' : bind}:${String(http.port)}`,
+      edgeId: hostname(), mediaBaseUrl: () => listenerUrl('http', bind, http.port, '127.0.0.1'),
       client: control, journal, store, inventory: () => recorder.knownSegments(), clock, logger,
     }));
     link.start();

@@ -28,7 +28,7 @@ export const runExtractor = (blackBoxPath: string): void => {
     blackBox: BlackBox.open(blackBoxPath),
     clock: systemClock,
     logger,
-    makeDispatcher: ({ workerAddress, deadlineMs }, listener) => new Dispatcher({ address: workerAddress, deadlineMs, listener, clock: systemClock, logger }),
+    makeDispatcher: ({ workerAddress, workerToken, deadlineMs }, listener) => new Dispatcher({ address: workerAddress, token: workerToken, deadlineMs, listener, clock: systemClock, logger }),
   });
 };
 

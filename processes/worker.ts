@@ -8,7 +8,7 @@ import { messageOf } from '../core/errors.ts';
 import { WorkerServer } from '../inference/worker/worker-server.ts';
 import { createLogger } from '../platform/logging.ts';
 import { exitWithParent } from '../platform/parent-process.ts';
-import { internalAddresses } from '../platform/runtime-directory.ts';
+import { internalAddresses, internalToken } from '../platform/runtime-directory.ts';
 
 /**
  * Listens on `worker.listen` and tells the parent `{"type":"listening","listen":"unix:/…"}`, then `{"type":"ready","listen":…}` once the
@@ -26,8 +26,10 @@ export const runWorker = async (config: Config): Promise<void> => {
   const { inference } = config;
   const modelsFolder = paths(config).models;
   mkdirSync(modelsFolder, { recursive: true });
+  const listen = internalAddresses(config).worker;
   await using worker = await WorkerServer.start({
-    listen: internalAddresses(config).worker,
+    listen,
+    ...internalToken(config, listen),
     defaultModel: inference.default_model,
     credits: inference.credits,
     bundledFolder: join(import.meta.dirname, '..', 'models'),

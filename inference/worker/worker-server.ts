@@ -12,6 +12,8 @@ import { probeModel } from './probe-model.ts';
 export interface WorkerServerOptions {
   /** `unix:/path` or `host:port`. */
   readonly listen: string;
+  /** Callers must show it; for a `host:port`. */
+  readonly token?: string;
   /** The model that must answer before the worker is SERVING. */
   readonly defaultModel: string;
   readonly credits: number;
@@ -60,6 +62,7 @@ export class WorkerServer implements AsyncDisposable {
     const inference = new InferenceService({ registry, credits: options.credits, clock, logger });
     const server = await GrpcServer.start({
       listen: options.listen,
+      ...(options.token === undefined ? {} : { token: options.token }),
       services: [inference.service, health.service],
       onError: (error, method) => { logger.error({ method, error: messageOf(error) }, 'call failed'); },
       clock,

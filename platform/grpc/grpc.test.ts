@@ -88,6 +88,8 @@ test('a listener with a token answers nobody without it', async () => {
   const stream = stranger.call.attach();
   const [error] = (await once(stream, 'error')) as [Error];
   expect(fromGrpc(error).code).toBe('UNAUTHENTICATED');
+  using guesser = GrpcClient.dial(MediaControlService, server.address, { token: 'sesame ' });
+  await expect(guesser.call.resolveCamera(request)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
   using friend = GrpcClient.dial(MediaControlService, server.address, { token: 'sesame' });
   expect((await friend.call.resolveCamera(request)).camera?.id).toBe('a');
 });

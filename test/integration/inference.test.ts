@@ -116,6 +116,36 @@ test('[INF-1] the worker is SERVING once its default model is warm, and not with
   expect(await serving(other)).toBe(ServingStatus.NOT_SERVING);
 });
 
+test('[D-17] a worker on host:port answers only who shows the token', async () => {
+  const token = 'a token of the machines';
+  const listening = Promise.withResolvers<string>();
+  await using _worker = ChildProcess.spawn({
+    title: 'imageflow-edge worker',
+    script: join(ROOT, 'processes/worker.ts'),
+    env: { IMAGEFLOW_DATA_DIR: join(folder, 'tcp'), IMAGEFLOW_WORKER_LISTEN: '127.0.0.1:0', IMAGEFLOW_CONTROL_INTERNAL_TOKEN: token, IMAGEFLOW_INFERENCE_DEFAULT_MODEL: 'not-there' },
+    onStderrLine: () => undefined,
+    onMessage: (message) => { if (message['type'] === 'listening') listening.resolve(String(message['listen'])); },
+  });
+  const at = await listening.promise;
+  for (const wrong of [{}, { token: 'another token altogether' }]) {
+    using client = GrpcClient.dial(InferenceService, at, wrong);
+    await expect(client.call.listModels(create(ListModelsRequestSchema), { deadlineMs: 20_000 })).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+    using health = GrpcClient.dial(HealthService, at, wrong);
+    await expect(health.call.check(create(HealthCheckRequestSchema), { deadlineMs: 20_000 })).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+  }
+  const dispatcherConnects = async (shown: string | undefined): Promise<boolean> => {
+    using dispatcher = new Dispatcher({ address: at, token: shown, deadlineMs: 5000, clock: systemClock, logger: silentLogger(), listener: { onResult: () => undefined, onSkip: () => undefined } });
+    for (let i = 0; i < 40 && !dispatcher.connected; i++) await new Promise((resolve) => { setTimeout(resolve, 50); });
+    return dispatcher.connected;
+  };
+  await expect.poll(async () => {
+    using client = GrpcClient.dial(InferenceService, at, { token });
+    return (await client.call.listModels(create(ListModelsRequestSchema), { deadlineMs: 20_000 })).models.length;
+  }, { timeout: 20_000 }).toBeGreaterThan(0);
+  expect(await dispatcherConnects(token)).toBe(true);
+  expect(await dispatcherConnects(undefined)).toBe(false);
+});
+
 test('[INF-2][INF-3] a model put into the folder is found, and the float model agrees with the golden detections: IoU ≥ 0.9, score ± 0.02', async () => {
   copyFileSync(join(ROOT, 'test/fixtures/models/nanodet-g-416.onnx'), join(folder, 'data/models/nanodet-g-416.onnx'));
   const model = await modelWhen('nanodet-g-416', (m) => m?.state === ModelState.READY);
