@@ -38,8 +38,8 @@ export interface ProblemContext {
 }
 
 const TITLES: Readonly<Record<number, string>> = {
-  400: 'Bad Request', 401: 'Unauthorized', 403: 'Forbidden', 404: 'Not Found', 405: 'Method Not Allowed', 406: 'Not Acceptable', 409: 'Conflict',
-  413: 'Content Too Large', 415: 'Unsupported Media Type', 416: 'Range Not Satisfiable', 422: 'Unprocessable Content', 429: 'Too Many Requests',
+  400: 'Bad Request', 401: 'Unauthorized', 403: 'Forbidden', 404: 'Not Found', 405: 'Method Not Allowed', 406: 'Not Acceptable', 408: 'Request Timeout', 409: 'Conflict',
+  413: 'Content Too Large', 415: 'Unsupported Media Type', 416: 'Range Not Satisfiable', 422: 'Unprocessable Content', 429: 'Too Many Requests', 431: 'Request Header Fields Too Large',
   500: 'Internal Server Error', 502: 'Bad Gateway', 503: 'Service Unavailable', 504: 'Gateway Timeout',
 };
 
@@ -47,6 +47,9 @@ const CODE_OF_STATUS: Readonly<Record<number, ErrorCode>> = {
   400: 'INVALID_ARGUMENT', 401: 'UNAUTHENTICATED', 403: 'PERMISSION_DENIED', 404: 'NOT_FOUND', 406: 'NOT_ACCEPTABLE', 409: 'FAILED_PRECONDITION',
   413: 'PAYLOAD_TOO_LARGE', 415: 'UNSUPPORTED_MEDIA_TYPE', 422: 'UNPROCESSABLE', 429: 'RESOURCE_EXHAUSTED', 503: 'UNAVAILABLE', 504: 'DEADLINE_EXCEEDED',
 };
+
+/** Statuses of HTTP itself that no `ErrorCode` has, by `MediaErrorOptions.reason`. */
+const STATUS_OF_REASON: Readonly<Record<string, number>> = { REQUEST_TIMEOUT: 408, HEADERS_TOO_LARGE: 431 };
 
 /** Anything thrown as a `MediaError`: Hono's own exceptions by their status, all else as INTERNAL with its cause. */
 export const toMediaError = (error: unknown): MediaError => {
@@ -63,7 +66,7 @@ export const toMediaError = (error: unknown): MediaError => {
 /** The answer to a failed request. Details of our own faults stay in the log; the client gets the `trace_id` to quote. */
 export const problemOf = (thrown: unknown, context: ProblemContext): Problem => {
   const error = toMediaError(thrown);
-  const status = httpStatus(error.code);
+  const status = STATUS_OF_REASON[error.reason ?? ''] ?? httpStatus(error.code);
   const code = error.reason ?? error.code;
   const detail = error.code === 'INTERNAL' ? 'The server failed; its log tells why under this trace_id.' : error.message;
   const fields = error instanceof ValidationError ? error.fields : undefined;

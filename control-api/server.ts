@@ -16,6 +16,7 @@ import type { Cors } from './cors.ts';
 import { edgeRouteOf } from './front-door/front-door.ts';
 import type { EdgeRoute, FrontDoor } from './front-door/front-door.ts';
 import { logFailure, problemOf } from './problem.ts';
+import type { Problem } from './problem.ts';
 
 export interface ApiServerOptions {
   readonly app: OpenAPIHono<ApiEnv>;
@@ -26,6 +27,7 @@ export interface ApiServerOptions {
   readonly metrics: Metrics;
 }
 
+const MAX_HEADER_BYTES = 32 * 1024;
 /** A correlation id as clients may give it (SD-80). */
 const REQUEST_ID = /^[\w.:@/+=-]{1,128}$/;
 const one = (header: string | string[] | undefined): string | undefined => (typeof header === 'string' && REQUEST_ID.test(header) ? header : undefined);
@@ -46,16 +48,16 @@ export class ApiServer implements AsyncDisposable {
         return new Response(JSON.stringify(body), { status, headers });
       },
     });
-    this.#server = createServer({ requestTimeout: 120_000, headersTimeout: 20_000, keepAliveTimeout: 65_000, maxHeaderSize: 32 * 1024, noDelay: true });
+    this.#server = createServer({ requestTimeout: 120_000, headersTimeout: 20_000, keepAliveTimeout: 65_000, maxHeaderSize: MAX_HEADER_BYTES, noDelay: true });
     this.#server.on('request', (request, response) => { this.#onRequest(request, response, api); });
     this.#server.on('upgrade', (request, socket, head) => { this.#onUpgrade(request, socket, head); });
     this.#server.on('connection', (socket) => {
       this.#sockets.add(socket);
       socket.once('close', () => this.#sockets.delete(socket));
     });
-    this.#server.on('clientError', (_error, socket) => {
-      if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
-      else socket.destroy();
+    this.#server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+      if (error.code === 'ECONNRESET' || !socket.writable) socket.destroy();
+      else socket.end(rawAnswer(problemOf(clientError(error.code), { requestId: randomUUID(), instance: '/', now: options.clock.now() })));
     });
   }
 
@@ -120,16 +122,27 @@ export class ApiServer implements AsyncDisposable {
     const refuse = (error: unknown): void => {
       const context = { requestId, instance: (request.url ?? '/').split('?', 1)[0] ?? '/', now: this.#options.clock.now() };
       logFailure(this.#options.logger, error, context);
-      const { status, headers, body } = problemOf(error, context);
-      const text = JSON.stringify(body);
-      const lines = Object.entries({ ...headers, 'content-length': String(Buffer.byteLength(text)), connection: 'close' }).map(([name, value]) => `${name}: ${value}`);
-      socket.end([`HTTP/1.1 ${String(status)} ${String(body['title'])}`, ...lines, '', text].join('\r\n'));
+      socket.end(rawAnswer(problemOf(error, context)));
     };
     if (route === undefined) refuse(new MediaError('NOT_FOUND', 'There is no WebSocket here.'));
     else if (route === null) refuse(noCamera());
     else this.#options.frontDoor.upgrade(route, request, socket, head, requestId).catch(refuse);
   }
 }
+
+/** An answer where node has no `ServerResponse` for us; the connection ends with it. */
+const rawAnswer = ({ status, headers, body }: Problem): string => {
+  const text = JSON.stringify(body);
+  const lines = Object.entries({ ...headers, 'content-length': String(Buffer.byteLength(text)), connection: 'close' }).map(([name, value]) => `${name}: ${value}`);
+  return [`HTTP/1.1 ${String(status)} ${String(body['title'])}`, ...lines, '', text].join('\r\n');
+};
+
+/** What node's parser refuses never becomes a request. */
+const clientError = (code: string | undefined): MediaError => {
+  if (code === 'HPE_HEADER_OVERFLOW') return new MediaError('INVALID_ARGUMENT', `The header of a request may have ${String(MAX_HEADER_BYTES)} bytes.`, { reason: 'HEADERS_TOO_LARGE' });
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return new MediaError('INVALID_ARGUMENT', 'The request did not arrive in time.', { reason: 'REQUEST_TIMEOUT' });
+  return new MediaError('INVALID_ARGUMENT', 'This is not an HTTP/1.1 request.', { reason: 'MALFORMED_REQUEST' });
+};
 
 const noCamera = (): MediaError => new MediaError('NOT_FOUND', 'There is no such camera.', { reason: 'CAMERA_NOT_FOUND' });
 

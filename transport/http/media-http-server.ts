@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { createServer, STATUS_CODES } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -57,7 +58,7 @@ export class MediaHttpServer implements MediaRouter, AsyncDisposable {
     this.#server.maxConnections = options.maxConnections ?? 8192;
     this.#server.on('request', (request, response) => { void this.#serve(request, response); });
     this.#server.on('upgrade', (request, socket, head) => { void this.#serveUpgrade(request, socket, head); });
-    this.#server.on('clientError', (error: NodeJS.ErrnoException, socket) => { answerClientError(error, socket); });
+    this.#server.on('clientError', (error: NodeJS.ErrnoException, socket) => { this.#refuse(error, socket); });
     this.route('GET', '/v1/health', ({ response }) => { sendJson(response, options.health()); });
     this.route('GET', '/metrics', async ({ response }) => {
       const text = await options.metrics.registry.metrics();
@@ -158,6 +159,11 @@ export class MediaHttpServer implements MediaRouter, AsyncDisposable {
     return toProblem(error, { clock: this.#options.clock, instance, traceId, credentialShown });
   }
 
+  #refuse(error: NodeJS.ErrnoException, socket: Duplex): void {
+    if (error.code === 'ECONNRESET' || !socket.writable) { socket.destroy(); return; }
+    socket.end(rawAnswer(toProblem(clientError(error.code), { clock: this.#options.clock, instance: '/', traceId: randomUUID(), credentialShown: false })));
+  }
+
   #logBug(error: unknown, method: string | undefined, path: string, traceId: string): void {
     const stack = error instanceof Error ? error.stack : undefined;
     this.#options.logger.error({ method, path, trace_id: traceId, error: messageOf(error), stack }, 'media http request failed');
@@ -199,14 +205,9 @@ const rawAnswer = (problem: Problem): string => {
   return `HTTP/1.1 ${String(problem.status)} ${STATUS_CODES[problem.status] ?? 'Error'}\r\n${headers}content-length: ${String(Buffer.byteLength(problem.body))}\r\nconnection: close\r\n\r\n${problem.body}`;
 };
 
-const CLIENT_ERRORS: Readonly<Record<string, string>> = {
-  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
-  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
-};
-
-/** What node's parser refuses never becomes a request: answer it plainly and hang up. */
-const answerClientError = (error: NodeJS.ErrnoException, socket: Duplex): void => {
-  if (error.code === 'ECONNRESET' || !socket.writable) { socket.destroy(); return; }
-  const status = CLIENT_ERRORS[error.code ?? ''] ?? '400 Bad Request';
-  socket.end(`HTTP/1.1 ${status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n`);
+/** What node's parser refuses never becomes a request. */
+const clientError = (code: string | undefined): MediaError => {
+  if (code === 'HPE_HEADER_OVERFLOW') return new MediaError('INVALID_ARGUMENT', `The header of a request may have ${String(MAX_HEADER_BYTES)} bytes.`, { reason: 'HEADERS_TOO_LARGE' });
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return new MediaError('INVALID_ARGUMENT', 'The request did not arrive in time.', { reason: 'REQUEST_TIMEOUT' });
+  return new MediaError('INVALID_ARGUMENT', 'This is not an HTTP/1.1 request.', { reason: 'MALFORMED_REQUEST' });
 };

@@ -27,6 +27,7 @@ const TITLES: Readonly<Record<number, string>> = {
   404: 'Not Found',
   405: 'Method Not Allowed',
   406: 'Not Acceptable',
+  408: 'Request Timeout',
   409: 'Conflict',
   412: 'Precondition Failed',
   413: 'Content Too Large',
@@ -35,6 +36,7 @@ const TITLES: Readonly<Record<number, string>> = {
   426: 'Upgrade Required',
   428: 'Precondition Required',
   429: 'Too Many Requests',
+  431: 'Request Header Fields Too Large',
   500: 'Internal Server Error',
   503: 'Service Unavailable',
   504: 'Gateway Timeout',
@@ -45,13 +47,15 @@ export const titleOf = (status: number): string => TITLES[status] ?? 'Error';
 
 /**
  * The few statuses a protocol asks for that no `ErrorCode` has, told by `MediaErrorOptions.reason`
- * (RFC 9725 §4.3.1: PATCH without `If-Match`, with a stale one; RFC 9110 §15.5.6).
+ * (RFC 9725 §4.3.1: PATCH without `If-Match`, with a stale one; RFC 9110 §15.5.6, §15.5.9; RFC 6585 §5).
  */
 const STATUS_OF_REASON: Readonly<Record<string, number>> = {
   PRECONDITION_REQUIRED: 428,
   PRECONDITION_FAILED: 412,
   METHOD_NOT_ALLOWED: 405,
   UPGRADE_REQUIRED: 426,
+  REQUEST_TIMEOUT: 408,
+  HEADERS_TOO_LARGE: 431,
 };
 
 /** The status of anything thrown: what is not a `MediaError` is our bug, 500. */
