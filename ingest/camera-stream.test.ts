@@ -103,6 +103,43 @@ describe('a camera\'s stream', () => {
     expect(stream.session?.phase).toBe('interrupted');
   });
 
+  test('[ING-9] a stream whose pictures stop is interrupted, though its sound goes on', () => {
+    const { clock, stream } = setUp();
+    const driver = new FakeDriver();
+    const publication = stream.beginPublication(driver);
+    const picture = unit(publication);
+    publication.publish(picture);
+    for (let i = 0; i < 550; i++) {
+      clock.advance(20);
+      publication.publish({ ...picture, kind: 'audio' });
+    }
+    expect(stream.session?.phase).toBe('interrupted');
+    expect(driver.closed).toHaveLength(1);
+  });
+
+  test('[ING-9] a publisher that returns with sound alone is not live before its first picture', () => {
+    const { stream } = setUp();
+    const first = stream.beginPublication(new FakeDriver());
+    first.publish(unit(first));
+    first.end('lost', 'gone');
+    const second = stream.beginPublication(new FakeDriver());
+    second.publish({ ...unit(second), kind: 'audio' });
+    expect(stream.session?.phase).toBe('connecting');
+    second.publish(unit(second));
+    expect(stream.session?.phase).toBe('live');
+  });
+
+  test('[ING-9] a stream without video lives by its sound', () => {
+    const { clock, stream } = setUp();
+    const publication = stream.beginPublication(new FakeDriver());
+    const sound = { ...unit(publication), kind: 'audio', tracks: { video: null, audio: null } } as const;
+    for (let i = 0; i < 550; i++) {
+      publication.publish(sound);
+      clock.advance(20);
+    }
+    expect(stream.session?.phase).toBe('live');
+  });
+
   test('[ING-7] counts what it sees and what its transport tells, over all publishers of the session', async () => {
     const { clock, metrics, stream } = setUp();
     const driver = new FakeDriver();

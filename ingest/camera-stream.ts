@@ -41,6 +41,7 @@ export class EdgeCameraStream implements CameraStream, Disposable {
   #counters: SessionCounters;
   /** Transport numbers of the session's earlier publishers. */
   #formerTransport: TransportStats = NO_TRANSPORT;
+  /** When the latest picture of this publisher came; the latest sound, where there is no video. */
   #lastUnitAt: Milliseconds | null = null;
   #lastEpoch = 0;
   #nextSeq = 0;
@@ -127,10 +128,13 @@ export class EdgeCameraStream implements CameraStream, Disposable {
   #accept(publication: StreamPublication, unit: AccessUnit): void {
     if (publication !== this.#publication) return;
     const now = this.#options.clock.monotonic();
-    this.#lastUnitAt = now;
     this.#tracks = unit.tracks;
     this.#meter.count(unit, now);
-    if (this.#state?.phase === 'connecting') this.#step({ type: 'media' });
+    // Sound alone is no life of a stream that has pictures: viewers would see a black or frozen picture that is called live.
+    if (unit.kind === 'video' || unit.tracks.video === null) {
+      this.#lastUnitAt = now;
+      if (this.#state?.phase === 'connecting') this.#step({ type: 'media' });
+    }
     this.hub.publish(unit);
   }
 
