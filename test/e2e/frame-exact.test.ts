@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Page } from 'playwright-core';
 import { startChromium } from '../support/chromium.ts';
+import { storedDetections } from '../support/detections.ts';
 import { readFrameStrip } from '../support/frame-strip.ts';
 import { clip, ffmpegPush } from '../support/media.ts';
 import { seededRandom } from '../support/random.ts';
@@ -107,13 +108,18 @@ const watchWindow = async (): Promise<{ readonly share: number; readonly exact: 
   return seen;
 };
 
+/** `count` of them at random, none twice. */
+const drawn = <T>(all: readonly T[], count: number, random: () => number): T[] => {
+  const left = [...all];
+  return Array.from({ length: count }, () => left.splice(Math.floor(random() * left.length), 1)).flat();
+};
+
 test('[EXT-5] [REC-5] for 50 random stored detections the frame cut from playback at captured_at carries the label\'s number', async () => {
-  const { items } = await until('detections are stored', async () => {
-    const found = await server.request<{ items: { captured_at: string; class_name: string }[] }>('GET', `/v1/detections?camera=${CAMERA}&limit=500`);
-    return found.items.length >= 200 && found;
+  const stored = await until('detections are stored', async () => {
+    const found = await storedDetections(server, `camera=${CAMERA}`);
+    return found.length >= 200 && found;
   });
-  const random = seededRandom(50);
-  const chosen = Array.from({ length: 50 }, () => items[Math.floor(random() * items.length)]!);
+  const chosen = drawn(stored, 50, seededRandom(50));
   const execute = promisify(execFile);
   const wrong: string[] = [];
   for (const [i, { captured_at, class_name }] of chosen.entries()) {

@@ -10,6 +10,8 @@ import { clip, ffmpegMake } from '../support/media.ts';
 import { TestServer, until } from '../support/server.ts';
 
 const WINDOW_SECONDS = 20;
+/** Of 600: two busy processors that encode and decode 720p in software leave some out (470 were seen), but less than half is no video. */
+const MIN_FRAMES = 300;
 const stack = new AsyncDisposableStack();
 let server: TestServer;
 let publisher: Page;
@@ -34,6 +36,7 @@ test('[ING-1] [DIS-1] Chromium publishes the counter clip by WHIP, another plays
   await until('the publisher has ramped up', async () => (await reception(viewer)).framesDecoded > 90);
   const seen = await decodedShare(server, 'whip', viewer, WINDOW_SECONDS);
   console.info('WHIP → WHEP:', JSON.stringify(seen));
+  expect(seen.received).toBeGreaterThanOrEqual(MIN_FRAMES);
   expect(seen.share).toBeGreaterThanOrEqual(0.99);
   expect(seen.viewer.width).toBe(1280);
   expect(seen.viewer.packetsLost).toBe(0);

@@ -35,6 +35,8 @@ test('[EXT-1] 10 viewers and 2 detectors on one camera are one decoder, and no p
   const decoded = await server.metric('imageflow_decoded_frames_total', { camera: CAMERA }); // asked first: what it counts was encoded before
   expect(decoded).toBeGreaterThan(100);
   expect(decoded).toBeLessThanOrEqual(await server.metric('imageflow_access_units_total', { camera: CAMERA }));
+  // Both detectors were given pictures, whether they found anything in them or not.
+  for (const model of ['nanodet-g-416.int8.u8', 'inspect-320']) expect(await server.metric('imageflow_inference_seconds_count', { model }), model).toBeGreaterThan(0);
   const models = new Set((await server.request<{ items: { model: string }[] }>('GET', `/v1/detections?camera=${CAMERA}&limit=500`)).items.map(({ model }) => model));
   expect(models).toContain('nanodet-g-416.int8.u8');
   for (let i = 0; i < VIEWERS; i++) expect((await reception(page, `viewer-${String(i)}`)).framesDecoded).toBeGreaterThan(0);

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -10,6 +10,7 @@ import type { DetectorSpec, EdgeEvent } from '../../media-control/port.ts';
 import { ChildProcess } from '../../platform/child-process.ts';
 import { silentLogger } from '../../platform/logging.ts';
 import { createMetrics } from '../../platform/metrics.ts';
+import { InspectionTruth } from '../support/inspection-truth.ts';
 import { accessUnit, readClip } from './clip.ts';
 import type { Clip } from './clip.ts';
 
@@ -135,14 +136,6 @@ class Edge implements AsyncDisposable {
   }
 }
 
-interface Truth { readonly perFrame: readonly { readonly frame: number; readonly objects: readonly { readonly classId: number; readonly x: number; readonly y: number; readonly width: number; readonly height: number; readonly visible: number }[] }[] }
-type Rect = Pick<DOMRect, 'x' | 'y' | 'width' | 'height'>;
-const iou = (a: Rect, b: Rect): number => {
-  const w = Math.max(0, Math.min(a.x + a.width, b.x + b.width) - Math.max(a.x, b.x));
-  const h = Math.max(0, Math.min(a.y + a.height, b.y + b.height) - Math.max(a.y, b.y));
-  return (w * h) / (a.width * a.height + b.width * b.height - w * h);
-};
-
 test('[EXT-1][EXT-5] the inspection belt in real time: defects are found on the very frame they are in, by one decoder for two detectors', async () => {
   const listen = `unix:${join(folder, 'a.sock')}`;
   const worker = startWorker(listen);
@@ -155,24 +148,18 @@ test('[EXT-1][EXT-5] the inspection belt in real time: defects are found on the 
   clearInterval(watch);
   await edge.until(() => edge.results.some((result) => result.frame.seq >= 590), 5000);
 
-  const truth = JSON.parse(readFileSync(join(ROOT, 'test/fixtures/media/inspection-720p30.gt.json'), 'utf8')) as Truth;
-  let hits = 0; let wanted = 0; let right = 0; let said = 0;
+  const truth = new InspectionTruth();
   const seen = new Set<number>();
   for (const { frame, detections } of edge.results) {
     if (seen.has(frame.seq)) continue; // the second detector's view of the same picture
     seen.add(frame.seq);
     expect(frame.stream).toBe(CAMERA);
-    const objects = truth.perFrame[frame.seq]?.objects ?? [];
-    const sure = detections.filter((d) => d.confidence >= 0.45);
-    wanted += objects.filter((o) => o.visible >= 0.7).length;
-    hits += objects.filter((o) => o.visible >= 0.7 && sure.some((d) => d.classId === o.classId && iou(d.bbox, o) >= 0.4)).length;
-    said += sure.length;
-    right += sure.filter((d) => objects.some((o) => o.classId === d.classId && iou(d.bbox, o) >= 0.4)).length;
+    truth.compare(frame.seq, detections.filter((d) => d.confidence >= 0.45));
   }
   const stats = edge.pool.stats(CAMERA);
-  expect(wanted).toBeGreaterThan(100);
-  expect(hits / wanted).toBeGreaterThanOrEqual(0.85);
-  expect(right / said).toBeGreaterThanOrEqual(0.85);
+  expect(truth.wanted).toBeGreaterThan(100);
+  expect(truth.recall).toBeGreaterThanOrEqual(0.85);
+  expect(truth.precision).toBeGreaterThanOrEqual(0.85);
   expect(mostDecoders).toBe(1);
   expect(stats?.decodedFrames).toBeLessThanOrEqual(600);
   const journalled = edge.journalled.flatMap((event) => (event.type === 'detections' ? event.results : []));
