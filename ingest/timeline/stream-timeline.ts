@@ -171,7 +171,7 @@ export class StreamTimeline {
 
   #observeWall(mediaMs: Milliseconds, arrivedAt: Milliseconds, mayStep: boolean): void {
     const clock = this.#options.clock;
-    this.#wall.observe(mediaMs, arrivedAt, arrivedAt + (clock.now() - clock.monotonic()), mayStep);
+    this.#wall.observe(mediaMs, arrivedAt, clock.now() - clock.monotonic(), mayStep);
   }
 
   #publish(kind: 'video' | 'audio', unit: DepacketizedUnit, pts: MediaTicks, dts: MediaTicks, mediaMs: Milliseconds, arrivedAt: Milliseconds, captureNtp: Milliseconds | null): void {

@@ -9,7 +9,7 @@ const feed = (mapping: WallMapping, count: number, options: { readonly from?: nu
   for (let i = options.from ?? 0; walls.length < count; i++) {
     const media = i * (100 / 3);
     const arrival = media * (options.rate ?? 1) + (options.delay?.(i) ?? 0);
-    mapping.observe(media, arrival, (options.host ?? HOST) + arrival, i % 30 === 0);
+    mapping.observe(media, arrival, options.host ?? HOST, i % 30 === 0);
     walls.push(mapping.at(media));
   }
   return walls;
@@ -52,5 +52,30 @@ describe('wall time', () => {
     expect(after[0]).toBeCloseTo(HOST + 95 * (100 / 3), 0); // picture 95 is not random access
     expect(after[24]).toBeCloseTo(HOST + 119 * (100 / 3), 0);
     expect(after[25]).toBeCloseTo(HOST + 3_600_000 + 4_000, 0); // picture 120 is
+  });
+
+  test.each([5.5, 8, 10])('is not moved by a TCP connection that stalls for %d s and then delivers all at once', (seconds) => {
+    const stall = { from: 60_000, to: 60_000 + seconds * 1_000 };
+    const delay = (i: number): number => {
+      const captured = i * (100 / 3);
+      return captured >= stall.from && captured < stall.to ? stall.to - captured : 0;
+    };
+    feed(new WallMapping(), 30 * 120, { delay }).forEach((wall, i) => { expect(Math.abs(wall - (HOST + i * (100 / 3)))).toBeLessThan(5); });
+  });
+
+  test('follows a clock that was set forward and back again no further than it stands', () => {
+    const mapping = new WallMapping();
+    feed(mapping, 91);
+    feed(mapping, 10, { from: 91, host: HOST + 3_600_000 });
+    const after = feed(mapping, 60, { from: 101, host: HOST + 8_000 });
+    expect(after[18]).toBeCloseTo(HOST + 119 * (100 / 3), -1);
+    expect(after[19]).toBeCloseTo(HOST + 8_000 + 4_000, 0); // picture 120 is random access
+  });
+
+  test('follows a clock that is set during a stall by what it was set, not by the stall', () => {
+    const mapping = new WallMapping();
+    feed(mapping, 91);
+    const late = feed(mapping, 180, { from: 91, host: HOST + 60_000, delay: (i) => Math.max(0, 9_000 - i * (100 / 3)) });
+    expect(late.at(-1)).toBeCloseTo(HOST + 60_000 + 270 * (100 / 3), -1);
   });
 });
