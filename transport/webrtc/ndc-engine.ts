@@ -52,7 +52,7 @@ export class NdcEngine implements WebRtcEngine {
       bindAddress: options.bind,
     };
     // The transport never lists loopback: a machine without a network still has it.
-    this.#extraCandidates = { always: hostCandidates(additional, port), alone: hostCandidates([options.bind === '::' ? '::1' : '127.0.0.1'], port) };
+    this.#extraCandidates = { always: hostCandidates(additional, port), alone: hostCandidates([isIP(options.bind) === 6 ? '::1' : '127.0.0.1'], port) };
   }
 
   /** Rejects when the port is taken, the address is not this machine's, or an additional host has no address. */
