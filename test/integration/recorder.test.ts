@@ -296,9 +296,16 @@ test('[REC-3] an unreadable file is moved aside with an alarm, and a camera with
   expect(await readdir(join(r.directory, 'cam', 'damaged'))).toEqual(['1750000000000-deadbeef-0.mp4']);
 });
 
-test('[REC-3] a full disk: viewers see every part, oldest recordings go first, then an alarm; recording resumes when there is room', async () => {
+/** A file system of 6 MB. Only a real one is full the way a disk is, and only root may mount one. */
+const mountSmallDisk = async (): Promise<string> => {
+  if (process.getuid?.() !== 0) throw new Error('this test mounts a small tmpfs to fill it, which needs root: run the tests as root, or by `unshare --user --map-root-user --mount npm test`');
   const directory = await mkdtemp(join(tmpdir(), 'imageflow-full-'));
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=6m', 'tmpfs', directory]);
+  return directory;
+};
+
+test('[REC-3] a full disk: viewers see every part, oldest recordings go first, then an alarm; recording resumes when there is room', async () => {
+  const directory = await mountSmallDisk();
   try {
     const events: EdgeEvent[] = [];
     await using r = await rig({ directory, events, settings: { segment_seconds: 1 } });
