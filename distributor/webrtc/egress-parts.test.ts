@@ -30,6 +30,18 @@ describe('[D-4] egress timeline', () => {
     expect(timeline.next(unit(1, 3_000_003_000, 6_000, 66))).toBe(7_000);
   });
 
+  test('a camera whose clock is set back by less than a second does not take viewers back', () => {
+    const timeline = new EgressTimeline(90_000);
+    timeline.next(unit(1, 900_000, 0, 0));
+    expect(timeline.next(unit(1, 900_000 - 77_400, 3_600, 40))).toBe(903_600); // −900 ms
+    expect(timeline.next(unit(1, 900_000 - 73_800, 7_200, 80))).toBe(907_200);
+  });
+
+  test('reordered pictures keep their timestamps', () => {
+    const timeline = new EgressTimeline(90_000);
+    expect([0, 9_000, 3_000, 6_000].map((pts) => timeline.next(unit(1, 500 + pts, pts, pts / 90)))).toEqual([500, 9_500, 3_500, 6_500]);
+  });
+
   test('a pause of the camera that its timestamps tell, too, is no jump', () => {
     const timeline = new EgressTimeline(90_000);
     timeline.next(unit(1, 1_000, 0, 0));

@@ -16,7 +16,8 @@ const MAX_STEP_SECONDS = 1;
 /**
  * The RTP time all viewers of a track see (D-4): the camera's timestamp plus one offset per epoch, 0 in the first. At a new epoch the
  * offset makes the first picture follow the last one sent by the wall time that passed between them: a jump of media time
- * without wall time freezes a browser for seconds. A camera whose clock jumps within an epoch is put right the same way. Pure.
+ * without wall time freezes a browser for seconds. A camera whose clock jumps within an epoch is put right the same way; a step back of any size
+ * is, because to a browser it is a picture too late to show. Pure.
  */
 export class EgressTimeline {
   readonly #clockRate: number;
@@ -48,7 +49,8 @@ export class EgressTimeline {
     } else if (last) {
       const expected = last.timestamp + (unit.pts - last.pts);
       const jump = (rtpTs + this.#offset - expected) | 0;
-      if (Math.abs(jump) > MAX_STEP_SECONDS * this.#clockRate) this.#offset = (expected - rtpTs) >>> 0;
+      const back = ((rtpTs + this.#offset - last.timestamp) | 0) < 0;
+      if (back || Math.abs(jump) > MAX_STEP_SECONDS * this.#clockRate) this.#offset = (expected - rtpTs) >>> 0;
     }
     this.#epoch = epoch;
     const timestamp = (rtpTs + this.#offset) >>> 0;

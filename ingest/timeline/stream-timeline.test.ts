@@ -176,6 +176,24 @@ describe('a stream\'s timeline', () => {
       expect(timeline.drops.audioOutOfOrder).toBe(4);
     });
 
+    test.each([5_000, -3_000])('keeps sound and picture together when the camera\'s clock is set by %d ms, whenever its reports come', (step) => {
+      const { clock, units, video, audio, timeline } = setUp(withAudio);
+      const ntp = clock.now();
+      for (let ms = 0; ms < 20_000; ms += 20) {
+        const device = ms + (ms >= 10_000 ? step : 0);
+        if (ms % 5_000 === 0) timeline.senderReport('video', ntp + device, device * 90);
+        if (ms % 40 === 0) video(picture(device * 90, { idr: ms === 0 }));
+        if (ms % 5_000 === 0) timeline.senderReport('audio', ntp + device, device * 48);
+        audio(sound(device * 48));
+        clock.advance(20);
+      }
+      expect(timeline.drops.audioOutOfOrder).toBe(0);
+      for (const unit of units) {
+        expect(unit.pts / (unit.kind === 'video' ? 90 : 48)).toBeCloseTo(unit.arrivedAt, 3);
+        expect(unit.wall - ntp).toBeCloseTo(unit.arrivedAt, 3);
+      }
+    });
+
     test('counts its own units where there is no video', () => {
       const { units, audio } = setUp({ video: null, audio: opusTrack() });
       audio(sound(0));

@@ -53,7 +53,7 @@ export class StreamTimeline {
   readonly drops: TimelineDrops = { awaitingRandomAccess: 0, noPicture: 0, audioOutOfOrder: 0 };
   readonly #options: StreamTimelineOptions;
   readonly #format: VideoFormat | null;
-  readonly #videoClock = new TrackClock({ clockRate: VIDEO_RATE, maxStepBackMs: 5_000 });
+  readonly #videoClock = new TrackClock({ clockRate: VIDEO_RATE });
   readonly #audioClock: TrackClock;
   readonly #videoReports = new SenderReportClock();
   readonly #audioReports = new SenderReportClock();
@@ -70,7 +70,7 @@ export class StreamTimeline {
   constructor(options: StreamTimelineOptions) {
     this.#options = options;
     this.#format = options.video === null ? null : new VideoFormat(options.video, options.parameterSets);
-    this.#audioClock = new TrackClock({ clockRate: options.audio?.clockRate ?? 48_000, maxStepBackMs: 1_000 });
+    this.#audioClock = new TrackClock({ clockRate: options.audio?.clockRate ?? 48_000 });
     // The epoch may lie ahead of a host clock that was set back: time then counts from now, and never from the future.
     this.#origin = options.clock.monotonic() - Math.min(60_000, Math.max(0, options.clock.now() - options.epoch));
     this.#tracks = { video: null, audio: options.audio };
@@ -100,12 +100,13 @@ export class StreamTimeline {
 
     const clock = this.#videoClock;
     const first = !clock.anchored;
+    clock.reorderDepth = track.reorderDepth;
     let pts = Math.max(0, clock.locate(unit.timestamp, arrivedAt - this.#origin));
     if (first) this.#videoReports.anchored(this.#placeVideo);
     if (first || changed || clock.jumps !== this.#videoJumps) this.#decodeTimes.restart(track.reorderDepth);
     if (clock.jumps !== this.#videoJumps) {
       this.#videoJumps = clock.jumps;
-      this.#videoReports.clear();
+      this.#forgetReports();
     }
     const dts = this.#decodeTimes.next(pts);
     if (pts < dts) pts = dts;
@@ -133,7 +134,7 @@ export class StreamTimeline {
     }
     if (clock.jumps !== this.#audioJumps) {
       this.#audioJumps = clock.jumps;
-      this.#audioReports.clear();
+      this.#forgetReports();
     }
     if (pts <= this.#lastAudio) {
       this.drops.audioOutOfOrder++;
@@ -167,6 +168,15 @@ export class StreamTimeline {
     const ticks = Math.round((skew * track.clockRate) / 1000);
     this.#audioReports.shift((ticks * 1000) / track.clockRate);
     return this.#audioClock.shift(ticks);
+  }
+
+  /**
+   * The clock of one track jumped, so what is known of the device's clock is void, of the other track too: that one may jump with its next unit,
+   * and a report from before against one from after would move the sound by as much.
+   */
+  #forgetReports(): void {
+    this.#videoReports.clear();
+    this.#audioReports.clear();
   }
 
   #observeWall(mediaMs: Milliseconds, arrivedAt: Milliseconds, mayStep: boolean): void {
