@@ -1,7 +1,7 @@
 /**
  * Makes the files and the index agree after a crash: cuts a part that was not written whole, closes segments that were open, and tells the
- * control plane (whose database may be older or empty) of everything there is. Nothing is ever deleted but files that hold no part at all;
- * what cannot be read is moved aside.
+ * control plane (whose database may be older or empty) of everything there is. Nothing is ever deleted but a torn tail, and files that hold no
+ * part at all; what cannot be read, or only up to a defect with more behind it, is moved aside as it is.
  */
 import { createHash } from 'node:crypto';
 import { mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises';
@@ -14,11 +14,11 @@ import type { CameraId } from '../core/frame-ref.ts';
 import type { EventJournal } from '../media-control/port.ts';
 import type { Logger } from '../platform/logging.ts';
 import type { SegmentRecord } from './port.ts';
-import { scanSegment } from './segment-index.ts';
 import type { SegmentIndex } from './segment-index.ts';
 import type { SegmentInventory } from './segment-inventory.ts';
 import { readManifest, writeManifest } from './segment-manifest.ts';
 import { DAMAGED_DIR, MANIFEST_FILE, SEGMENT_FILE } from './segment-path.ts';
+import { scanAfterCrash } from './torn-tail.ts';
 
 export interface RepairDeps {
   readonly clock: Clock;
@@ -120,9 +120,11 @@ class CameraRepair {
   async #read(path: string, name: string): Promise<SegmentRecord | undefined> {
     await using file = await open(path, 'r+');
     const { size } = await file.stat();
-    const index = size === 0 ? undefined : await scanSegment(file, size);
+    const scan = size === 0 ? undefined : await scanAfterCrash(file, size);
+    if (scan && !scan.torn) throw new MediaError('INVALID_ARGUMENT', `${scan.index.defect ?? 'damaged'}, after ${String(scan.index.wholeBytes)} of ${String(size)} bytes`);
+    const index = scan?.index;
     if (!index || index.wallAtZero.length === 0) {
-      await unlink(path); // the crash came before the first part: there is no picture in it
+      await unlink(path); // the crash came before the first part was whole: there is no picture in it
       return undefined;
     }
     if (`${index.info.id}.mp4` !== `${this.#camera}/${name}`) throw new MediaError('INVALID_ARGUMENT', `the file says it is ${index.info.id}`);

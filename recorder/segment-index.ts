@@ -33,14 +33,25 @@ export interface SegmentIndex {
   readonly wholeBytes: number;
   /** Why reading stopped before the end, in words; null when every byte made sense. */
   readonly defect: string | null;
+  /** With a defect of the kind a crash leaves, a box or part that the end of the file cuts off: where that box begins. Else null. */
+  readonly cutAt: number | null;
 }
 
+/** What a segment's file is made of. */
+const BOX_TYPES: ReadonlySet<string> = new Set(['ftyp', 'styp', 'free', 'skip', 'moov', 'uuid', 'prft', 'moof', 'mdat']);
 /** Boxes that must be read whole are refused beyond this. */
 const MAX_READ = 4 << 20;
 /** Holds the sample index of ten seconds of video and sound. */
 const TRAILER_WINDOW = 32 << 10;
 /** Holds `prft` + `moof` + the header of `mdat` of an ordinary part. */
 const WINDOW = 4096;
+
+/** The end of the file is in the middle of something. */
+class CutOffError extends MediaError {
+  constructor(what: string) {
+    super('INVALID_ARGUMENT', `not a readable MP4: ${what}`, { reason: 'MALFORMED_MP4' });
+  }
+}
 
 /**
  * Reads the index of an open file's first `bytes` bytes. A defect after the head is reported, not thrown: the parts before it stay good.
@@ -58,9 +69,9 @@ export const scanSegment = async (file: FileHandle, bytes: number): Promise<Segm
     }
   } catch (error) {
     if (!(error instanceof MediaError)) throw error;
-    return scan.finish(messageOf(error));
+    return scan.finish(messageOf(error), error instanceof CutOffError ? position : null);
   }
-  return scan.finish(position === scan.wholeBytes ? null : 'ends inside a part');
+  return position === scan.wholeBytes ? scan.finish() : scan.finish('ends inside a part', position);
 };
 
 /** Reads the index of `record`'s file below `directory`: indexed bytes only, so an open segment may grow meanwhile. Throws NOT_FOUND when the file is gone. */
@@ -167,8 +178,9 @@ class Window {
   async header(position: number): Promise<BoxHeader> {
     await this.hold(position, Math.min(position + MAX_BOX_HEADER, this.#limit));
     const box = readBoxHeader(this.#bytes, position - this.#start, this.#start, this.#limit);
-    if (!box) throw malformed('a cut box header');
-    if (box.end > this.#limit) throw malformed(`a cut ${printable(box.type)} box`);
+    if (!box) throw new CutOffError('a cut box header');
+    if (!BOX_TYPES.has(box.type)) throw malformed(`an unexpected ${printable(box.type)} box`);
+    if (box.end > this.#limit) throw new CutOffError(`a cut ${box.type} box`);
     return box;
   }
 
@@ -207,10 +219,8 @@ class Scan {
         this.#takeMdat(box);
         return;
       case 'ftyp': case 'styp': case 'free': case 'skip': return;
-      case 'moov': case 'uuid': case 'prft': case 'moof': break;
-      default: throw malformed(`an unexpected ${printable(box.type)} box`);
     }
-    if (box.end === limit && box.type === 'moof') throw malformed('a moof without its mdat');
+    if (box.end === limit && box.type === 'moof') throw new CutOffError('a moof without its mdat');
     await window.hold(box.start, box.end);
     const base = window.start;
     const local: BoxHeader = { type: box.type, start: box.start - base, payload: box.payload - base, end: box.end - base };
@@ -220,11 +230,11 @@ class Scan {
     else this.#takeMoof(window.bytes, local, base);
   }
 
-  finish(defect: string | null): SegmentIndex {
+  finish(defect: string | null = null, cutAt: number | null = null): SegmentIndex {
     if (!this.#info || this.#tracks.length === 0) throw malformed(defect ?? 'not a recorded segment');
     this.#discardPending();
     for (const { samples } of this.#tracks) samples.trim();
-    return { info: this.#info, tracks: this.#tracks, wallAtZero: this.#wallAtZero, wholeBytes: this.wholeBytes, defect };
+    return { info: this.#info, tracks: this.#tracks, wallAtZero: this.#wallAtZero, wholeBytes: this.wholeBytes, defect, cutAt };
   }
 
   /** The head has been read: what the file says about itself is known. */
@@ -234,7 +244,7 @@ class Scan {
   finishWith(index: SampleIndex, bytes: number): SegmentIndex {
     if (!this.#info) throw malformed('not a recorded segment');
     const tracks = this.#tracks.map(({ track }) => ({ track, samples: index[track.kind], bases: index.bases.filter(({ kind }) => kind === track.kind) }));
-    return { info: this.#info, tracks, wallAtZero: index.wallAtZero, wholeBytes: bytes, defect: null };
+    return { info: this.#info, tracks, wallAtZero: index.wallAtZero, wholeBytes: bytes, defect: null, cutAt: null };
   }
 
   #takeMoov(bytes: Buffer, box: BoxHeader): void {
@@ -281,7 +291,8 @@ class Scan {
   #takeMdat(box: BoxHeader): void {
     if (!this.#pending || this.#wall === undefined) throw malformed('an mdat without its moof');
     const { dataStart, dataEnd, bases } = this.#pending;
-    if (dataStart < box.payload || dataEnd > box.end) throw malformed('samples outside their mdat');
+    // Ours holds its samples and nothing else: a longer one has swallowed parts that follow.
+    if (dataStart !== box.payload || dataEnd !== box.end) throw malformed('an mdat that is not its samples');
     this.#addBases(bases);
     this.#wallAtZero.push(this.#wall);
     this.#pending = undefined;
