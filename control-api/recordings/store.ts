@@ -47,37 +47,59 @@ export class RecordingStore {
     return query.execute();
   }
 
-  /** Runs of segments that overlap the range, newest first. */
+  /**
+   * Runs of segments that overlap the range, newest first.
+   *
+   * Every run begins with a session's first listed segment or behind a gap. The sessions are found by hopping from one to the next in
+   * `segments_runs`, the gaps in `segments_breaks`; only the runs of this page are summed. So the work is that of the sessions listed and
+   * of the page, not of all segments; what retention gave up is in neither index.
+   */
   async recordings(filter: TimeRange & { readonly camera: string | undefined }, before: readonly [number, string] | undefined, limit: number): Promise<RecordingRow[]> {
     const { camera, from, to } = filter;
-    const wanted = sql.join(
-      [
-        sql`expired_at is null`,
-        ...(camera === undefined ? [] : [sql`camera_id = ${camera}`]),
-        ...(to === undefined ? [] : [sql`start_ms < ${to}`]),
-        ...(from === undefined ? [] : [sql`end_ms > ${from}`]),
-      ],
-      sql` and `,
-    );
+    const mine = camera === undefined ? sql`true` : sql`camera_id = ${camera}`;
+    const inRange = sql.join([sql`true`, ...(to === undefined ? [] : [sql`g.start_ms < ${to}`]), ...(from === undefined ? [] : [sql`g.end_ms > ${from}`])], sql` and `);
+    // Segments of a session follow each other: none before the last that began by `from` reaches into the range.
+    const candidates = from === undefined ? sql`true` : sql`g.start_ms >= coalesce((select max(c.start_ms) from segments c where c.camera_id = l.camera_id and c.session_id = l.session_id and c.expired_at is null and c.start_ms <= ${from}), 0)`;
     const position = before === undefined ? sql`true` : sql`(start_ms < ${before[0]} or (start_ms = ${before[0]} and camera_id > ${before[1]}))`;
     const { rows } = await sql<RecordingRow>`
-      with marked as (
-        select camera_id, session_id, start_ms, end_ms, bytes, open,
-          case when gap_before > 0 or lag(session_id) over by_time is not session_id then 1 else 0 end as head
-        from segments where ${wanted} window by_time as (partition by camera_id order by start_ms)
-      ), numbered as (
-        select *, sum(head) over (partition by camera_id order by start_ms rows unbounded preceding) as run from marked
-      ), runs as (
-        select camera_id, min(session_id) as session_id, min(start_ms) as start_ms, max(end_ms) as end_ms, sum(bytes) as bytes, count(*) as segments, max(open) as open
-        from numbered group by camera_id, run
+      with recursive listed (camera_id, session_id) as (
+        select * from (select camera_id, session_id from segments where expired_at is null and ${mine} order by camera_id, session_id limit 1)
+        union all
+        select n.camera_id, n.session_id from listed l join segments n on n.rowid = coalesce(
+          (select rowid from segments where expired_at is null and camera_id = l.camera_id and session_id > l.session_id order by session_id limit 1),
+          ${camera === undefined ? sql`(select rowid from segments where expired_at is null and camera_id > l.camera_id order by camera_id, session_id limit 1)` : sql`null`})
+      ), heads (camera_id, session_id, start_ms) as (
+        select * from (
+          select l.camera_id, l.session_id, (
+            select g.start_ms from segments g indexed by segments_runs
+            where g.camera_id = l.camera_id and g.session_id = l.session_id and g.expired_at is null and ${candidates} and ${inRange} order by g.start_ms limit 1) as start_ms
+          from listed l) where start_ms is not null
+        union
+        select g.camera_id, g.session_id, g.start_ms from listed l cross join segments g indexed by segments_breaks
+        where g.camera_id = l.camera_id and g.session_id = l.session_id and g.expired_at is null and g.gap_before > 0 and ${candidates} and ${inRange}
+      ), page as (
+        select *, (select min(b.start_ms) from segments b where b.camera_id = heads.camera_id and b.session_id = heads.session_id and b.expired_at is null and b.gap_before > 0 and b.start_ms > heads.start_ms) as until
+        from heads where ${position} order by start_ms desc, camera_id limit ${limit}
       )
-      select * from runs where ${position} order by start_ms desc, camera_id limit ${limit}`.execute(this.#db);
+      select p.camera_id, p.session_id, p.start_ms, max(g.end_ms) as end_ms, sum(g.bytes) as bytes, count(*) as segments, max(g.open) as open
+      from page p cross join segments g indexed by segments_runs
+      where g.camera_id = p.camera_id and g.session_id = p.session_id and g.expired_at is null and g.start_ms >= p.start_ms and (p.until is null or g.start_ms < p.until) and ${inRange}
+      group by p.camera_id, p.session_id, p.start_ms order by p.start_ms desc, p.camera_id`.execute(this.#db);
     return rows;
   }
 
-  /** Whether anything of this camera was ever recorded and is still listed, or the camera exists. */
+  /** Forgets at most `limit` segments that were given up before `cutoff`; how many. */
+  async deleteExpired(cutoff: Milliseconds, limit: number): Promise<number> {
+    const result = await this.#db
+      .deleteFrom('segments')
+      .where('id', 'in', (e) => e.selectFrom('segments').select('id').where('expired_at', '<', cutoff).orderBy('expired_at').limit(limit))
+      .executeTakeFirst();
+    return Number(result.numDeletedRows);
+  }
+
+  /** Whether there is or was such a camera, or anything of it is still listed. */
   async known(camera: string): Promise<boolean> {
-    const segment = await this.#db.selectFrom('segments').select('id').where('camera_id', '=', camera).limit(1).executeTakeFirst();
+    const segment = await this.#db.selectFrom('segments').select('id').where('camera_id', '=', camera).where('expired_at', 'is', null).limit(1).executeTakeFirst();
     if (segment !== undefined) return true;
     return (await this.#db.selectFrom('cameras').select('id').where('id', '=', camera).executeTakeFirst()) !== undefined;
   }
@@ -87,6 +109,6 @@ export class RecordingStore {
    * publisher takes over from another; so a few rows back by the index are enough, however long the recording.
    */
   #firstCandidate(camera: string, from: Milliseconds) {
-    return sql<number>`coalesce((select start_ms from segments where camera_id = ${camera} and start_ms <= ${from} order by start_ms desc limit 1 offset 3), 0)`;
+    return sql<number>`coalesce((select start_ms from segments where camera_id = ${camera} and expired_at is null and start_ms <= ${from} order by start_ms desc limit 1 offset 3), 0)`;
   }
 }

@@ -115,7 +115,7 @@ export interface SegmentsTable {
   /** JSON array of `SegmentTrack`. */
   tracks: string;
   gap_before: number | null;
-  /** Set when retention gave it up: gone from lists. */
+  /** Set when retention gave it up: gone from lists, and the row itself a week later. */
   expired_at: number | null;
 }
 
