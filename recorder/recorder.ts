@@ -77,11 +77,6 @@ export class Recorder implements AsyncDisposable {
     return this.#inventory.list();
   }
 
-  /** Journals every segment again: the control plane has lost its database. */
-  resendSegments(): void {
-    this.#inventory.resend();
-  }
-
   /** Closes every segment. Files that expired less than a minute ago stay until the next start. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#subscriptions.dispose();

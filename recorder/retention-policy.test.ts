@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { planRetention } from './retention-policy.ts';
 import type { SegmentRecord } from './port.ts';
+import { planRetention as planOf } from './retention-policy.ts';
+import type { DiskState, RetentionLimits } from './retention-policy.ts';
+import { SegmentInventory } from './segment-inventory.ts';
 
 const NOW = 1_750_000_000_000;
 const MB = 1 << 20;
@@ -10,6 +12,12 @@ const segment = (camera: string, ageSeconds: number, bytes = MB, open = false): 
 });
 const LIMITS = { windowMs: 900_000, minFreeBytes: 0, maxBytes: null };
 const ROOM = { freeBytes: 100_000 * MB, expiredBytes: 0 };
+const inventoryOf = (segments: readonly SegmentRecord[]): SegmentInventory => {
+  const inventory = new SegmentInventory({ append: () => undefined });
+  for (const each of segments) inventory.put(each);
+  return inventory;
+};
+const planRetention = (segments: readonly SegmentRecord[], now: number, limits: RetentionLimits, disk: DiskState) => planOf(inventoryOf(segments), now, limits, disk);
 const ids = (plan: { readonly expire: readonly SegmentRecord[] }): string[] => plan.expire.map(({ id }) => id);
 
 test('[REC-2] what ended before the window goes, what reaches into it stays', () => {
@@ -43,7 +51,7 @@ test('[REC-2] the last minute stays while only min_free_bytes is missed, but not
 });
 
 test('[REC-2] whatever the numbers, what goes is closed, oldest first, and afterwards max_bytes holds or nothing closed is left', () => {
-  const list = fc.array(fc.tuple(fc.constantFrom('a', 'b'), fc.integer({ min: 11, max: 2_000 }), fc.integer({ min: 1, max: 20 }), fc.boolean()), { maxLength: 30 })
+  const list = fc.uniqueArray(fc.tuple(fc.constantFrom('a', 'b'), fc.integer({ min: 11, max: 2_000 }), fc.integer({ min: 1, max: 20 }), fc.boolean()), { maxLength: 30, selector: ([, age]) => age })
     .map((all) => all.map(([camera, age, mb, open]) => segment(camera, age, mb * MB, open)));
   fc.assert(fc.property(list, fc.integer({ min: 1, max: 200 }), fc.integer({ min: 0, max: 500 }), (segments, maxMb, freeMb) => {
     const { expire } = planRetention(segments, NOW, { windowMs: 900_000, minFreeBytes: 300 * MB, maxBytes: maxMb * MB }, { freeBytes: freeMb * MB, expiredBytes: 0 });
@@ -52,4 +60,48 @@ test('[REC-2] whatever the numbers, what goes is closed, oldest first, and after
     const kept = segments.filter((s) => !expire.includes(s));
     expect(kept.reduce((sum, { bytes }) => sum + bytes, 0) <= maxMb * MB || kept.every(({ open }) => open)).toBe(true);
   }));
+});
+
+test('[REC-2] to look only at the oldest gives what looking at all of them does', () => {
+  const list = fc.uniqueArray(fc.record({
+    camera: fc.constantFrom('a', 'b', 'c'), age: fc.integer({ min: -100, max: 2_000 }), mb: fc.integer({ min: 0, max: 20 }), open: fc.boolean(),
+    seconds: fc.oneof(fc.integer({ min: 0, max: 20 }), fc.integer({ min: 100, max: 100_000 })), // a camera without key frames, a damaged duration
+  }), { maxLength: 40, selector: ({ age }) => age }).map((all) => all.map(({ camera, age, mb, open, seconds }) => ({ ...segment(camera, age, mb * MB, open), duration: seconds * 1000 })));
+  const mb = (max: number) => fc.integer({ min: 0, max }).map((n) => n * MB);
+  const limits = fc.record({ windowMs: fc.constantFrom(0, 30_000, 900_000), minFreeBytes: mb(300), maxBytes: fc.option(mb(200)) });
+  fc.assert(fc.property(list, limits, fc.record({ freeBytes: mb(400), expiredBytes: mb(50) }), (segments, given, disk) => {
+    expect(ids(planRetention(segments, NOW, given, disk))).toEqual(planOfAll(segments, given, disk));
+  }), { numRuns: 1000 });
+});
+
+/** The rule itself, segment by segment. */
+const planOfAll = (segments: readonly SegmentRecord[], { windowMs, minFreeBytes, maxBytes }: RetentionLimits, disk: DiskState): string[] => {
+  let total = segments.reduce((sum, { bytes }) => sum + bytes, 0);
+  let free = disk.freeBytes + disk.expiredBytes;
+  const expired: string[] = [];
+  for (const { id, start, duration, bytes, open } of [...segments].sort((a, b) => a.start - b.start)) {
+    const age = NOW - start - duration;
+    const tooFull = free < minFreeBytes && (age > 60_000 || free < Math.min(minFreeBytes, 64 * MB));
+    if (open || (age <= windowMs && !(maxBytes !== null && total > maxBytes) && !tooFull)) continue;
+    expired.push(id);
+    total -= bytes;
+    free += bytes;
+  }
+  return expired;
+};
+
+test('[REC-2] a sweep over a day of eight cameras looks at what goes and the few that reach into the window', () => {
+  const inventory = inventoryOf(Array.from({ length: 8 }, (_, c) => Array.from({ length: 8_640 }, (_, i) => segment(`cam${String(c)}`, 86_415 - i * 10 - c))).flat());
+  let looked = 0;
+  const counted = {
+    totalBytes: inventory.totalBytes,
+    *oldestFirst() {
+      for (const each of inventory.oldestFirst()) {
+        looked++;
+        yield each;
+      }
+    },
+  };
+  const { expire } = planOf(counted, NOW, { ...LIMITS, windowMs: 86_400_000 }, ROOM);
+  expect([expire.length, looked]).toEqual([5, 14]);
 });

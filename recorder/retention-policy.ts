@@ -30,21 +30,34 @@ export interface RetentionPlan {
 const SPARED: Milliseconds = 60_000;
 const RESERVE_BYTES = 64 << 20;
 
-/** Decides by age, then by total size, then by free disk; always the oldest closed segment over all cameras first. */
-export const planRetention = (segments: readonly SegmentRecord[], now: Milliseconds, limits: RetentionLimits, disk: DiskState): RetentionPlan => {
-  const closed = segments.filter(({ open }) => !open).sort((a, b) => a.start - b.start);
-  let total = segments.reduce((sum, { bytes }) => sum + bytes, 0);
-  let free = disk.freeBytes + disk.expiredBytes;
+/** What the policy chooses from: `SegmentInventory`. */
+export interface SegmentsByAge {
+  /** Open ones included. */
+  readonly totalBytes: number;
+  /** All cameras' segments by start. */
+  oldestFirst(): Iterable<SegmentRecord>;
+}
+
+/**
+ * Decides by age, then by total size, then by free disk; always the oldest closed segment over all cameras first. Looks only at the oldest,
+ * until one began so late that neither it nor any after it can have to go.
+ */
+export const planRetention = (segments: SegmentsByAge, now: Milliseconds, limits: RetentionLimits, disk: DiskState): RetentionPlan => {
   const { minFreeBytes, maxBytes, windowMs } = limits;
+  const reserve = Math.min(minFreeBytes, RESERVE_BYTES);
+  let total = segments.totalBytes;
+  let free = disk.freeBytes + disk.expiredBytes;
   const expire: SegmentRecord[] = [];
-  for (const segment of closed) {
-    const age = now - (segment.start + segment.duration);
+  for (const segment of segments.oldestFirst()) {
+    const { start, duration, bytes, open } = segment;
     const tooLarge = maxBytes !== null && total > maxBytes;
-    const tooFull = free < minFreeBytes && (age > SPARED || free < Math.min(minFreeBytes, RESERVE_BYTES));
-    if (age <= windowMs && !tooLarge && !tooFull) continue;
+    const mayFree = (age: Milliseconds): boolean => free < minFreeBytes && (age > SPARED || free < reserve);
+    if (now - start <= windowMs && !tooLarge && !mayFree(now - start)) break;
+    const age = now - (start + duration);
+    if (open || (age <= windowMs && !tooLarge && !mayFree(age))) continue;
     expire.push(segment);
-    total -= segment.bytes;
-    free += segment.bytes;
+    total -= bytes;
+    free += bytes;
   }
   return { expire, pressure: disk.freeBytes < minFreeBytes };
 };

@@ -61,7 +61,7 @@ export class Retention implements AsyncDisposable {
   /** A write found the disk full, whatever `statfs` says (quotas): unlinks what has expired, and if there is none the oldest closed segment. */
   async relieve(): Promise<boolean> {
     if (await this.sweep()) return true;
-    const oldest = this.#expired.length > 0 ? undefined : this.#deps.inventory.list().find(({ open }) => !open);
+    const oldest = this.#expired.length > 0 ? undefined : this.#oldestClosed();
     if (oldest) this.#expire(oldest, this.#deps.clock.monotonic());
     return this.#unlinkDue(true);
   }
@@ -75,11 +75,16 @@ export class Retention implements AsyncDisposable {
     const { clock, inventory } = this.#deps;
     const { bavail, bsize } = await statfs(this.#directory);
     const freeBytes = bavail * bsize;
-    const { expire, pressure } = planRetention(inventory.list(), clock.now(), this.#limits, { freeBytes, expiredBytes: this.expiredBytes });
+    const { expire, pressure } = planRetention(inventory, clock.now(), this.#limits, { freeBytes, expiredBytes: this.expiredBytes });
     for (const segment of expire) this.#expire(segment, clock.monotonic() + READERS_GRACE);
     const freed = await this.#unlinkDue(pressure);
     if (!pressure || !freed) this.#watchDisk(pressure, freeBytes); // while files go, it is not yet known whether that is enough
     return freed;
+  }
+
+  #oldestClosed(): SegmentRecord | undefined {
+    for (const segment of this.#deps.inventory.oldestFirst()) if (!segment.open) return segment;
+    return undefined;
   }
 
   #expire(segment: SegmentRecord, unlinkAt: Milliseconds): void {

@@ -1,31 +1,54 @@
 import type { CameraId } from '../core/frame-ref.ts';
 import type { EventJournal } from '../media-control/port.ts';
 import type { SegmentRecord } from './port.ts';
+import { SegmentList } from './segment-list.ts';
 
 /**
  * What is on this edge's disk, and the only way the control plane hears of it: every change is one event in the journal. Writers put, the
- * repair restores, retention expires.
+ * repair restores, retention expires. A week of sixteen cameras is a million segments: nothing here but `list` looks at all of them.
  */
 export class SegmentInventory {
   readonly #journal: EventJournal;
   readonly #segments = new Map<string, SegmentRecord>();
+  readonly #cameras = new Map<CameraId, SegmentList>();
   readonly #newest = new Map<CameraId, SegmentRecord>();
+  #totalBytes = 0;
 
   constructor(journal: EventJournal) {
     this.#journal = journal;
   }
 
+  /** Bytes of all segments. */
+  get totalBytes(): number { return this.#totalBytes; }
+
   /** A segment appeared, grew, closed or was found on disk. */
   put(segment: SegmentRecord): void {
-    this.#segments.set(segment.id, segment);
-    const newest = this.#newest.get(segment.camera);
-    if (!newest || newest.start <= segment.start) this.#newest.set(segment.camera, segment);
+    const { id, camera } = segment;
+    const previous = this.#segments.get(id);
+    this.#segments.set(id, segment);
+    this.#totalBytes += segment.bytes - (previous?.bytes ?? 0);
+    let list = this.#cameras.get(camera);
+    if (!list) this.#cameras.set(camera, list = new SegmentList());
+    if (previous?.start === segment.start) list.replace(previous, segment);
+    else {
+      if (previous) list.remove(previous);
+      list.add(segment);
+    }
+    const newest = this.#newest.get(camera);
+    if (!newest || newest.start <= segment.start) this.#newest.set(camera, segment);
     this.#journal.append({ type: 'segment', segment });
   }
 
   /** A segment is no longer to be listed; its file may stay a little longer for readers (D-16). */
-  expire(segment: SegmentRecord): void {
-    if (this.#segments.delete(segment.id)) this.#journal.append({ type: 'segment-expired', id: segment.id, camera: segment.camera });
+  expire({ id, camera }: SegmentRecord): void {
+    const segment = this.#segments.get(id);
+    if (!segment) return;
+    this.#segments.delete(id);
+    this.#totalBytes -= segment.bytes;
+    const list = this.#cameras.get(camera);
+    list?.remove(segment);
+    if (list?.length === 0) this.#cameras.delete(camera);
+    this.#journal.append({ type: 'segment-expired', id, camera });
   }
 
   /** The newest segment of a camera, also when it has expired meanwhile: what `gapBefore` counts from. */
@@ -33,17 +56,36 @@ export class SegmentInventory {
     return this.#newest.get(camera);
   }
 
-  get(id: string): SegmentRecord | undefined {
-    return this.#segments.get(id);
+  /** How many segments a camera has. */
+  count(camera: CameraId): number {
+    return this.#cameras.get(camera)?.length ?? 0;
+  }
+
+  /** A camera's segments, oldest first. */
+  ofCamera(camera: CameraId): SegmentRecord[] {
+    return this.#cameras.get(camera)?.toArray() ?? [];
+  }
+
+  /** Segments of all cameras, oldest first; whoever stops early has looked at no others. Not to be changed meanwhile. */
+  *oldestFirst(): Generator<SegmentRecord, undefined> {
+    const cursors = [...this.#cameras.values()].map((list) => ({ list, next: 0 }));
+    for (;;) {
+      let oldest: SegmentRecord | undefined;
+      let from: (typeof cursors)[number] | undefined;
+      for (const cursor of cursors) {
+        const candidate = cursor.list.at(cursor.next);
+        if (!candidate || (oldest && oldest.start <= candidate.start)) continue;
+        oldest = candidate;
+        from = cursor;
+      }
+      if (!oldest || !from) return;
+      from.next++;
+      yield oldest;
+    }
   }
 
   /** Everything there is, oldest first: also what to send when the control plane has lost its database. */
   list(): SegmentRecord[] {
     return [...this.#segments.values()].sort((a, b) => a.start - b.start);
-  }
-
-  /** Journals every segment again, for a control plane that has lost its database. */
-  resend(): void {
-    for (const segment of this.list()) this.#journal.append({ type: 'segment', segment });
   }
 }
