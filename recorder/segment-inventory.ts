@@ -9,7 +9,6 @@ import { SegmentList } from './segment-list.ts';
  */
 export class SegmentInventory {
   readonly #journal: EventJournal;
-  readonly #segments = new Map<string, SegmentRecord>();
   readonly #cameras = new Map<CameraId, SegmentList>();
   readonly #newest = new Map<CameraId, SegmentRecord>();
   #totalBytes = 0;
@@ -23,30 +22,22 @@ export class SegmentInventory {
 
   /** A segment appeared, grew, closed or was found on disk. */
   put(segment: SegmentRecord): void {
-    const { id, camera } = segment;
-    const previous = this.#segments.get(id);
-    this.#segments.set(id, segment);
-    this.#totalBytes += segment.bytes - (previous?.bytes ?? 0);
+    const { camera } = segment;
     let list = this.#cameras.get(camera);
     if (!list) this.#cameras.set(camera, list = new SegmentList());
-    if (previous?.start === segment.start) list.replace(previous, segment);
-    else {
-      if (previous) list.remove(previous);
-      list.add(segment);
-    }
+    this.#totalBytes += segment.bytes - (list.put(segment)?.bytes ?? 0);
     const newest = this.#newest.get(camera);
     if (!newest || newest.start <= segment.start) this.#newest.set(camera, segment);
     this.#journal.append({ type: 'segment', segment });
   }
 
   /** A segment is no longer to be listed; its file may stay a little longer for readers (D-16). */
-  expire({ id, camera }: SegmentRecord): void {
-    const segment = this.#segments.get(id);
-    if (!segment) return;
-    this.#segments.delete(id);
-    this.#totalBytes -= segment.bytes;
+  expire(segment: SegmentRecord): void {
+    const { id, camera } = segment;
     const list = this.#cameras.get(camera);
-    list?.remove(segment);
+    const removed = list?.remove(segment);
+    if (!removed) return;
+    this.#totalBytes -= removed.bytes;
     if (list?.length === 0) this.#cameras.delete(camera);
     this.#journal.append({ type: 'segment-expired', id, camera });
   }
@@ -86,6 +77,6 @@ export class SegmentInventory {
 
   /** Everything there is, oldest first: also what to send when the control plane has lost its database. */
   list(): SegmentRecord[] {
-    return [...this.#segments.values()].sort((a, b) => a.start - b.start);
+    return [...this.#cameras.values()].flatMap((list) => list.toArray()).sort((a, b) => a.start - b.start);
   }
 }

@@ -3,7 +3,10 @@ import type { SegmentRecord } from './port.ts';
 /** Removed places at the front that are kept until there are as many as segments, so that the oldest goes without moving the rest. */
 const MAX_FREE = 256;
 
-/** One camera's segments by start. Cheap where a rolling window works: appending, changing the newest, removing the oldest. */
+/**
+ * One camera's segments by start, which a segment never changes. Cheap where a rolling window works: appending, changing the newest, removing
+ * the oldest. No map by id: a large one stops the event loop for 100 ms whenever it is built anew.
+ */
 export class SegmentList {
   #items: SegmentRecord[] = [];
   #head = 0;
@@ -15,29 +18,31 @@ export class SegmentList {
     return this.#items[this.#head + i];
   }
 
-  add(segment: SegmentRecord): void {
+  /** Adds a segment or puts it in the place of the one with its id, which it returns. */
+  put(segment: SegmentRecord): SegmentRecord | undefined {
     const newest = this.#items.at(-1);
-    if (!newest || newest.start <= segment.start) this.#items.push(segment);
-    else this.#items.splice(this.#firstFrom(segment.start), 0, segment);
-  }
-
-  /** Puts `segment` in the place of `previous`, which begins at the same time. */
-  replace(previous: SegmentRecord, segment: SegmentRecord): void {
-    const at = this.#find(previous);
-    if (at >= 0) this.#items[at] = segment;
-  }
-
-  remove(segment: SegmentRecord): void {
     const at = this.#find(segment);
-    if (at < 0) return;
-    if (at > this.#head) {
-      this.#items.splice(at, 1);
-      return;
+    const previous = this.#items[at];
+    if (previous) this.#items[at] = segment;
+    else if (!newest || newest.start <= segment.start) this.#items.push(segment);
+    else this.#items.splice(this.#firstFrom(segment.start), 0, segment);
+    return previous;
+  }
+
+  /** Removes the segment with the id of `segment` and returns it. */
+  remove(segment: SegmentRecord): SegmentRecord | undefined {
+    const at = this.#find(segment);
+    const removed = this.#items[at];
+    if (!removed) return undefined;
+    if (at > this.#head) this.#items.splice(at, 1);
+    else {
+      this.#head++;
+      if (this.#head >= MAX_FREE && this.#head >= this.length) {
+        this.#items = this.#items.slice(this.#head);
+        this.#head = 0;
+      }
     }
-    this.#head++;
-    if (this.#head < MAX_FREE || this.#head < this.length) return;
-    this.#items = this.#items.slice(this.#head);
-    this.#head = 0;
+    return removed;
   }
 
   /** Oldest first. */
@@ -45,9 +50,10 @@ export class SegmentList {
     return this.#items.slice(this.#head);
   }
 
-  #find(segment: SegmentRecord): number {
-    if (this.#items.at(-1) === segment) return this.#items.length - 1;
-    for (let i = this.#firstFrom(segment.start); this.#items[i]?.start === segment.start; i++) if (this.#items[i] === segment) return i;
+  /** Index of the segment with the id of `segment`, else -1. */
+  #find({ id, start }: SegmentRecord): number {
+    if (this.length > 0 && this.#items.at(-1)?.id === id) return this.#items.length - 1;
+    for (let i = this.#firstFrom(start); this.#items[i]?.start === start; i++) if (this.#items[i]?.id === id) return i;
     return -1;
   }
 
