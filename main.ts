@@ -9,7 +9,8 @@ import { recordCommand } from './cli/record.ts';
 import { startCommand } from './cli/start.ts';
 import { userCommand } from './cli/user.ts';
 import { loadConfig } from './config/load.ts';
-import { MediaError } from './core/errors.ts';
+import { MediaError, messageOf } from './core/errors.ts';
+import { FATAL_EXIT_CODE, exitCodeOf } from './processes/exit-code.ts';
 
 const ROLES = ['edge', 'control', 'worker'] as const;
 
@@ -47,6 +48,11 @@ try {
   await program.parseAsync();
   if (program.opts<{ role?: string }>().role !== undefined) process.exit(0); // whatever a native library still holds open
 } catch (error) {
+  if (program.opts<{ role?: string }>().role !== undefined) {
+    const code = exitCodeOf(error);
+    console.error(error instanceof MediaError || code === FATAL_EXIT_CODE ? messageOf(error) : error);
+    process.exit(code); // whatever a native library still holds open
+  }
   console.error(error instanceof MediaError ? error.message : error);
   process.exitCode = error instanceof MediaError && error.code === 'INVALID_ARGUMENT' ? 2 : 1;
 }

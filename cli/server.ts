@@ -6,7 +6,7 @@ import { sleep } from '../core/clock.ts';
 import { listenerUrl } from '../core/listener-url.ts';
 import { createLogger } from '../platform/logging.ts';
 import { superviseProcesses } from '../processes/supervisor.ts';
-import type { ReadyInfo, SupervisorOptions } from '../processes/supervisor.ts';
+import type { SupervisorOptions } from '../processes/supervisor.ts';
 import { chooseFreePorts } from './ports.ts';
 
 const MAIN = join(import.meta.dirname, '..', 'main.ts');
@@ -51,15 +51,16 @@ export const runServer = async (configPath: string | undefined, onServing: (serv
     edge: listenerUrl('http', config.edge.bind ?? config.bind, config.edge.http_port),
     rtsp: listenerUrl('rtsp', config.rtsp.bind ?? config.bind, config.rtsp.port),
   };
-  const onReady = (ready: ReadyInfo): void => {
-    const password = ready['admin_password'];
-    void waitUntilReady(local).then(() => { onServing({ config, urls, adminPassword: typeof password === 'string' ? password : null }); });
+  let adminPassword: string | null = null;
+  const onAdmin = (password: string): void => {
+    adminPassword = password;
+    process.stdout.write(`log in as admin with the password ${password} (shown this once)\n`);
   };
-  return superviseProcesses(config, { script: MAIN, args: configPath === undefined ? [] : ['--config', configPath], logger, onReady, ...roles });
+  const onReady = (): void => { void waitUntilReady(local).then(() => { onServing({ config, urls, adminPassword }); }); };
+  return superviseProcesses(config, { script: MAIN, args: configPath === undefined ? [] : ['--config', configPath], logger, onReady, onAdmin, ...roles });
 };
 
 /** The last line of start-up on stdout (contract 0.3). */
-export const printReady = ({ urls, adminPassword, config }: Serving): void => {
-  if (adminPassword !== null) process.stdout.write(`log in as admin with the password ${adminPassword} (shown this once)\n`);
+export const printReady = ({ urls, config }: Serving): void => {
   process.stdout.write(`${JSON.stringify({ message: 'ready', urls: { ...urls, page: urls.http, webrtc: `udp:${config.webrtc.port}` } })}\n`);
 };

@@ -21,6 +21,7 @@ import { exitWithParent } from '../platform/parent-process.ts';
 import { internalAddresses, internalToken } from '../platform/runtime-directory.ts';
 import { HealthCheckRequestSchema } from '../proto/gen/grpc/health/v1/health_pb.ts';
 import { LocalSegmentReader } from '../recorder/segment-reader.ts';
+import { lockData } from './data-lock.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const PROBE_MS = 1000;
@@ -43,6 +44,7 @@ export const runControl = async (config: Config): Promise<void> => {
   mkdirSync(place.dataDir, { recursive: true });
 
   await using stack = new AsyncDisposableStack();
+  stack.use(lockData(config, 'control'));
   stack.use(watchEventLoopDelay(metrics.eventLoopDelay, 'control', clock));
   const db = stack.adopt(await openDatabase(place.database), (database) => database.destroy());
   const worker = stack.use(GrpcClient.dial(HealthService, addresses.worker, { clock, ...internalToken(config, addresses.worker) }));
@@ -72,10 +74,13 @@ export const runControl = async (config: Config): Promise<void> => {
   const service = stack.use(new EdgeService({ db, desired: api.desiredState, workerAddresses: [addresses.worker], clock, logger }));
   stack.use(await GrpcServer.start({ listen: addresses.control, ...internalToken(config, addresses.control), services: [service.registration], clock, onError: (error, method) => { logger.error({ err: error, method }, 'a gRPC handler failed'); } }));
   const admin = await api.ensureAdmin();
-  if (admin.password !== undefined) parent?.send({ type: 'admin', username: 'admin', password: admin.password });
+  if (admin.password !== undefined) {
+    if (parent) parent.send({ type: 'admin', password: admin.password });
+    else process.stdout.write(`log in as admin with the password ${admin.password} (shown this once)\n`);
+  }
   const port = await api.listen();
   logger.info({ port }, 'control ready');
-  parent?.send({ type: 'ready', ports: { http: port }, ...(admin.password === undefined ? {} : { admin_password: admin.password }) });
+  parent?.send({ type: 'ready', ports: { http: port } });
   await stopped;
   logger.info('control stopping');
 };

@@ -34,6 +34,7 @@ import { Recorder } from '../recorder/recorder.ts';
 import { readBody } from '../transport/http/body.ts';
 import { MediaHttpServer } from '../transport/http/media-http-server.ts';
 import { NdcEngine } from '../transport/webrtc/ndc-engine.ts';
+import { lockData } from './data-lock.ts';
 import { followDesiredState } from './edge-cameras.ts';
 import { serveEdgeStats } from './edge-stats.ts';
 
@@ -58,6 +59,7 @@ export const runEdge = async (config: Config): Promise<void> => {
 
   try {
     await using stack = new AsyncDisposableStack();
+    stack.use(lockData(config, 'edge'));
     stack.use(watchEventLoopDelay(metrics.eventLoopDelay, 'edge', clock));
 
     // The link to control: what is wanted, who may do what, what happened.

@@ -2,11 +2,9 @@ import type { Clock } from '../core/clock.ts';
 import type { Milliseconds } from '../core/units.ts';
 import { ChildProcess, describeExit } from '../platform/child-process.ts';
 import type { Logger } from '../platform/logging.ts';
+import { FATAL_EXIT_CODE } from './exit-code.ts';
 import { RestartBackoff } from './restart-policy.ts';
 import type { RestartPolicy } from './restart-policy.ts';
-
-/** A role exits with this code when starting it again would fail again (a port that is taken, a configuration that cannot work). */
-export const FATAL_EXIT_CODE = 78;
 
 export interface ProcessSpec {
   /** `edge`, `control`, `worker`: names it in logs and in its title. */
@@ -23,7 +21,7 @@ export interface SupervisedProcessOptions {
   readonly logger: Logger;
   /** Each message the process sends; `{type:'ready', …}` among them. */
   readonly onMessage: (message: Readonly<Record<string, unknown>>) => void;
-  /** It ended, for whatever reason but `stop()`. */
+  /** It ended, for whatever reason but `stop()`; `fatal`: it cannot work. One that has worked is started again whatever it says. */
   readonly onExit: (description: string, fatal: boolean) => void;
 }
 
@@ -35,7 +33,7 @@ export class SupervisedProcess {
   #child: ChildProcess | undefined;
   #restart: Disposable | undefined;
   #stopping = false;
-  #starts = 0;
+  #wasReady = false;
 
   constructor(options: SupervisedProcessOptions) {
     this.role = options.spec.role;
@@ -44,24 +42,24 @@ export class SupervisedProcess {
   }
 
   get pid(): number | undefined { return this.#child?.pid; }
-  /** How often it was started. */
-  get starts(): number { return this.#starts; }
 
   start(): void {
     const { spec, clock, logger } = this.#options;
     const startedAt = clock.monotonic();
-    this.#starts += 1;
     const child = ChildProcess.spawn({
       title: `imageflow-edge ${spec.role}`,
       script: spec.script,
       args: spec.args,
       ...(spec.env === undefined ? {} : { env: spec.env }),
-      onMessage: (message) => { if (!this.#stopping) this.#options.onMessage(message); },
+      onMessage: (message) => {
+        if (message['type'] === 'ready') this.#wasReady = true;
+        this.#options.onMessage(message);
+      },
     });
     this.#child = child;
     void child.exited.then((exit) => {
       if (this.#stopping) return;
-      const fatal = exit.code === FATAL_EXIT_CODE;
+      const fatal = exit.code === FATAL_EXIT_CODE && !this.#wasReady;
       const description = describeExit(child.title, exit);
       this.#options.onExit(description, fatal);
       if (fatal) return;

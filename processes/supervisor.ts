@@ -6,6 +6,7 @@ import type { Clock } from '../core/clock.ts';
 import type { Milliseconds } from '../core/units.ts';
 import type { Logger } from '../platform/logging.ts';
 import { runtimeDirectory } from '../platform/runtime-directory.ts';
+import { lockData } from './data-lock.ts';
 import { RESTART_POLICY } from './restart-policy.ts';
 import type { RestartPolicy } from './restart-policy.ts';
 import { SupervisedProcess } from './supervised-process.ts';
@@ -20,8 +21,10 @@ export interface SupervisorOptions {
   /** Handed to every role behind `--role`, e.g. `['--config', path]`. */
   readonly args?: readonly string[];
   readonly logger: Logger;
-  /** Called once, when every role has said it is ready. Default: prints the one ready line on stdout (contract 0.3). */
+  /** Called once, when every role has said it is ready. */
   readonly onReady?: (ready: ReadyInfo) => void;
+  /** Control made the user `admin` with this password. It is told once, whatever becomes of the start. */
+  readonly onAdmin?: (password: string) => void;
   readonly clock?: Clock;
   readonly policy?: RestartPolicy;
   /** For tests: other roles than control, worker and edge. They stop in groups, first group first. */
@@ -31,10 +34,6 @@ export interface SupervisorOptions {
 /** The edge first, while control still takes its last events; 6 + 3 s keep within the 10 s of contract 0.2. */
 const STOP_ORDER: readonly (readonly string[])[] = [['edge'], ['control', 'worker']];
 const STOP_WITHIN_MS: readonly Milliseconds[] = [6000, 3000];
-
-export const printReadyLine = (ready: ReadyInfo): void => {
-  process.stdout.write(`${JSON.stringify({ message: 'ready', ...ready })}\n`);
-};
 
 export class Supervisor implements AsyncDisposable {
   /** Resolves with an exit code when the supervisor has stopped: 0 after `stop()`, 1 when a role cannot work. */
@@ -99,13 +98,14 @@ export class Supervisor implements AsyncDisposable {
   }
 
   #receive(role: string, message: Readonly<Record<string, unknown>>): void {
-    if (message['type'] !== 'ready') return;
+    if (message['type'] === 'admin' && typeof message['password'] === 'string') this.#options.onAdmin?.(message['password']);
+    if (message['type'] !== 'ready' || this.#stopping) return;
     const { type: _type, ...info } = message;
     this.#ready.set(role, info);
     this.#options.logger.info({ role }, 'process ready');
     if (this.#announced || this.#ready.size < this.#processes.length) return;
     this.#announced = true;
-    (this.#options.onReady ?? printReadyLine)(merge([...this.#ready.values()]));
+    this.#options.onReady?.(merge([...this.#ready.values()]));
   }
 
   async #stop(exitCode: number): Promise<void> {
@@ -132,9 +132,10 @@ const merge = (parts: readonly ReadyInfo[]): ReadyInfo => {
 
 /**
  * Runs the server until SIGTERM, SIGINT or a role that cannot work; resolves with the exit code. A second signal kills at once.
- * `main.ts` calls it for `start`.
+ * Throws FAILED_PRECONDITION when another server runs on this `data_dir`.
  */
 export const superviseProcesses = async (config: Config, options: SupervisorOptions): Promise<number> => {
+  using _lock = lockData(config, 'supervisor');
   const supervisor = new Supervisor(config, options);
   let signals = 0;
   const onSignal = (signal: NodeJS.Signals): void => {

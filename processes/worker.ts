@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { loadConfig, paths } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { systemClock } from '../core/clock.ts';
-import { messageOf } from '../core/errors.ts';
 import { WorkerServer } from '../inference/worker/worker-server.ts';
 import { createLogger } from '../platform/logging.ts';
 import { exitWithParent } from '../platform/parent-process.ts';
@@ -40,13 +39,10 @@ export const runWorker = async (config: Config): Promise<void> => {
     logger,
   });
   parent?.send({ type: 'listening', listen: worker.address });
-  worker.warm.then(
-    () => {
-      logger.info({ listen: worker.address, model: inference.default_model }, 'worker ready');
-      parent?.send({ type: 'ready', listen: worker.address });
-    },
-    (error: unknown) => { logger.error({ error: messageOf(error) }, 'no default model'); },
-  );
+  void worker.warm.then(() => {
+    logger.info({ listen: worker.address, model: inference.default_model }, 'worker ready');
+    parent?.send({ type: 'ready', listen: worker.address });
+  });
   await stopped;
 };
 

@@ -1,10 +1,8 @@
 import { createHash, hash, randomBytes, randomUUID } from 'node:crypto';
 import type { Insertable } from 'kysely';
+import { RTSP_REALM } from '../../core/rtsp-realm.ts';
 import type { Milliseconds } from '../../core/units.ts';
 import type { CameraKeysTable } from '../../platform/database/schema.ts';
-
-/** The realm of RTSP Digest; HA1 is made with it (RFC 7616 §3.4.2). */
-export const REALM = 'imageflow';
 
 /** A new secret, to be shown once, and the row that stays. 192 random bits, so a plain hash is enough. */
 export const newKey = (camera: string, kind: 'publish' | 'view', now: Milliseconds): { readonly secret: string; readonly row: Insertable<CameraKeysTable> } => {
@@ -12,7 +10,7 @@ export const newKey = (camera: string, kind: 'publish' | 'view', now: Millisecon
   return {
     secret,
     row: {
-      id: randomUUID(), camera_id: camera, kind, hash: hash('sha256', secret, 'hex'), ha1: createHash('md5').update(`${camera}:${REALM}:${secret}`).digest('hex'),
+      id: randomUUID(), camera_id: camera, kind, hash: hash('sha256', secret, 'hex'), ha1: createHash('md5').update(`${camera}:${RTSP_REALM}:${secret}`).digest('hex'),
       created_at: now, revoked_at: null,
     },
   };

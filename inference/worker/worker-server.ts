@@ -28,7 +28,7 @@ export interface WorkerServerOptions {
 /** The AI worker: models behind gRPC. Listens at once, is SERVING (grpc.health.v1) while the default model can answer. */
 export class WorkerServer implements AsyncDisposable {
   readonly address: string;
-  /** Resolves when the default model is warm; rejects with why it is not once every file was tried. It may still come later. */
+  /** Resolves when the default model is warm, however late its file comes. */
   readonly warm: Promise<void>;
   readonly #server: GrpcServer;
   readonly #health: Health;
@@ -67,7 +67,7 @@ export class WorkerServer implements AsyncDisposable {
       onError: (error, method) => { logger.error({ method, error: messageOf(error) }, 'call failed'); },
       clock,
     });
-    const warm = new Promise<void>((resolve, reject) => {
+    const warm = new Promise<void>((resolve) => {
       const update = (): void => {
         const serving = registry.ready(defaultModel) !== undefined;
         health.set('', serving);
@@ -75,13 +75,12 @@ export class WorkerServer implements AsyncDisposable {
         if (serving) resolve();
       };
       registry.onChange(update);
+      // A worker without its default model still serves the others.
       registry.start(defaultModel).then(() => {
         const found = registry.list().find((model) => model.name === defaultModel);
-        if (found?.state !== 'ready') reject(new Error(`default model ${defaultModel}: ${found ? (found.failure ?? found.state) : 'no such file'}`));
-      }, reject);
+        if (found?.state !== 'ready') logger.error({ model: defaultModel, problem: found ? (found.failure ?? found.state) : 'no such file' }, 'no default model yet');
+      }, (error: unknown) => { logger.error({ error: messageOf(error) }, 'models cannot be read'); });
     });
-    // Whoever wants to know waits for it; a worker without its default model still serves the others.
-    warm.catch(() => undefined);
     return new WorkerServer(server, health, inference, registry, warm);
   }
 

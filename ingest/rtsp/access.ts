@@ -2,7 +2,8 @@ import { MediaError } from '../../core/errors.ts';
 import type { CameraId } from '../../core/frame-ref.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Authorizer, MediaAction } from '../../media-control/port.ts';
-import { challenges, digestMatches, NonceIssuer, parseAuthorization, REALM } from '../../transport/rtsp/auth.ts';
+import { RTSP_REALM } from '../../core/rtsp-realm.ts';
+import { challenges, digestMatches, NonceIssuer, parseAuthorization } from '../../transport/rtsp/auth.ts';
 import type { DigestCredentials } from '../../transport/rtsp/auth.ts';
 import { header } from '../../transport/rtsp/message.ts';
 import type { RtspRequest } from '../../transport/rtsp/message.ts';
@@ -65,7 +66,7 @@ export class RtspAccess {
     if (nonce !== 'valid') throw new ChallengeError('the nonce is not valid any more', nonce === 'stale');
     // The digest covers its own uri field: it must be the request's, or the presentation's that some clients send throughout.
     const covers = credentials.uri === request.uri || request.uri.startsWith(`${credentials.uri}/`);
-    if (covers && credentials.realm === REALM && credentials.username === camera) {
+    if (covers && credentials.realm === RTSP_REALM && credentials.username === camera) {
       for (const { keyId, ha1 } of authorizer.digestHa1s(camera, action)) {
         if (digestMatches(credentials, ha1, request.method)) return { principalId: keyId, credential: null };
       }

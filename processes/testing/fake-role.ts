@@ -14,6 +14,7 @@ if (values.role === 'supervisor') {
   const { superviseProcesses } = await import('../supervisor.ts');
   process.exitCode = await superviseProcesses(Config.parse({ data_dir: `${values.file}.data` }), {
     script: import.meta.filename, args: ['--behave', values.behave, '--file', values.file], logger: silentLogger(),
+    onReady: (ready) => { process.stdout.write(`${JSON.stringify({ message: 'ready', ...ready })}\n`); },
   });
 } else {
   const parent = exitWithParent();

@@ -1,11 +1,12 @@
 /** An edge with nothing but ingest: registry, RTSP server, and a door with three keys. For the RTSP tests. */
+import { createHash } from 'node:crypto';
 import { execFile, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { promisify } from 'node:util';
+import { newKey } from '../../control-api/cameras/keys.ts';
 import type { AccessUnit } from '../../core/access-unit.ts';
 import { systemClock } from '../../core/clock.ts';
 import type { Clock } from '../../core/clock.ts';
@@ -16,9 +17,10 @@ import type { CameraStream, SessionInfo } from '../../ingest/port.ts';
 import type { Authorizer, CameraResolver, CameraSpec, Principal } from '../../media-control/port.ts';
 import { silentLogger } from '../../platform/logging.ts';
 import { createMetrics } from '../../platform/metrics.ts';
-import { REALM } from '../../transport/rtsp/auth.ts';
 
-export const KEY = 'key-of-line-1';
+/** As control makes it: what its row keeps must open the door by Digest, too. */
+const made = newKey('line-1', 'publish', 0);
+export const KEY = made.secret;
 export const FOREIGN_KEY = 'key-of-line-2';
 export const clip = (name: string): string => new URL(`../fixtures/media/${name}.mp4`, import.meta.url).pathname;
 
@@ -36,7 +38,7 @@ export class FakeAuthorizer implements Authorizer {
   }
 
   digestHa1s(camera: string): readonly { readonly keyId: string; readonly ha1: string }[] {
-    return camera === 'line-1' ? [{ keyId: 'k1', ha1: createHash('md5').update(`line-1:${REALM}:${KEY}`).digest('hex') }] : [];
+    return camera === 'line-1' ? [{ keyId: 'k1', ha1: made.row.ha1 }] : [];
   }
 
   onRevoked(listener: (id: string) => void): Disposable {

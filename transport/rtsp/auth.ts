@@ -1,8 +1,8 @@
 /** Credentials of an RTSP request: Basic (RFC 7617), Digest with MD5 (RFC 2617, RFC 7616) and `?token=` (contract 0.4). */
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import { RTSP_REALM } from '../../core/rtsp-realm.ts';
 import type { Milliseconds } from '../../core/units.ts';
 
-export const REALM = 'ImageFlow Edge';
 const NONCE_LIFETIME_MS = 300_000;
 
 export interface DigestCredentials {
@@ -97,5 +97,5 @@ export class NonceIssuer {
 export const challenges = (schemes: readonly ('basic' | 'digest')[], nonce: string, stale: boolean): readonly (readonly [string, string])[] =>
   schemes.map((scheme) => [
     'WWW-Authenticate',
-    scheme === 'basic' ? `Basic realm="${REALM}"` : `Digest realm="${REALM}", nonce="${nonce}", algorithm=MD5${stale ? ', stale=true' : ''}`,
+    scheme === 'basic' ? `Basic realm="${RTSP_REALM}"` : `Digest realm="${RTSP_REALM}", nonce="${nonce}", algorithm=MD5${stale ? ', stale=true' : ''}`,
   ]);
