@@ -1,5 +1,6 @@
 /** A plain publisher and a plain viewer in a browser's page: only what WHIP and WHEP ask for, none of our own player. */
 import type { Page } from 'playwright-core';
+import { readFrameStrip } from './frame-strip.ts';
 import type { TestServer } from './server.ts';
 
 /** What a viewer's `inbound-rtp` says of its video. */
@@ -27,9 +28,9 @@ export const blankPage = async (open: () => Promise<Page>, server: TestServer): 
   return page;
 };
 
-/** Publishes the browser's fake camera, H.264, as the peer `name`; resolves once connected, with the `Location` of the session. */
-export const publishCamera = (page: Page, url: string, token: string, name = 'publisher'): Promise<string> =>
-  page.evaluate(async ([to, bearer, as]) => {
+/** Publishes the browser's fake camera as the peer `name`, H.264 unless `only` names the one codec it offers; resolves once connected, with the `Location` of the session. */
+export const publishCamera = (page: Page, url: string, token: string, name = 'publisher', only: string | null = null): Promise<string> =>
+  page.evaluate(async ([to, bearer, as, codec]) => {
     const media = await navigator.mediaDevices.getUserMedia({ video: { width: 1280, height: 720, frameRate: 30 } });
     const pc = new RTCPeerConnection();
     (globalThis as unknown as PeerPage).peers[String(as)] = { pc, video: null };
@@ -37,7 +38,8 @@ export const publishCamera = (page: Page, url: string, token: string, name = 'pu
     if (!track) throw new Error('no camera');
     const transceiver = pc.addTransceiver(track, { direction: 'sendonly', streams: [media], sendEncodings: [{ maxBitrate: 4e6 }] });
     const codecs = RTCRtpSender.getCapabilities('video')?.codecs ?? [];
-    transceiver.setCodecPreferences([...codecs.filter((codec) => codec.mimeType === 'video/H264'), ...codecs.filter((codec) => codec.mimeType !== 'video/H264')]);
+    const of = (type: string): RTCRtpCodec[] => codecs.filter((each) => each.mimeType === type);
+    transceiver.setCodecPreferences(codec == null ? [...of('video/H264'), ...codecs.filter((each) => each.mimeType !== 'video/H264')] : of(codec));
     const parameters = transceiver.sender.getParameters();
     // TypeScript's DOM library does not know this value yet.
     Object.assign(parameters, { degradationPreference: 'maintain-framerate-and-resolution' });
@@ -54,7 +56,7 @@ export const publishCamera = (page: Page, url: string, token: string, name = 'pu
     await pc.setRemoteDescription({ type: 'answer', sdp: await answer.text() });
     await connected;
     return answer.headers.get('location') ?? '';
-  }, [url, token, name]);
+  }, [url, token, name, only]);
 
 /** Plays a camera as the peer `name`; resolves with the first decoded frame, with the `Location` of the session. */
 export const playCamera = (page: Page, url: string, token: string, name = 'viewer'): Promise<string> =>
@@ -91,6 +93,16 @@ export const reception = (page: Page, name = 'viewer'): Promise<VideoReception> 
     }
     throw new Error('no video is received');
   }, name);
+
+/** The number in the frame-counter strip of the picture that the viewer `name` shows now; null where none can be read. */
+export const counterShown = (page: Page, name = 'viewer'): Promise<number | null> =>
+  page.evaluate(([of, reader]) => {
+    const video = (globalThis as unknown as PeerPage).peers[String(of)]?.video;
+    const context = new OffscreenCanvas(320, 10).getContext('2d');
+    if (!video || !context) return null;
+    context.drawImage(video, 0, 0, video.videoWidth, (video.videoHeight * 40) / 720, 0, 0, 320, 10);
+    return ((0, eval)(`(${String(reader)})`) as typeof readFrameStrip)(context.getImageData(0, 0, 320, 10).data, 320, 10, 4);
+  }, [name, readFrameStrip.toString()]);
 
 /** Ends the peer `name` as a closed tab would: nothing is said to the server. */
 export const closePeer = (page: Page, name: string): Promise<void> =>
