@@ -4,7 +4,6 @@ import { sql } from 'kysely';
 import type { Config } from '../config/schema.ts';
 import type { Clock } from '../core/clock.ts';
 import { listenerUrl } from '../core/listener-url.ts';
-import type { Milliseconds } from '../core/units.ts';
 import type { Database } from '../platform/database/schema.ts';
 import type { Logger } from '../platform/logging.ts';
 import type { Metrics } from '../platform/metrics.ts';
@@ -42,6 +41,7 @@ import type { ModelCatalogue } from './models.ts';
 import { StaticPages } from './pages/static-pages.ts';
 import { recordingRoutes } from './recordings/routes.ts';
 import { RecordingService } from './recordings/service.ts';
+import { KEEP, RetentionSweep, SWEEP_ROWS, deleting } from './retention.ts';
 import { ApiServer } from './server.ts';
 import { userRoutes } from './users/routes.ts';
 import { UserService } from './users/service.ts';
@@ -54,8 +54,6 @@ export type { ModelCatalogue } from './models.ts';
 export { DatabaseEdgeDirectory } from './edge-directory.ts';
 export type { EdgeDirectory } from './edge-directory.ts';
 export type { DesiredStateSource } from './desired-state/state.ts';
-
-const CLEAN_MS: Milliseconds = 3_600_000;
 
 export interface ControlApiOptions {
   readonly db: Kysely<Database>;
@@ -106,11 +104,23 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
   const cameras = new CameraService({ db, clock, config, models: options.models });
   const desiredState = stack.use(new DesiredStateService({ cameras, auth, audit, config, clock, logger }));
   await desiredState.start();
-  const alarms = new AlarmService({ store: new AlarmStore(db), metrics, logger });
+  const alarms = new AlarmService({ store: new AlarmStore(db), clock, metrics, logger });
   const edges = options.edges ?? new DatabaseEdgeDirectory(db, clock);
   const detections = stack.use(new DetectionService({ db, clock, logger, retentionHours: config.detections.retention_hours }));
   detections.start();
-  stack.use(clock.every(CLEAN_MS, () => { auth.deleteExpired().catch((error: unknown) => { logger.error({ err: error }, 'expired tokens not deleted'); }); }));
+  const recordings = new RecordingService(db, options.segmentReader, clock);
+  stack.use(new RetentionSweep({
+    clock, logger,
+    tasks: [
+      deleting('expired segments', (now, limit) => recordings.deleteExpired(now - KEEP.expiredSegmentsMs, limit)),
+      { name: 'ended sessions', step: (now, from) => cameras.deleteEndedSessions(now - KEEP.endedSessionsMs, from, SWEEP_ROWS) },
+      deleting('cleared alarms', (now, limit) => alarms.deleteCleared(now - KEEP.clearedAlarmsMs, limit)),
+      deleting('past alarms', (now, limit) => alarms.deletePast(now - KEEP.pastAlarmsMs, KEEP.pastAlarms, limit)),
+      deleting('audit', (now, limit) => audit.deleteBefore(now - KEEP.auditMs, limit)),
+      deleting('audit beyond its rows', (_now, limit) => audit.deleteExcess(limit)),
+      { name: 'expired tokens', step: async () => { await auth.deleteExpired(); return undefined; } },
+    ],
+  })).start();
 
   let port = 0;
   const mediaPorts = options.mediaPorts ?? (() => ({ edgeHttp: config.edge.http_port, rtsp: config.rtsp.port }));
@@ -135,7 +145,7 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
     resources: [
       health, authRoutes(auth, guard), jwksRoutes(auth, [jwksPath, `/auth${jwksPath}`]), userRoutes(users, audit, guard), auditRoutes(audit, guard),
       cameraRoutes({ cameras, stats, audit, guard, clock, config, ports: mediaPorts }), cameraKeyRoutes({ cameras, stats, audit, guard }),
-      recordingRoutes(new RecordingService(db, options.segmentReader, clock), guard, logger), detectionRoutes(detections, guard), alarmRoutes(alarms, guard),
+      recordingRoutes(recordings, guard, logger), detectionRoutes(detections, guard), alarmRoutes(alarms, guard),
     ],
     rootResources: [health, jwksRoutes(auth, [jwksPath])],
   });

@@ -1,13 +1,19 @@
+import type { Clock } from '../../core/clock.ts';
 import { MediaError, messageOf } from '../../core/errors.ts';
+import type { Milliseconds } from '../../core/units.ts';
 import type { Logger } from '../../platform/logging.ts';
 import type { Metrics } from '../../platform/metrics.ts';
 import type { AlarmFilter, AlarmRow, AlarmStore } from './store.ts';
 
 export interface AlarmServiceOptions {
   readonly store: AlarmStore;
+  readonly clock: Clock;
   readonly metrics: Pick<Metrics, 'countAlarms'>;
   readonly logger: Logger;
 }
+
+/** `gap-…` and `refused-…`: each is an alarm of its own, and nothing but an operator clears them. */
+const PAST_ALARMS = ['journal_full', 'event_refused'];
 
 /** What operators should know of, and `imageflow_alarms`. */
 export class AlarmService {
@@ -24,7 +30,17 @@ export class AlarmService {
 
   /** An operator has seen to it. It is raised again when it happens again. Throws NOT_FOUND. */
   async clear(id: string): Promise<void> {
-    if (!(await this.#options.store.clear(id))) throw new MediaError('NOT_FOUND', 'No such alarm is raised.', { reason: 'ALARM_NOT_FOUND', context: { id: id.slice(0, 200) } });
+    if (!(await this.#options.store.clear(id, this.#options.clock.now()))) throw new MediaError('NOT_FOUND', 'No such alarm is raised.', { reason: 'ALARM_NOT_FOUND', context: { id: id.slice(0, 200) } });
+  }
+
+  /** Forgets at most `limit` that were cleared before `cutoff`; how many. */
+  deleteCleared(cutoff: Milliseconds, limit: number): Promise<number> {
+    return this.#options.store.deleteCleared(cutoff, limit);
+  }
+
+  /** Alarms with an id of their own each time: forgets at most `limit` of those from before `cutoff` and those behind the newest `keep`. */
+  deletePast(cutoff: Milliseconds, keep: number, limit: number): Promise<number> {
+    return this.#options.store.deletePast(PAST_ALARMS, cutoff, keep, limit);
   }
 
   async #counts(): Promise<ReadonlyMap<string, number>> {

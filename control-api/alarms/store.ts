@@ -1,4 +1,5 @@
 import type { Kysely, Selectable } from 'kysely';
+import type { Milliseconds } from '../../core/units.ts';
 import type { AlarmsTable, Database } from '../../platform/database/schema.ts';
 
 export type AlarmRow = Selectable<AlarmsTable>;
@@ -26,9 +27,32 @@ export class AlarmStore {
   }
 
   /** False when no such alarm is raised. */
-  async clear(id: string): Promise<boolean> {
-    const result = await this.#db.updateTable('alarms').set({ raised: 0 }).where('id', '=', id).where('raised', '=', 1).executeTakeFirst();
+  async clear(id: string, now: Milliseconds): Promise<boolean> {
+    const result = await this.#db.updateTable('alarms').set({ raised: 0, at: now }).where('id', '=', id).where('raised', '=', 1).executeTakeFirst();
     return result.numUpdatedRows > 0n;
+  }
+
+  /** Deletes at most `limit` that were cleared before `cutoff`; how many. */
+  async deleteCleared(cutoff: Milliseconds, limit: number): Promise<number> {
+    const result = await this.#db
+      .deleteFrom('alarms')
+      .where('id', 'in', (e) => e.selectFrom('alarms').select('id').where('raised', '=', 0).where('at', '<', cutoff).orderBy('at').limit(limit))
+      .executeTakeFirst();
+    return Number(result.numDeletedRows);
+  }
+
+  /** Deletes at most `limit` of these codes, raised or not, that are from before `cutoff` or behind the newest `keep`; how many. */
+  async deletePast(codes: readonly string[], cutoff: Milliseconds, keep: number, limit: number): Promise<number> {
+    const newestTooMany = await this.#db.selectFrom('alarms').select(['at', 'id']).where('code', 'in', codes).orderBy('at', 'desc').orderBy('id', 'desc').limit(1).offset(keep).executeTakeFirst();
+    const result = await this.#db
+      .deleteFrom('alarms')
+      .where('id', 'in', (e) => {
+        const old = e('at', '<', cutoff);
+        const many = newestTooMany === undefined ? [] : [e('at', '<', newestTooMany.at), e.and([e('at', '=', newestTooMany.at), e('id', '<=', newestTooMany.id)])];
+        return e.selectFrom('alarms').select('id').where('code', 'in', codes).where(e.or([old, ...many])).orderBy('at').limit(limit);
+      })
+      .executeTakeFirst();
+    return Number(result.numDeletedRows);
   }
 
   /** How many are raised, by code. */

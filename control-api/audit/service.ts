@@ -1,7 +1,9 @@
 import type { Insertable, Kysely } from 'kysely';
 import type { Clock } from '../../core/clock.ts';
+import type { Milliseconds } from '../../core/units.ts';
 import type { AuditTable, Database } from '../../platform/database/schema.ts';
 import type { Logger } from '../../platform/logging.ts';
+import { KEEP, SWEEP_ROWS } from '../retention.ts';
 import { AuditStore } from './store.ts';
 
 /** Different entries waiting to be written; more are counted into the last one of their kind or, when new, into one `audit:overflow`. */
@@ -26,11 +28,16 @@ export class AuditService implements AsyncDisposable {
   readonly #store: AuditStore;
   readonly #clock: Clock;
   readonly #logger: Logger;
+  readonly #maxRows: number;
   #waiting = new Map<string, Entry>();
   #timer: Disposable | null = null;
   #writing: Promise<void> = Promise.resolve();
+  /** Rows written since the log was last trimmed. */
+  #untrimmed = 0;
 
-  constructor(db: Kysely<Database>, clock: Clock, logger: Logger) {
+  /** `maxRows`: for tests. */
+  constructor(db: Kysely<Database>, clock: Clock, logger: Logger, maxRows: number = KEEP.auditRows) {
+    this.#maxRows = maxRows;
     this.#store = new AuditStore(db);
     this.#clock = clock;
     this.#logger = logger;
@@ -75,9 +82,28 @@ export class AuditService implements AsyncDisposable {
     }));
     try {
       for (let start = 0; start < rows.length; start += 500) await this.#store.insert(rows.slice(start, start + 500));
+      await this.#trim(rows.length);
     } catch (error) {
       this.#logger.error({ err: error, entries: entries.length }, 'audit entries lost');
     }
+  }
+
+  /** Not left to the sweep: a flood of denials would fill the disk before it comes round. */
+  async #trim(written: number): Promise<void> {
+    this.#untrimmed += written;
+    if (this.#untrimmed < SWEEP_ROWS) return;
+    this.#untrimmed = 0;
+    while ((await this.#store.trim(this.#maxRows, SWEEP_ROWS)) === SWEEP_ROWS);
+  }
+
+  /** Forgets at most `limit` entries from before `cutoff`; how many. */
+  deleteBefore(cutoff: Milliseconds, limit: number): Promise<number> {
+    return this.#store.deleteBefore(cutoff, limit);
+  }
+
+  /** Forgets at most `limit` of the entries that are too many; how many. */
+  deleteExcess(limit: number): Promise<number> {
+    return this.#store.trim(this.#maxRows, limit);
   }
 
   async list(filter: Parameters<AuditStore['list']>[0]) {

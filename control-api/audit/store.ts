@@ -1,4 +1,6 @@
+import { sql } from 'kysely';
 import type { Insertable, Kysely, Selectable } from 'kysely';
+import type { Milliseconds } from '../../core/units.ts';
 import type { AuditTable, Database } from '../../platform/database/schema.ts';
 
 export type AuditRow = Selectable<AuditTable>;
@@ -9,6 +11,34 @@ export class AuditStore {
 
   async insert(rows: readonly Insertable<AuditTable>[]): Promise<void> {
     await this.#db.insertInto('audit').values([...rows]).execute();
+  }
+
+  /** Deletes at most `limit` entries from before `cutoff`; how many. */
+  async deleteBefore(cutoff: Milliseconds, limit: number): Promise<number> {
+    const result = await this.#db
+      .deleteFrom('audit')
+      .where('id', 'in', (e) => e.selectFrom('audit').select('id').where('at', '<', cutoff).orderBy('at').limit(limit))
+      .executeTakeFirst();
+    return Number(result.numDeletedRows);
+  }
+
+  /**
+   * Deletes at most `limit` of the entries beyond `keep`; how many. Denials go first, the oldest at the front: whoever is denied may be
+   * anybody, and must not be able to push out what was done.
+   */
+  trim(keep: number, limit: number): Promise<number> {
+    return this.#db.transaction().execute(async (tx) => {
+      const { rows } = await tx.selectFrom('audit').select((e) => e.fn.countAll<number>().as('rows')).executeTakeFirstOrThrow();
+      const excess = Math.min(rows - keep, limit);
+      if (excess <= 0) return 0;
+      const denied = await tx
+        .deleteFrom('audit')
+        .where('id', 'in', (e) => e.selectFrom('audit').select('id').where('result', '=', sql.lit('denied')).orderBy('id').limit(excess))
+        .executeTakeFirst();
+      const left = excess - Number(denied.numDeletedRows);
+      if (left > 0) await tx.deleteFrom('audit').where('id', 'in', (e) => e.selectFrom('audit').select('id').orderBy('id').limit(left)).execute();
+      return excess;
+    });
   }
 
   /** Newest first. */

@@ -2,6 +2,7 @@ import type { Insertable, Kysely } from 'kysely';
 import type { Config } from '../../config/schema.ts';
 import type { Clock } from '../../core/clock.ts';
 import { MediaError } from '../../core/errors.ts';
+import type { Milliseconds } from '../../core/units.ts';
 import type { CameraSpec } from '../../media-control/port.ts';
 import type { CamerasTable, Database } from '../../platform/database/schema.ts';
 import type { ModelCatalogue } from '../models.ts';
@@ -136,6 +137,14 @@ export class CameraService {
     const rows = await this.#store.sessions(camera, before, limit);
     if (rows.length === 0) await this.get(camera);
     return rows;
+  }
+
+  /**
+   * Looks at `limit` sessions that ended before `cutoff`, the oldest behind `after` first, and forgets those of which no recording is
+   * listed. Resolves with the last one looked at, undefined when there are no more.
+   */
+  deleteEndedSessions(cutoff: Milliseconds, after: readonly [number, string] | undefined, limit: number): Promise<readonly [number, string] | undefined> {
+    return this.#store.deleteEndedSessions(cutoff, after, limit);
   }
 
   /** Called after each change, before its caller is answered. */

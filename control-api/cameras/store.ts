@@ -84,4 +84,22 @@ export class CameraStore {
     if (before !== undefined) query = query.where((e) => e.or([e('started_at', '<', before[0]), e.and([e('started_at', '=', before[0]), e('id', '<', before[1])])]));
     return query.execute();
   }
+
+  /** See `CameraService.deleteEndedSessions`. */
+  deleteEndedSessions(cutoff: Milliseconds, after: readonly [number, string] | undefined, limit: number): Promise<readonly [number, string] | undefined> {
+    return this.#db.transaction().execute(async (tx) => {
+      let query = tx.selectFrom('sessions').select(['id', 'ended_at']).where('phase', '=', 'ended').where('ended_at', '<', cutoff).orderBy('ended_at').orderBy('id').limit(limit);
+      // The first condition is implied by the second; it lets SQLite seek in the index.
+      if (after !== undefined) query = query.where('ended_at', '>=', after[0]).where((e) => e.or([e('ended_at', '>', after[0]), e('id', '>', after[1])]));
+      const seen = await query.execute();
+      const last = seen.at(-1);
+      if (last?.ended_at == null) return undefined;
+      await tx
+        .deleteFrom('sessions')
+        .where('id', 'in', seen.map(({ id }) => id))
+        .where((e) => e.not(e.exists(e.selectFrom('segments').select('segments.id').whereRef('segments.camera_id', '=', 'sessions.camera_id').whereRef('segments.session_id', '=', 'sessions.id').where('segments.expired_at', 'is', null))))
+        .execute();
+      return seen.length < limit ? undefined : [last.ended_at, last.id];
+    });
+  }
 }

@@ -144,7 +144,7 @@ const LASTING_ALARMS = ['recording_damaged', 'journal_full', 'event_refused'];
 /** An edge that was killed ended neither its sessions nor its alarms. */
 const endWhatItsPredecessorLeft = async (tx: Transaction<Database>, at: number): Promise<void> => {
   await tx.updateTable('sessions').set({ phase: 'ended', ended_at: at, reason: 'the edge was restarted' }).where('phase', '!=', 'ended').where('started_at', '<=', at).execute();
-  await tx.updateTable('alarms').set({ raised: 0 }).where('raised', '=', 1).where('code', 'not in', LASTING_ALARMS).where('at', '<=', at).execute();
+  await tx.updateTable('alarms').set({ raised: 0, at }).where('raised', '=', 1).where('code', 'not in', LASTING_ALARMS).where('at', '<=', at).execute();
 };
 
 const gapAlarm = (journalId: string, seq: number, gap: Gap, at: number): Pick<Alarm, 'id' | 'code' | 'message' | 'raised' | 'at' | 'camera'> => ({

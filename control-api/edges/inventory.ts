@@ -6,6 +6,8 @@ import type { Database } from '../../platform/database/schema.ts';
 import type { Camera, CameraKey, Hello, Inventory } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
 import { upsertSegments } from './segment-rows.ts';
 
+const ROWS_PER_STATEMENT = 1_000;
+
 const ControlJson = z.object({ source: z.unknown(), pipelines: z.array(z.unknown()), recording: z.unknown(), extra: z.record(z.string(), z.unknown()) });
 
 /**
@@ -17,7 +19,6 @@ export class InventoryIntake {
   readonly #clock: Clock;
   readonly #hello: Hello;
   readonly #ids = new Set<string>();
-  readonly #cameras = new Set<string>();
 
   constructor(options: { readonly db: Kysely<Database>; readonly clock: Clock; readonly hello: Hello }) {
     this.#db = options.db;
@@ -27,10 +28,7 @@ export class InventoryIntake {
 
   /** Resolves with true when that was the last piece: what came is committed. */
   async take(piece: Inventory): Promise<boolean> {
-    for (const { id, camera } of piece.segments) {
-      this.#ids.add(id);
-      this.#cameras.add(camera);
-    }
+    for (const { id } of piece.segments) this.#ids.add(id);
     await upsertSegments(this.#db, piece.segments);
     if (!piece.complete) return false;
     await this.#db.transaction().execute(async (tx) => {
@@ -43,13 +41,18 @@ export class InventoryIntake {
     return true;
   }
 
-  /** Rows of this edge's cameras whose files are gone: their expiry was told to the database that is lost. */
+  /** Listed segments whose files are gone, of cameras the edge has nothing left of, too: their expiry was told to the database that is lost. */
   async #expireUnknown(tx: Transaction<Database>): Promise<void> {
-    for (const camera of this.#cameras) {
+    const listed = tx.selectFrom('segments').select('camera_id').where('expired_at', 'is', null).orderBy('camera_id').limit(1);
+    let next = await listed.executeTakeFirst();
+    while (next !== undefined) {
+      const camera = next.camera_id;
       const rows = await tx.selectFrom('segments').select('id').where('camera_id', '=', camera).where('expired_at', 'is', null).execute();
-      for (const { id } of rows) {
-        if (!this.#ids.has(id)) await tx.updateTable('segments').set({ expired_at: this.#clock.now() }).where('id', '=', id).execute();
+      const gone = rows.map(({ id }) => id).filter((id) => !this.#ids.has(id));
+      for (let i = 0; i < gone.length; i += ROWS_PER_STATEMENT) {
+        await tx.updateTable('segments').set({ expired_at: this.#clock.now() }).where('id', 'in', gone.slice(i, i + ROWS_PER_STATEMENT)).execute();
       }
+      next = await listed.where('camera_id', '>', camera).executeTakeFirst();
     }
   }
 

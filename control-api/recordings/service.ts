@@ -71,6 +71,11 @@ export class RecordingService {
     return file;
   }
 
+  /** Forgets at most `limit` segments given up before `cutoff`, whose files are long gone; how many. */
+  deleteExpired(cutoff: Milliseconds, limit: number): Promise<number> {
+    return this.#store.deleteExpired(cutoff, limit);
+  }
+
   /** Not bound to one client: others may wait for the same file. */
   async #prepare(range: { readonly camera: string; readonly from: Milliseconds; readonly to: Milliseconds }, segments: readonly SegmentRecord[]): Promise<PlaybackFile> {
     using limit = deadline(this.#clock, PREPARE_MS);
