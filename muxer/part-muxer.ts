@@ -1,7 +1,7 @@
 /**
  * Access units in, parts out: the cut rules of D-1. Pure: no clock, no timers, nobody else's state.
  *
- * A part closes when its pictures last `partMs`, when the next picture is a random access point (so that segments can cut there), at a new epoch or
+ * A part closes when its pictures last `partMs`, before a picture that would make it longer than its target, when the next picture is a random access point (so that segments can cut there), at a new epoch or
  * new tracks, and at `flush`. Audio goes into the part in whose time it falls, or into the next if it came late. A stream without video is
  * cut by its audio in the same way.
  */
@@ -12,6 +12,7 @@ import { writePart } from '../core/fmp4/part-writer.ts';
 import type { CameraId } from '../core/frame-ref.ts';
 import type { Tracks } from '../core/track.ts';
 import type { Milliseconds } from '../core/units.ts';
+import { PartTarget } from './part-target.ts';
 import type { InitSegment, Part } from './port.ts';
 import { SessionTimeline } from './session-timeline.ts';
 import { TrackQueue } from './track-queue.ts';
@@ -30,8 +31,6 @@ export interface PartMuxerOptions {
   readonly onUnmuxable?: (tracks: Tracks, why: string) => void;
 }
 
-/** Timestamps jitter: a part this little short of `partMs` counts as full, instead of a frame too long. */
-const TOLERANCE_MS = 5;
 /** Audio may run ahead of video (or of the first picture) by this much, then it goes out alone. */
 const AUDIO_LEAD_MS = 1_000;
 /** A device whose timestamps hardly move must not make a part that never ends. */
@@ -56,6 +55,7 @@ const NO_SAMPLES: readonly PendingSample[] = [];
 export class PartMuxer {
   readonly #options: PartMuxerOptions;
   readonly #timeline: SessionTimeline;
+  readonly #target: PartTarget;
   #tracks: Tracks | null = null;
   #init: InitSegment | null = null;
   #epoch: number | null = null;
@@ -71,6 +71,7 @@ export class PartMuxer {
   constructor(options: PartMuxerOptions) {
     this.#options = options;
     this.#timeline = new SessionTimeline(options.sessionStart);
+    this.#target = new PartTarget(options.partMs);
   }
 
   /** Takes the next unit of the session in arrival order; returns the parts it completes. */
@@ -96,7 +97,8 @@ export class PartMuxer {
     }
     this.#video?.close();
     this.#audio?.close();
-    const parts: Part[] = [];
+    const overlong = this.#cutOverlong();
+    const parts: Part[] = overlong ? [overlong] : [];
     for (let part = this.#cut(Infinity, beforeRandomAccess); part; part = this.#cut(Infinity, beforeRandomAccess)) parts.push(part);
     return parts;
   }
@@ -147,13 +149,11 @@ export class PartMuxer {
     if (!this.#started && !unit.randomAccess) return this.#dropped('awaiting_random_access');
     this.#started = true;
     const dts = queue.follow(this.#timeline.place(unit.dts, queue.clockRate));
-    let part: Part | null = null;
-    if (queue.start !== undefined) {
-      const at = (dts * 1_000) / queue.clockRate;
-      const full = at - queue.start >= this.#options.partMs - TOLERANCE_MS || queue.length >= MAX_SAMPLES || queue.bytes >= MAX_BYTES;
-      if (full || unit.randomAccess || queue.hasHole) part = this.#cut(at, unit.randomAccess);
-    }
+    const overlong = this.#cutOverlong();
+    const full = queue.span >= this.#target.closesMs || queue.length >= MAX_SAMPLES || queue.bytes >= MAX_BYTES;
+    const part = full || unit.randomAccess || queue.hasHole ? this.#cut((dts * 1_000) / queue.clockRate, unit.randomAccess) : null;
     queue.push(unit, dts, this.#timeline.place(unit.pts, queue.clockRate));
+    if (overlong) return part ? [overlong, part] : [overlong];
     return part ? [part] : NONE;
   }
 
@@ -162,16 +162,40 @@ export class PartMuxer {
     if (!queue) return this.#dropped('no_track');
     const dts = queue.follow(this.#timeline.place(unit.dts, queue.clockRate));
     const at = (dts * 1_000) / queue.clockRate;
-    let part: Part | null = null;
+    let parts = NONE;
     if (!this.#started) {
       this.#forgetWaitingAudio(at - AUDIO_LEAD_MS); // the last second is kept, so that sound begins with the first picture
     } else if (queue.start !== undefined) {
-      const limit = this.#video ? AUDIO_LEAD_MS : this.#options.partMs - TOLERANCE_MS;
+      const limit = this.#video ? AUDIO_LEAD_MS : this.#target.closesMs;
       const span = at - queue.start;
-      if (span >= limit || queue.length >= MAX_SAMPLES || (!this.#video && queue.hasHole)) part = this.#cut(at, !this.#video);
+      if (span >= limit || queue.length >= MAX_SAMPLES || (!this.#video && queue.hasHole)) parts = this.#cutSound(queue, at);
     }
     queue.push(unit, dts, this.#timeline.place(unit.pts, queue.clockRate));
-    return part ? [part] : NONE;
+    return parts;
+  }
+
+  /** Makes a part of all pictures but the newest, which would take it over the target. Null when they fit, or when the newest stands alone. */
+  #cutOverlong(): Part | null {
+    const queue = this.#video;
+    if (!queue || queue.length < 2 || queue.span < this.#target.closesMs) return null;
+    const target = this.#target.ms ?? this.#target.begin(queue.steps());
+    const { newest } = queue;
+    return newest === undefined || queue.span <= target ? null : this.#cut(newest, false, newest);
+  }
+
+  /** Makes parts of the sound before `at`, where there are no pictures or none came for so long that it goes alone; complete pictures go with it. */
+  #cutSound(queue: TrackQueue, at: Milliseconds): readonly Part[] {
+    const parts: Part[] = [];
+    const video = this.#video;
+    const add = (part: Part | null): boolean => part !== null && parts.push(part) > 0;
+    if (video) {
+      if (video.newest !== undefined && video.length > 1) add(this.#cut(video.newest, false));
+      const target = this.#target.ms ?? this.#target.begin(queue.steps());
+      const step = at - (queue.newest ?? at);
+      while (queue.start !== undefined && at - queue.start > target && add(this.#cut(queue.start + Math.max(1, target - step), false)));
+    }
+    add(this.#cut(at, !video));
+    return parts;
   }
 
   /** Audio that waits for a first picture goes with it or not at all: drops what begins before `until`. */
@@ -188,9 +212,12 @@ export class PartMuxer {
     return NONE;
   }
 
-  /** Makes a part of what is complete: all pictures, and the sound that begins before `until`. Null when there is nothing. */
-  #cut(until: Milliseconds, beforeRandomAccess: boolean): Part | null {
-    const video = this.#video?.take(Infinity) ?? NO_SAMPLES;
+  /**
+   * Makes a part of what is complete: the pictures that begin before `untilPicture`, and the sound that begins before `until`. Null when there is
+   * nothing.
+   */
+  #cut(until: Milliseconds, beforeRandomAccess: boolean, untilPicture = Infinity): Part | null {
+    const video = this.#video?.take(untilPicture) ?? NO_SAMPLES;
     const audio = this.#audio?.take(until) ?? NO_SAMPLES;
     const leading = video.length > 0 ? video : audio;
     const first = leading[0];
@@ -211,13 +238,15 @@ export class PartMuxer {
 
     const discontinuity = this.#discontinuity;
     this.#discontinuity = false;
+    const randomAccess = this.#video ? (video[0]?.randomAccess ?? false) : true;
+    const duration = this.#advance(first, last, queue.clockRate);
+    const steps = (): Milliseconds[] => leading.map((sample) => (sample.duration * 1_000) / queue.clockRate);
+    const targetMs = this.#target.follow({ duration, randomAccess, beforeRandomAccess }, steps);
     const { camera, sessionId, sessionStart } = this.#options;
     return {
       camera, init, sessionId, sessionStart, epoch: this.#epoch, sequence: this.#sequence,
-      discontinuity, beforeRandomAccess, chunks, byteLength,
-      randomAccess: this.#video ? (video[0]?.randomAccess ?? false) : true,
+      discontinuity, beforeRandomAccess, chunks, byteLength, randomAccess, duration, targetMs,
       wall: first.wall,
-      duration: this.#advance(first, last, queue.clockRate),
       samples: audio.length === 0 ? video : [...video, ...audio],
     };
   }

@@ -56,6 +56,8 @@ export interface Part extends Publishable {
   /** Wall time of the first sample (video if there is any) and the part's length. */
   readonly wall: Milliseconds;
   readonly duration: Milliseconds;
+  /** What no part lasts longer than (see `PartTarget`); the same for all parts of a session unless the rate of its pictures changes for good. */
+  readonly targetMs: Milliseconds;
   readonly samples: readonly PartSample[];
 }
 

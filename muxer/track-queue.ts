@@ -46,6 +46,18 @@ export class TrackQueue {
     return last && this.#toMs(last.dts);
   }
 
+  /** From the oldest sample to the end of the newest, in milliseconds, as far as its duration is known. */
+  get span(): Milliseconds {
+    const first = this.#samples[0];
+    const last = this.#samples.at(-1);
+    return first && last ? this.#toMs(last.dts + last.duration - first.dts) : 0;
+  }
+
+  /** How long the samples last, in milliseconds. */
+  steps(): Milliseconds[] {
+    return this.#samples.map((sample) => this.#toMs(sample.duration));
+  }
+
   /**
    * Says that the next sample decodes at `dts`: the newest now has its duration. Returns the decode time to use, which is `dts` unless that would
    * not be after the one before (a device whose clock steps back): tables of an MP4 cannot express that.

@@ -41,7 +41,7 @@ export const testPart = ({ at, init, sessionStart = 1_750_000_000_000, sessionId
   const chunks = writePart({ sequence: at / 200 + 1, reference: { trackId: 2, wall, mediaTime: base }, tracks: [{ trackId: 2, baseDecodeTime: base, samples }] });
   return {
     camera: 'cam', init, sessionId, sessionStart, epoch, sequence: at / 200 + 1, discontinuity: false, beforeRandomAccess: true, chunks,
-    byteLength: chunks.reduce((sum, { length }) => sum + length, 0), randomAccess, wall, duration: 200, samples,
+    byteLength: chunks.reduce((sum, { length }) => sum + length, 0), randomAccess, wall, duration: 200, targetMs: 205, samples,
   };
 };
 

@@ -1,6 +1,5 @@
 /** Delivery directives of a playlist request: RFC 8216bis §6.2.5. Pure. */
 import { MediaError } from '../../core/errors.ts';
-import type { Milliseconds } from '../../core/units.ts';
 import type { LiveWindow } from './live-window.ts';
 
 export interface DeliveryDirectives {
@@ -31,9 +30,9 @@ const numberOf = (query: URLSearchParams, name: string): number | null => {
 };
 
 /** Throws INVALID_ARGUMENT (400) for a request so far ahead that it cannot be what the playlist told (§6.2.5.2). */
-export const refuseFarAhead = (window: LiveWindow, { msn, part }: DeliveryDirectives, partTargetMs: Milliseconds): void => {
+export const refuseFarAhead = (window: LiveWindow, { msn, part }: DeliveryDirectives): void => {
   if (msn === null || window.ended) return;
-  const { next } = window;
+  const { next, partTargetMs } = window;
   // `next.msn − 1` is the last whole segment; two more may be asked for.
   if (msn > next.msn + 1) throw new MediaError('INVALID_ARGUMENT', '_HLS_msn is more than two segments ahead');
   if (part === null || msn < next.msn) return;

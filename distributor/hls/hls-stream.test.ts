@@ -20,7 +20,7 @@ const setUp = () => {
     camera: 'cam', parts, session: null,
     onSession: (listener) => { listeners.push(listener); return { [Symbol.dispose]: () => undefined }; },
   };
-  const stream = new HlsStream(source, { rules: segmentRules({ segmentSeconds: 1, keyframeIntervalSeconds: 1, partMs: 200 }), clock });
+  const stream = new HlsStream(source, { rules: segmentRules({ segmentSeconds: 1, keyframeIntervalSeconds: 1 }), clock });
   const all = testParts(400, 5);
   let next = 0;
   const feed = (count: number): void => { for (const part of all.slice(next, (next += count))) parts.publish(part); };

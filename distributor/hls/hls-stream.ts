@@ -10,7 +10,6 @@ import { LiveWindow } from './live-window.ts';
 import type { HlsResource } from './live-window.ts';
 import { renderMedia, renderMultivariant, withQuery } from './playlist.ts';
 import type { MediaPlaylist } from './playlist.ts';
-import { partTarget } from './segment-rules.ts';
 import type { SegmentRules } from './segment-rules.ts';
 
 export interface HlsStreamOptions {
@@ -55,7 +54,6 @@ export class HlsStream implements Disposable {
   readonly #waiters = new Set<Waiter>();
   readonly #rendered = new Map<string, RenderedPlaylist>();
   #media: MediaPlaylist | null = null;
-  #partTargetMs: Milliseconds = 0;
   #sessionId: string | null = null;
   #askedAt: Milliseconds = -Infinity;
   #clearing: Disposable | null = null;
@@ -77,13 +75,13 @@ export class HlsStream implements Disposable {
   async playlist(directives: DeliveryDirectives, token: string | null, signal: AbortSignal): Promise<RenderedPlaylist> {
     this.#asked();
     await this.#requireMedia(signal);
-    refuseFarAhead(this.#window, directives, this.#partTargetMs);
+    refuseFarAhead(this.#window, directives);
     if (!isSatisfied(this.#window, directives)) {
       const session = this.#sessionId;
       await this.#wait(() => isSatisfied(this.#window, directives) || this.#sessionId !== session, signal);
       await this.#requireMedia(signal);
     }
-    this.#media ??= renderMedia(this.#window, { targetMs: this.#options.rules.targetMs, partTargetMs: this.#partTargetMs });
+    this.#media ??= renderMedia(this.#window, { targetMs: this.#options.rules.targetMs });
     const delta = directives.skip && this.#media.delta !== this.#media.full;
     return this.#render(delta ? 'delta' : 'full', delta ? this.#media.delta : this.#media.full, token);
   }
@@ -128,7 +126,6 @@ export class HlsStream implements Disposable {
   #add(part: Part): void {
     if (part.sessionId !== this.#sessionId) {
       this.#sessionId = part.sessionId;
-      this.#partTargetMs = partTarget(this.#options.rules, part);
       this.#clearing?.[Symbol.dispose]();
       this.#clearing = null;
     }

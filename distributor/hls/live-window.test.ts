@@ -4,7 +4,7 @@ import { LiveWindow } from './live-window.ts';
 import { segmentRules } from './segment-rules.ts';
 import { SESSION_START, testInit, testPart, testParts } from './testing-parts.ts';
 
-const RULES = segmentRules({ segmentSeconds: 4, keyframeIntervalSeconds: 4, partMs: 200 });
+const RULES = segmentRules({ segmentSeconds: 4, keyframeIntervalSeconds: 4 });
 const window = (over = {}): LiveWindow => new LiveWindow({ ...RULES, listed: 8, listedIdle: 1, retained: 3, maxBytes: 1 << 30, ...over });
 const fill = (w: LiveWindow, parts: ReturnType<typeof testParts>): LiveWindow => {
   for (const part of parts) w.add(part, true);

@@ -19,6 +19,8 @@ export interface HlsSegment {
   readonly discontinuity: boolean;
   /** Of its first sample, Unix ms. */
   readonly wall: Milliseconds;
+  /** No part of it is longer. */
+  readonly partTargetMs: Milliseconds;
   readonly parts: HlsPart[];
   duration: Milliseconds;
   bytes: number;
@@ -89,6 +91,9 @@ export class LiveWindow {
     return open ? { msn: open.msn, part: open.parts.length } : { msn: this.#nextMsn, part: 0 };
   }
 
+  /** PART-TARGET: of the newest segment. 0 while there is no media. */
+  get partTargetMs(): Milliseconds { return this.#segments.at(-1)?.partTargetMs ?? 0; }
+
   /** Name of the next part: the preload hint. Null when there is no session or it has ended. */
   get hint(): string | null {
     if (!this.#session || this.#ended) return null;
@@ -110,8 +115,10 @@ export class LiveWindow {
     }
     this.#gop += part.duration;
     const before = this.open;
-    if (before && (part.discontinuity || segmentClosesBefore(before.duration, part, this.#options))) this.#close(before);
-    const segment = this.open ?? this.#openSegment(part);
+    // Another target is another promise to players: they begin anew, as at a new epoch.
+    const renewed = this.#segments.length > 0 && part.targetMs !== this.partTargetMs;
+    if (before && (renewed || part.discontinuity || segmentClosesBefore(before.duration, part, this.#options))) this.#close(before);
+    const segment = this.open ?? this.#openSegment(part, renewed || part.discontinuity);
     const name = partName(this.#session?.prefix ?? '', segment.msn, segment.parts.length);
     segment.parts.push({ name, part });
     segment.duration += part.duration;
@@ -156,7 +163,7 @@ export class LiveWindow {
     this.#gop = 0;
   }
 
-  #openSegment(part: Part): HlsSegment {
+  #openSegment(part: Part, discontinuity: boolean): HlsSegment {
     const prefix = this.#session?.prefix ?? '';
     if (this.#init?.init !== part.init) {
       this.#init = { name: `init-${prefix}-${String(this.#inits++)}.mp4`, init: part.init };
@@ -167,8 +174,9 @@ export class LiveWindow {
       msn,
       name: `seg-${prefix}-${String(msn)}.m4s`,
       init: this.#init,
-      discontinuity: part.discontinuity && this.#segments.length + this.#retained.length > 0,
+      discontinuity: discontinuity && this.#segments.length + this.#retained.length > 0,
       wall: part.wall,
+      partTargetMs: part.targetMs,
       parts: [],
       duration: 0,
       bytes: 0,

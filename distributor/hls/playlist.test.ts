@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
 import { LiveWindow } from './live-window.ts';
 import { renderMedia, renderMultivariant, withQuery } from './playlist.ts';
-import { partTarget, segmentRules } from './segment-rules.ts';
+import { segmentRules } from './segment-rules.ts';
 import { SESSION_START, testInit, testPart, testParts } from './testing-parts.ts';
 
-const RULES = segmentRules({ segmentSeconds: 1, keyframeIntervalSeconds: 0.5, partMs: 200 });
-const TIMING = { targetMs: RULES.targetMs, partTargetMs: 235 };
+const RULES = segmentRules({ segmentSeconds: 1, keyframeIntervalSeconds: 0.5 });
+const TIMING = { targetMs: RULES.targetMs };
 const window = (): LiveWindow => new LiveWindow({ ...RULES, listed: 20, listedIdle: 1, retained: 3, maxBytes: 1 << 30 });
 
 /** Media sequence numbers count from 2020, in seconds. */
@@ -18,8 +18,8 @@ test('[H1 H2 H5 H7 H11] a young playlist, to the letter', () => {
   expect(text(renderMedia(w, TIMING).full)).toBe(`#EXTM3U
 #EXT-X-VERSION:9
 #EXT-X-TARGETDURATION:2
-#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=0.705,HOLD-BACK=6.0,CAN-SKIP-UNTIL=12.0
-#EXT-X-PART-INF:PART-TARGET=0.235
+#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=0.615,HOLD-BACK=6.0,CAN-SKIP-UNTIL=12.0
+#EXT-X-PART-INF:PART-TARGET=0.205
 #EXT-X-MEDIA-SEQUENCE:${String(FIRST)}
 #EXT-X-DISCONTINUITY-SEQUENCE:0
 #EXT-X-INDEPENDENT-SEGMENTS
@@ -106,10 +106,16 @@ test('a token is in every URI, encoded so that it cannot end the line or the quo
   expect(playlist).not.toContain('\0');
 });
 
-test.each([
-  { name: 'steady 25 pictures a second', part: testPart(), expected: 205 },
-  { name: 'one picture a second', part: testPart({ duration: 1_000, samples: testPart().samples.slice(0, 1).map((sample) => ({ ...sample, duration: 90_000 })) }), expected: 1_100 },
-  { name: 'jittering pictures', part: testPart({ samples: testPart().samples.map((sample, i) => ({ ...sample, duration: 3_000 + 500 * i })) }), expected: 235 },
-])('[H1] PART-TARGET of $name is $expected ms', ({ part, expected }) => {
-  expect(partTarget(RULES, part)).toBe(expected);
+test('[H1] a camera whose rate changes for good gets another PART-TARGET: at a discontinuity, and no part is listed that breaks it', () => {
+  const w = window();
+  for (const part of testParts(28, 5)) w.add(part, true);
+  const slow = testParts(8, 4, 28).map((part) => ({ ...part, duration: 250, targetMs: 255 }));
+  for (const part of slow) w.add(part, true);
+  const playlist = text(renderMedia(w, TIMING).full);
+  expect(playlist).toContain('PART-HOLD-BACK=0.765');
+  expect(playlist).toContain('#EXT-X-PART-INF:PART-TARGET=0.255');
+  expect([...playlist.matchAll(/EXT-X-PART:DURATION=([\d.]+)/g)].map((match) => match[1])).toEqual(slow.map(() => '0.25000'));
+  expect(playlist.split('#EXT-X-DISCONTINUITY\n')).toHaveLength(2);
+  expect(playlist.match(/#EXTINF:/g)).toHaveLength(8); // five whole ones, one cut short, two of the new rate: nobody's video stops
+  expect(playlist).toContain('#EXTINF:0.60000,');
 });

@@ -14,8 +14,6 @@ export const QUERY = '\0';
 export interface PlaylistTiming {
   /** EXT-X-TARGETDURATION, milliseconds, whole seconds. */
   readonly targetMs: Milliseconds;
-  /** PART-TARGET. */
-  readonly partTargetMs: Milliseconds;
 }
 
 /** CAN-SKIP-UNTIL in target durations: the least that §4.4.3.8 allows. */
@@ -70,7 +68,8 @@ export const renderMedia = (window: LiveWindow, timing: PlaylistTiming): MediaPl
   let map = ''; // of the first segment that is not skipped: it must be named there as well
   for (const segment of segments) {
     const old = untilEnd - segment.duration > SKIP_TARGETS * timing.targetMs;
-    const withParts = untilEnd - segment.duration < HOLD_BACK_TARGETS * timing.targetMs;
+    // Parts of before another PART-TARGET could break it: their segments are listed whole.
+    const withParts = segment.partTargetMs === window.partTargetMs && untilEnd - segment.duration < HOLD_BACK_TARGETS * timing.targetMs;
     const mapLine = `#EXT-X-MAP:URI="${segment.init.name}${QUERY}"\n`;
     const text = (segment.discontinuity ? '#EXT-X-DISCONTINUITY\n' : '') + (segment.init.name === initName ? '' : mapLine) + segmentText(segment, withParts, !window.ended);
     if (old) {
@@ -88,8 +87,8 @@ export const renderMedia = (window: LiveWindow, timing: PlaylistTiming): MediaPl
   return { full, delta };
 };
 
-const header = (window: LiveWindow, { targetMs, partTargetMs }: PlaylistTiming): string => {
-  const { segments } = window;
+const header = (window: LiveWindow, { targetMs }: PlaylistTiming): string => {
+  const { segments, partTargetMs } = window;
   const independent = segments.every((segment) => segment.parts[0]?.part.randomAccess ?? true);
   return [
     '#EXTM3U',

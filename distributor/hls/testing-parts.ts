@@ -25,7 +25,7 @@ export const testPart = (over: Partial<Part> = {}): Part => {
   }));
   return {
     camera: 'cam', init: INIT, sessionId: 'abcd1234-rest', sessionStart: SESSION_START, epoch: SESSION_START, sequence: 1,
-    discontinuity: false, randomAccess: false, beforeRandomAccess: false, chunks: [Buffer.from('part')], byteLength: 100, wall, duration, samples,
+    discontinuity: false, randomAccess: false, beforeRandomAccess: false, chunks: [Buffer.from('part')], byteLength: 100, wall, duration, targetMs: 205, samples,
     ...over,
   };
 };
