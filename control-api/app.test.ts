@@ -115,6 +115,14 @@ describe('errors and headers', () => {
     expect((body['error'] as { details: unknown }).details).toEqual(fields);
   });
 
+  test('a body nested deeper than a stack is refused like any other', async () => {
+    const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`;
+    for (const json of [deep, `{"id":${deep}}`, `{"unknown":${deep}}`]) {
+      const { status, body } = await h.call<{ code: string }>('POST', '/v1/cameras', { token, headers: { 'content-type': 'application/json' }, body: json });
+      expect([status, body.code]).toEqual([400, 'VALIDATION_FAILED']);
+    }
+  });
+
   test('[SD-80] request and correlation ids are accepted, or made, and returned', async () => {
     expect((await h.call('GET', '/v1/health')).headers.get('x-request-id')).toMatch(/^[\da-f-]{36}$/);
     const given = await h.call('GET', '/v1/nothing', { token, headers: { 'x-correlation-id': 'order-4711', 'x-client-id': 'tablet-3' } });
