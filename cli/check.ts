@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { stringify } from 'yaml';
+import { withoutSecrets } from '../config/secrets.ts';
 import { configOf, configured, guarded, terminalIo } from './io.ts';
 import type { CliIo } from './io.ts';
 
@@ -10,7 +11,7 @@ export const checkCommand = (io: CliIo = terminalIo): Command =>
     .action((options: { readonly print?: true }, command: Command) =>
       guarded(io, () => {
         const config = configOf(command, io);
-        if (options.print) io.out(stringify({ ...config, admin: { password: config.admin.password === undefined ? null : '(set)' } }).trimEnd());
+        if (options.print) io.out(stringify(withoutSecrets(config)).trimEnd());
         else io.out('the configuration is right');
         return Promise.resolve();
       }),

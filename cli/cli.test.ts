@@ -40,7 +40,7 @@ test('check says what is wrong with the configuration and fails', async () => {
   const wrong = await run(checkCommand, ['--config', file]);
   expect(wrong.failed).toBe(true);
   expect(wrong.text).toContain('http.port');
-  writeFileSync(file, 'admin:\n  password: very secret\n');
+  writeFileSync(file, 'admin:\n  password: very secret\ncontrol:\n  internal_token: very secret indeed\nwebrtc:\n  ice_servers: [{urls: "turn:t.example", credential: very secret too}]\n');
   const printed = await run(checkCommand, ['--config', file, '--print']);
   expect(printed.text).toContain('port: 8080');
   expect(printed.text).not.toContain('very secret');

@@ -1,12 +1,13 @@
 import * as z from 'zod';
+import { secret } from './marks.ts';
 
 export const ControlConfig = z.strictObject({
   internal_listen: z.string().optional().describe('Where edges attach: a Unix socket by default; `host:port` for other hosts, there with a token.'),
-  internal_token: z.string().min(16).optional().describe('The token edges show to attach and to call workers; needed where these listen on `host:port`.'),
+  internal_token: z.string().min(16).optional().meta(secret).describe('The token edges show to attach and to call workers; needed where these listen on `host:port`.'),
 });
 
 export const AdminConfig = z.strictObject({
-  password: z.string().min(8).optional().describe('Password of `admin` at the first start; unset: a random one is printed once.'),
+  password: z.string().min(8).optional().meta(secret).describe('Password of `admin` at the first start; unset: a random one is printed once.'),
 });
 
 export const JournalConfig = z.strictObject({

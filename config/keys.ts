@@ -16,6 +16,8 @@ export interface KeySchema {
   readonly minLength?: number;
   readonly minItems?: number;
   readonly format?: string;
+  /** A secret. */
+  readonly writeOnly?: boolean;
 }
 
 /** One setting: where it is, and what it may be. */
