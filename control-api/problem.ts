@@ -13,13 +13,21 @@ export interface FieldError {
   readonly value: unknown;
 }
 
-/** Bad syntax or type: 400 with the list of what is wrong. */
-export class ValidationError extends MediaError {
+/** A request that is refused for some of its members, which the answer names in `validation_errors`. */
+export class FieldsError extends MediaError {
   readonly fields: readonly FieldError[];
-  constructor(fields: readonly FieldError[], message = 'The request is not valid.') {
-    super('INVALID_ARGUMENT', message, { reason: 'VALIDATION_FAILED' });
-    this.name = 'ValidationError';
+  constructor(code: ErrorCode, reason: string, message: string, fields: readonly FieldError[]) {
+    super(code, message, { reason });
+    this.name = 'FieldsError';
     this.fields = fields;
+  }
+}
+
+/** Bad syntax or type: 400 with the list of what is wrong. */
+export class ValidationError extends FieldsError {
+  constructor(fields: readonly FieldError[], message = 'The request is not valid.') {
+    super('INVALID_ARGUMENT', 'VALIDATION_FAILED', message, fields);
+    this.name = 'ValidationError';
   }
 }
 
@@ -69,7 +77,7 @@ export const problemOf = (thrown: unknown, context: ProblemContext): Problem => 
   const status = STATUS_OF_REASON[error.reason ?? ''] ?? httpStatus(error.code);
   const code = error.reason ?? error.code;
   const detail = error.code === 'INTERNAL' ? 'The server failed; its log tells why under this trace_id.' : error.message;
-  const fields = error instanceof ValidationError ? error.fields : undefined;
+  const fields = error instanceof FieldsError ? error.fields : undefined;
   const headers: Record<string, string> = { 'content-type': 'application/problem+json', 'cache-control': 'no-store' };
   if (status === 401) headers['www-authenticate'] = error.reason === 'NO_CREDENTIAL' ? 'Bearer realm="imageflow"' : 'Bearer realm="imageflow", error="invalid_token"';
   // The rest of the body is not read, so the connection cannot serve another request.

@@ -55,6 +55,19 @@ describe('cameras', () => {
     expect((await h.call('GET', '/v1/cameras/later', { token })).status).toBe(404);
   });
 
+  test('a setting nothing acts on yet is 422 and named, whoever sets it; without it all is well', async () => {
+    await post({ id: 'hints' });
+    for (const [field, value] of [['qos', 'high'], ['qos', { fps: 30 }], ['priority', 3], ['priority', 0], ['bandwidth_hint', 2e6]] as const) {
+      const refused = { status: 422, body: { code: 'SETTING_NOT_SUPPORTED', validation_errors: [{ field }] } };
+      expect(await post({ id: 'later', [field]: value }), field).toMatchObject(refused);
+      expect(await h.call('PATCH', '/v1/cameras/hints', { token, json: { [field]: value } }), field).toMatchObject(refused);
+      expect(await h.call('PUT', '/v1/cameras/hints', { token, json: { name: 'x', [field]: value } }), field).toMatchObject(refused);
+    }
+    expect((await post({ id: 'later', qos: 'high', priority: 1 })).body).toMatchObject({ validation_errors: [{ field: 'qos' }, { field: 'priority' }] });
+    expect((await h.call('GET', '/v1/cameras/later', { token })).status).toBe(404);
+    expect((await h.call<CameraBody>('GET', '/v1/cameras/hints', { token })).body.name).toBe('hints');
+  });
+
   test('a file source is a file below sources.file_dir, by no trick another', async () => {
     const clips = h.config.sources.file_dir;
     mkdirSync(join(clips, 'sub'), { recursive: true });
@@ -69,16 +82,15 @@ describe('cameras', () => {
   });
 
   test('PATCH changes what it names, PUT all, and the desired state follows before the answer', async () => {
-    await post({ id: 'change', name: 'Before', priority: 3 });
+    await post({ id: 'change', name: 'Before' });
     const patched = await h.call<CameraBody>('PATCH', '/v1/cameras/change', { token, json: { pipelines: ['inspect-320', { id: 'detect', fps: 5, confidence: 0.6 }], recording: { policy: 'off' } } });
-    expect(patched).toMatchObject({ status: 200, body: { name: 'Before', priority: 3, recording: { policy: 'off' } } });
+    expect(patched).toMatchObject({ status: 200, body: { name: 'Before', recording: { policy: 'off' } } });
     expect(h.api.desiredState.current().cameras.find((camera) => camera.id === 'change')).toMatchObject({
       recording: 'off',
       detectors: [{ id: 'inspect-320', model: 'inspect-320', fps: 15, confidence: null }, { id: 'detect', model: 'nanodet-g-416.int8.u8', fps: 5, confidence: 0.6 }],
     });
-    const put = await h.call<CameraBody & { priority?: number }>('PUT', '/v1/cameras/change', { token, json: { name: 'After' } });
+    const put = await h.call<CameraBody>('PUT', '/v1/cameras/change', { token, json: { name: 'After' } });
     expect(put.body).toMatchObject({ name: 'After', pipelines: ['detect'], recording: { policy: 'always' } });
-    expect(put.body.priority).toBeUndefined();
     expect((await h.call('PUT', '/v1/cameras/change', { token, json: { id: 'other', name: 'x' } })).status).toBe(400);
     expect((await h.call('PATCH', '/v1/cameras/change', { token, json: {} })).status).toBe(400);
     expect((await h.call('PATCH', '/v1/cameras/nobody', { token, json: { name: 'x' } })).status).toBe(404);

@@ -18,12 +18,13 @@ export type Pipeline = z.output<typeof Pipeline>;
 export const Recording = z.strictObject({ policy: z.enum(['always', 'on-event', 'off']) }).openapi('CameraRecording', { description: '`on-event` comes later: 422.' });
 export type Recording = z.output<typeof Recording>;
 
-/** Kept for what comes later; nothing reads it yet. */
+/** Of the contract, but nothing acts on them yet: whoever sets one is told so by 422, instead of believing it. */
 const Hints = {
-  qos: z.union([z.string().max(32), z.record(z.string().max(64), z.union([z.string().max(256), z.number(), z.boolean()]))]).optional(),
-  priority: z.int().min(0).max(1000).optional(),
-  bandwidth_hint: z.number().min(0).optional().describe('Bits per second.'),
+  qos: z.union([z.string().max(32), z.record(z.string().max(64), z.union([z.string().max(256), z.number(), z.boolean()]))]).optional().describe('Comes later: 422.'),
+  priority: z.int().min(0).max(1000).optional().describe('Comes later: 422.'),
+  bandwidth_hint: z.number().min(0).optional().describe('Bits per second. Comes later: 422.'),
 };
+export const HINTS = ['qos', 'priority', 'bandwidth_hint'] as const satisfies readonly (keyof typeof Hints)[];
 
 const Settings = { name: Name, source: Source, pipelines: z.array(Pipeline).max(16), recording: Recording, ...Hints };
 

@@ -6,8 +6,10 @@ import type { Milliseconds } from '../../core/units.ts';
 import type { CameraSpec } from '../../media-control/port.ts';
 import type { CamerasTable, Database } from '../../platform/database/schema.ts';
 import type { ModelCatalogue } from '../models.ts';
+import { FieldsError } from '../problem.ts';
 import { checkPipelines, toDetectors } from './detectors.ts';
 import { newKey } from './keys.ts';
+import { HINTS } from './schemas.ts';
 import type { CameraPatch, NewCamera, Pipeline, Recording, Source } from './schemas.ts';
 import { checkSource } from './source-check.ts';
 import { CameraStore } from './store.ts';
@@ -159,6 +161,11 @@ export class CameraService {
   }
 
   async #check(camera: CameraPatch): Promise<void> {
+    const later = HINTS.filter((hint) => camera[hint] !== undefined);
+    if (later.length > 0) {
+      const fields = later.map((field) => ({ field, message: 'comes in a later version; leave it out', value: null }));
+      throw new FieldsError('UNPROCESSABLE', 'SETTING_NOT_SUPPORTED', `${later.join(', ')}: nothing acts on this yet, it comes in a later version. Leave it out.`, fields);
+    }
     if (camera.recording?.policy === 'on-event') {
       throw new MediaError('UNPROCESSABLE', 'Recording on events comes in a later version; use always or off.', { reason: 'RECORDING_POLICY_NOT_SUPPORTED' });
     }

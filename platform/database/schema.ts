@@ -19,7 +19,7 @@ export interface CamerasTable {
   created_at: number;
   updated_at: number;
   deleted_at: number | null;
-  /** JSON object: what the API accepts for later (`qos`, `priority`, `bandwidth_hint`). */
+  /** JSON object: what the API has for later (`qos`, `priority`, `bandwidth_hint`), set by none yet. */
   extra: string;
 }
 

@@ -157,7 +157,7 @@ test('[D-12] a camera that is not known is asked for, and not made for a strange
 
 test('the database deleted: recordings, cameras and their keys come back, and the edge never loses its cameras', async () => {
   const first = await startControl('one.db');
-  const { secret } = await first.cameras.create(NewCamera.parse({ id: 'line-1', name: 'Line 1', recording: { policy: 'off' }, priority: 3 }));
+  const { secret } = await first.cameras.create(NewCamera.parse({ id: 'line-1', name: 'Line 1', recording: { policy: 'off' }, pipelines: [{ id: 'detect', fps: 5 }] }));
   const segments = Array.from({ length: 1203 }, (_, n) => segmentOf(n));
   const edge = startEdge(() => segments);
   await until(() => edge.store.camera('line-1') !== undefined);
@@ -172,7 +172,7 @@ test('the database deleted: recordings, cameras and their keys come back, and th
   expect(await count(second.db, 'segments')).toBe(1203);
   const row = await second.cameras.get('line-1');
   expect(row).toMatchObject({ name: 'Line 1', recording: '{"policy":"off"}' });
-  expect(JSON.parse(row.extra)).toEqual({ priority: 3 });
+  expect(JSON.parse(row.pipelines)).toEqual([{ id: 'detect', fps: 5 }]);
   await until(() => edge.store.version !== '' && edge.link.attached);
   expect(await edge.authorizer.authorize(secret, 'publish', 'line-1')).toMatchObject({ camera: 'line-1' });
   expect(camerasLost).toBe(0);
