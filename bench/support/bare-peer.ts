@@ -16,10 +16,11 @@ export interface BarePeerOptions {
 /** A libdatachannel peer with one H.264 section (payload type 96), connected by WHIP or WHEP: the cheapest client there is. */
 export class BarePeer {
   readonly track: Track;
-  readonly #pc: PeerConnection;
+  /** Kept so that it lives as long as its track. */
+  readonly pc: PeerConnection;
 
   private constructor(pc: PeerConnection, track: Track) {
-    this.#pc = pc;
+    this.pc = pc;
     this.track = track;
   }
 
@@ -55,11 +56,6 @@ export class BarePeer {
     if (await open) return new BarePeer(pc, track);
     pc.close();
     return null;
-  }
-
-  close(): void {
-    this.track.close();
-    this.#pc.close();
   }
 }
 

@@ -15,23 +15,17 @@ export class BareViewer {
   #expected: number | null = null;
   #media = 0;
   #peer: BarePeer | null = null;
-  #timer: NodeJS.Timeout | undefined;
 
   static async start(url: string, token: string): Promise<BareViewer> {
     const viewer = new BareViewer();
     viewer.#peer = await BarePeer.connect({ url, token, direction: 'RecvOnly', onMessage: (packet) => { viewer.#onMessage(packet); } });
-    viewer.#timer = setInterval(() => { viewer.#peer?.track.sendMessageBinary(writeReceiverReport(SSRC, [])); }, REPORT_MS);
+    setInterval(() => { viewer.#peer?.track.sendMessageBinary(writeReceiverReport(SSRC, [])); }, REPORT_MS);
     return viewer;
   }
 
   get packets(): number { return this.#packets; }
   /** Packets that did not come in order at first; most of them come again. */
   get missing(): number { return this.#missing; }
-
-  close(): void {
-    clearInterval(this.#timer);
-    this.#peer?.close();
-  }
 
   #onMessage(packet: Buffer): void {
     if (isRtcp(packet)) return;

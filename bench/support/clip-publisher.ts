@@ -18,6 +18,7 @@ export interface SentPicture {
   readonly timestamp: number;
   readonly firstAt: number;
   readonly lastAt: number;
+  readonly key: boolean;
 }
 
 /** Publishes a clip of 30 pictures per second by WHIP, in real time and round and round; answers NACKs. */
@@ -32,7 +33,6 @@ export class ClipPublisher {
   #timestamp = 100_000;
   #next = 0;
   #beganAt = 0;
-  #timer: NodeJS.Timeout | undefined;
 
   private constructor(clip: Clip) { this.#clip = clip; }
 
@@ -46,15 +46,10 @@ export class ClipPublisher {
 
   get packets(): number { return this.#packets; }
 
-  close(): void {
-    clearTimeout(this.#timer);
-    this.#peer?.close();
-  }
-
   #tick(): void {
     const now = machineMs();
     while (this.#dueAt() <= now) this.#sendNext();
-    this.#timer = setTimeout(() => { this.#tick(); }, Math.max(0, this.#dueAt() - machineMs()));
+    setTimeout(() => { this.#tick(); }, Math.max(0, this.#dueAt() - machineMs()));
   }
 
   #dueAt(): number { return this.#beganAt + (this.#next * 1000) / FPS; }
@@ -67,7 +62,7 @@ export class ClipPublisher {
     const data = unit.randomAccess ? Buffer.concat([toAvcc([sps, pps]), unit.data]) : unit.data;
     const firstAt = machineMs();
     this.#packetizer.packetize(data, this.#emit);
-    this.sent.push({ timestamp: this.#timestamp, firstAt, lastAt: machineMs() });
+    this.sent.push({ timestamp: this.#timestamp, firstAt, lastAt: machineMs(), key: unit.randomAccess });
   }
 
   readonly #emit = (payload: readonly Buffer[], last: boolean): void => {

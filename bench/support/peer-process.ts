@@ -6,7 +6,6 @@ import type { SentPicture } from './clip-publisher.ts';
 
 export type PeerCommand =
   | { readonly do: 'publish'; readonly file: string; readonly url: string; readonly token: string }
-  | { readonly do: 'unpublish' }
   | { readonly do: 'view'; readonly url: string; readonly token: string; readonly count: number }
   | { readonly do: 'report'; readonly reset: boolean };
 
@@ -35,10 +34,7 @@ export class PeerProcess implements AsyncDisposable {
     this.#child.once('exit', (code, signal) => { for (const waiting of this.#waiting.values()) waiting.reject(new Error(`the peers ended: ${String(code ?? signal)}`)); });
   }
 
-  get pid(): number { return this.#child.pid ?? 0; }
-
   async publish(file: string, url: string, token: string): Promise<void> { await this.#ask({ do: 'publish', file, url, token }); }
-  async unpublish(): Promise<void> { await this.#ask({ do: 'unpublish' }); }
   /** Adds `count` viewers, one after the other. */
   async view(url: string, token: string, count: number): Promise<void> { await this.#ask({ do: 'view', url, token, count }); }
 
@@ -50,6 +46,7 @@ export class PeerProcess implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const exit = once(this.#child, 'exit');
     this.#child.kill('SIGKILL');
     await exit;

@@ -23,10 +23,6 @@ const perform = async (command: PeerCommand): Promise<PeerReport | null> => {
     case 'publish':
       publisher = await ClipPublisher.start(command);
       return null;
-    case 'unpublish':
-      publisher?.close();
-      publisher = null;
-      return null;
     case 'view':
       for (let i = 0; i < command.count; i++) viewers.push(await BareViewer.start(command.url, command.token));
       return null;
