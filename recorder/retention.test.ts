@@ -2,21 +2,23 @@ import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { FakeClock } from '../core/testing-clock.ts';
 import type { EdgeEvent } from '../media-control/port.ts';
 import { silentLogger } from '../platform/logging.ts';
 import { Retention } from './retention.ts';
+import type { RetentionDisk } from './retention.ts';
 import { SegmentInventory } from './segment-inventory.ts';
 
-const rig = async (minFreeBytes: number) => {
+const rig = async (minFreeBytes: number, disk?: RetentionDisk) => {
   const directory = await mkdtemp(join(tmpdir(), 'imageflow-retention-'));
   await mkdir(join(directory, 'cam'));
   const clock = new FakeClock();
   const events: EdgeEvent[] = [];
   const journal = { append: (event: EdgeEvent): void => { events.push(event); } };
   const inventory = new SegmentInventory(journal);
-  const retention = new Retention(directory, { windowMs: 60_000, minFreeBytes, maxBytes: null }, { clock, logger: silentLogger(), inventory, journal });
+  const retention = new Retention(directory, { windowMs: 60_000, minFreeBytes, maxBytes: null }, { clock, logger: silentLogger(), inventory, journal, ...(disk && { disk }) });
   const add = async (sequence: number): Promise<string> => {
     const id = `cam/${String(clock.now())}-abc-${String(sequence)}`;
     await writeFile(join(directory, `${id}.mp4`), 'x');
@@ -24,7 +26,15 @@ const rig = async (minFreeBytes: number) => {
     return id;
   };
   return {
-    directory, clock, events, inventory, retention, add, there: (id: string) => existsSync(join(directory, `${id}.mp4`)),
+    directory, clock, events, inventory, retention, add,
+    /** Lets time pass, and each sweep in it end. */
+    pass: async (ms: number): Promise<void> => {
+      for (let passed = 0; passed < ms; passed += 5_000) {
+        clock.advance(5_000);
+        await retention.sweep();
+      }
+    },
+    there: (id: string) => existsSync(join(directory, `${id}.mp4`)),
     async [Symbol.asyncDispose]() {
       await retention[Symbol.asyncDispose]();
       await rm(directory, { recursive: true });
@@ -35,16 +45,13 @@ const rig = async (minFreeBytes: number) => {
 test('[D-16] an expired segment leaves the list first; its file goes a minute later', async () => {
   await using r = await rig(0);
   const id = await r.add(0);
-  r.clock.advance(75_000);
-  await r.retention.sweep();
+  await r.pass(75_000);
   expect(r.events.at(-1)).toEqual({ type: 'segment-expired', id, camera: 'cam' });
   expect(r.inventory.list()).toEqual([]);
   expect(r.there(id)).toBe(true);
-  r.clock.advance(55_000);
-  await r.retention.sweep();
+  await r.pass(55_000);
   expect(r.there(id)).toBe(true);
-  r.clock.advance(10_000);
-  await r.retention.sweep();
+  await r.pass(10_000);
   expect(r.there(id)).toBe(false);
   expect(r.inventory.newest('cam')?.id).toBe(id); // the next gap still counts from it
 });
@@ -52,8 +59,7 @@ test('[D-16] an expired segment leaves the list first; its file goes a minute la
 test('[D-16] under disk pressure the files go at once; with nothing left to delete an alarm is raised, once', async () => {
   await using r = await rig(Number.MAX_SAFE_INTEGER); // no disk has so much
   const id = await r.add(0);
-  r.clock.advance(75_000);
-  await r.retention.sweep();
+  await r.pass(75_000);
   expect(r.there(id)).toBe(false);
   await r.retention.sweep();
   await r.retention.sweep();
@@ -69,4 +75,74 @@ test('[REC-3] a write that found the disk full makes room whatever statfs says, 
   expect([r.there(first), r.there(second)]).toEqual([false, true]);
   expect(await r.retention.relieve()).toBe(true);
   expect(await r.retention.relieve()).toBe(false);
+});
+
+/** A disk that answers only when told to. */
+class HangingDisk implements RetentionDisk {
+  hangs = false;
+  readonly calls: string[] = [];
+  #waiting: (() => void)[] = [];
+
+  async freeBytes(): Promise<number> {
+    await this.#answer('statfs');
+    return 1e12;
+  }
+  unlink(): Promise<void> { return this.#answer('unlink'); }
+
+  answer(): void {
+    this.hangs = false;
+    for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+
+  #answer(call: string): Promise<void> {
+    this.calls.push(call);
+    return this.hangs ? new Promise((resolve) => { this.#waiting.push(resolve); }) : Promise.resolve();
+  }
+}
+
+test('a disk that hangs holds neither a sweep nor a thread for each: it is asked once, and again when it has answered', async () => {
+  const disk = new HangingDisk();
+  await using r = await rig(0, disk);
+  disk.hangs = true;
+  const sweep = r.retention.sweep();
+  r.clock.advance(4_999);
+  r.clock.advance(5_001);
+  expect(await sweep).toBe(false);
+  await r.pass(20_000);
+  expect(await r.retention.relieve()).toBe(false);
+  expect(disk.calls).toEqual(['statfs']);
+  disk.answer();
+  await setImmediate();
+  await r.pass(5_000);
+  expect(disk.calls).toEqual(['statfs', 'statfs']);
+});
+
+test('a recording whose deletion hung is deleted later', async () => {
+  const disk = new HangingDisk();
+  await using r = await rig(0, disk);
+  await r.add(0);
+  await r.pass(130_000);
+  disk.calls.length = 0;
+  r.clock.advance(5_000);
+  disk.hangs = true; // the sweep has asked for the free bytes already
+  const sweep = r.retention.sweep();
+  while (!disk.calls.includes('unlink')) await setImmediate();
+  r.clock.advance(10_000);
+  expect(await sweep).toBe(false);
+  expect(r.retention.expiredBytes).toBe(1);
+  disk.answer();
+  await setImmediate();
+  await r.retention.sweep();
+  expect([disk.calls, r.retention.expiredBytes]).toEqual([['statfs', 'unlink', 'statfs', 'unlink'], 0]);
+});
+
+test('a stop does not wait for a disk that hangs', async () => {
+  const disk = new HangingDisk();
+  await using r = await rig(0, disk);
+  disk.hangs = true;
+  void r.retention.sweep();
+  const over = r.retention[Symbol.asyncDispose]();
+  r.clock.advance(2_000);
+  await over;
+  disk.answer();
 });

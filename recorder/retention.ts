@@ -1,25 +1,45 @@
 /** Keeps the rolling window: asks the policy every few seconds, tells the index first, unlinks the files after the readers' grace (D-16). */
 import { statfs, unlink } from 'node:fs/promises';
 import type { Clock } from '../core/clock.ts';
+import { MediaError } from '../core/errors.ts';
 import type { Milliseconds } from '../core/units.ts';
 import type { EventJournal } from '../media-control/port.ts';
 import type { Logger } from '../platform/logging.ts';
+import { withDeadline } from './deadline.ts';
 import type { SegmentRecord } from './port.ts';
 import { planRetention } from './retention-policy.ts';
 import type { RetentionLimits } from './retention-policy.ts';
 import type { SegmentInventory } from './segment-inventory.ts';
 import { segmentPath } from './segment-path.ts';
 
+/** What retention does to the disk. */
+export interface RetentionDisk {
+  /** Bytes free for us where `directory` is. */
+  freeBytes(directory: string): Promise<number>;
+  unlink(path: string): Promise<void>;
+}
+
 export interface RetentionDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly inventory: SegmentInventory;
   readonly journal: EventJournal;
+  readonly disk?: RetentionDisk;
 }
+
+const realDisk: RetentionDisk = {
+  unlink,
+  freeBytes: async (directory) => {
+    const { bavail, bsize } = await statfs(directory);
+    return bavail * bsize;
+  },
+};
 
 const SWEEP_PERIOD: Milliseconds = 5_000;
 /** A playback that has begun may still read an expired segment for so long. */
 const READERS_GRACE: Milliseconds = 60_000;
+/** A clean stop has 10 s for the whole server, and the cameras may have taken five. */
+const STOP_DEADLINE: Milliseconds = 2_000;
 const LOW_DISK_ALARM = 'recording/disk';
 
 interface Expired {
@@ -31,16 +51,20 @@ export class Retention implements AsyncDisposable {
   readonly #directory: string;
   readonly #limits: RetentionLimits;
   readonly #deps: RetentionDeps;
+  readonly #disk: RetentionDisk;
   readonly #timer: Disposable;
   #expired: Expired[] = [];
   #sweeping: Promise<boolean> | undefined;
   #alarmed = false;
+  /** An operation that outlived its deadline has not come back: another one would only hold another of libuv's four threads. */
+  #stuck = false;
 
   /** Sweeps every 5 s from now on. `directory` must exist. */
   constructor(directory: string, limits: RetentionLimits, deps: RetentionDeps) {
     this.#directory = directory;
     this.#limits = limits;
     this.#deps = deps;
+    this.#disk = deps.disk ?? realDisk;
     this.#timer = deps.clock.every(SWEEP_PERIOD, () => void this.sweep());
   }
 
@@ -49,7 +73,7 @@ export class Retention implements AsyncDisposable {
     return this.#expired.reduce((sum, { segment }) => sum + segment.bytes, 0);
   }
 
-  /** Applies the policy now. Says whether any file went. Never throws; a sweep under way is shared. */
+  /** Applies the policy now. Says whether any file went; not while the disk does not answer. Never throws; a sweep under way is shared. */
   sweep(): Promise<boolean> {
     this.#sweeping ??= this.#sweep().catch((error: unknown) => {
       this.#deps.logger.error({ err: error }, 'retention sweep failed');
@@ -61,20 +85,22 @@ export class Retention implements AsyncDisposable {
   /** A write found the disk full, whatever `statfs` says (quotas): unlinks what has expired, and if there is none the oldest closed segment. */
   async relieve(): Promise<boolean> {
     if (await this.sweep()) return true;
+    if (this.#stuck) return false;
     const oldest = this.#expired.length > 0 ? undefined : this.#oldestClosed();
     if (oldest) this.#expire(oldest, this.#deps.clock.monotonic());
     return this.#unlinkDue(true);
   }
 
+  /** Ends the sweep under way; on a disk that does not answer it is left behind after two seconds. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#timer[Symbol.dispose]();
-    await this.#sweeping;
+    if (this.#sweeping) await withDeadline(this.#deps.clock, this.#sweeping, STOP_DEADLINE).catch(() => undefined);
   }
 
   async #sweep(): Promise<boolean> {
+    if (this.#stuck) return false;
     const { clock, inventory } = this.#deps;
-    const { bavail, bsize } = await statfs(this.#directory);
-    const freeBytes = bavail * bsize;
+    const freeBytes = await this.#answered(this.#disk.freeBytes(this.#directory));
     const { expire, pressure } = planRetention(inventory, clock.now(), this.#limits, { freeBytes, expiredBytes: this.expiredBytes });
     for (const segment of expire) this.#expire(segment, clock.monotonic() + READERS_GRACE);
     const freed = await this.#unlinkDue(pressure);
@@ -94,19 +120,37 @@ export class Retention implements AsyncDisposable {
 
   async #unlinkDue(all: boolean): Promise<boolean> {
     const now = this.#deps.clock.monotonic();
-    const due = this.#expired.filter(({ unlinkAt }) => all || unlinkAt <= now);
-    this.#expired = this.#expired.filter((entry) => !due.includes(entry));
+    const due: Expired[] = [];
+    const later: Expired[] = [];
+    for (const entry of this.#expired) (all || entry.unlinkAt <= now ? due : later).push(entry);
+    this.#expired = later;
     let freed = false;
-    for (const { segment } of due) {
+    for (const [i, { segment }] of due.entries()) {
       try {
-        await unlink(segmentPath(this.#directory, segment.id));
+        await this.#answered(this.#disk.unlink(segmentPath(this.#directory, segment.id)));
         freed = true;
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code === 'ENOENT') continue; // somebody was quicker
+        if (this.#stuck) this.#expired = [...due.slice(i), ...this.#expired]; // tried again when the disk answers
+        else if ((error as NodeJS.ErrnoException).code === 'ENOENT') continue; // somebody was quicker
         this.#deps.logger.error({ segment: segment.id, err: error }, 'recording not deleted');
+        if (this.#stuck) return freed;
       }
     }
     return freed;
+  }
+
+  /** What `work` resolves to; throws DEADLINE_EXCEEDED after ten seconds, and nothing else is tried then until it has settled. */
+  async #answered<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await withDeadline(this.#deps.clock, work);
+    } catch (error) {
+      if (error instanceof MediaError && error.code === 'DEADLINE_EXCEEDED') {
+        this.#stuck = true;
+        const settled = (): void => { this.#stuck = false; };
+        work.then(settled, settled);
+      }
+      throw error;
+    }
   }
 
   /** Nothing left to delete and still too little room: an operator must act. */
