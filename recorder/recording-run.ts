@@ -1,11 +1,11 @@
 /** One attempt to record a camera: takes parts from its branch of the Hub and writes segments until told to stop or until something fails. */
 import type { Clock } from '../core/clock.ts';
-import { MediaError } from '../core/errors.ts';
 import type { Branch } from '../core/hub.ts';
 import type { Milliseconds } from '../core/units.ts';
 import type { Logger } from '../platform/logging.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { Part, PartStream } from '../muxer/port.ts';
+import { withDeadline } from './deadline.ts';
 import type { SegmentInventory } from './segment-inventory.ts';
 import { appendToManifest } from './segment-manifest.ts';
 import { SegmentWriter } from './segment-writer.ts';
@@ -27,8 +27,6 @@ export interface RecordingDeps {
 /** The branch's bounds: half a minute of a 4 Mbit/s camera several times over; then the disk is not keeping up, and that is a failure. */
 const MAX_QUEUED_PARTS = 300;
 const MAX_QUEUED_BYTES = 48 << 20;
-/** A write that takes longer than this is stuck (a network disk gone): the run fails and another one is tried. */
-const WRITE_DEADLINE: Milliseconds = 10_000;
 /** The index hears of a growing segment this often. */
 const INDEX_INTERVAL: Milliseconds = 2_000;
 /** Less than this between two segments is a matter of clocks, not a gap. */
@@ -139,12 +137,23 @@ export class RecordingRun {
         this.#deps.metrics.branchDropped.inc({ camera: this.#camera, branch: 'recorder', reason: 'awaiting_random_access' });
         return;
       }
-      this.#writer = await this.#withDeadline(SegmentWriter.open(this.#options.directory, part, this.#nextSequence(), this.#gapTo(part) ?? null));
+      this.#writer = await this.#open(part);
     }
     if (this.#pending.length === 0) this.#pendingSince = this.#deps.clock.monotonic();
     this.#pending.push(part);
     this.#pendingDuration += part.duration;
     if (this.#isDue()) await this.#flush();
+  }
+
+  /** A disk that does not answer fails the run; a file that is there after all is removed again, nobody writes it. */
+  async #open(part: Part): Promise<SegmentWriter> {
+    const opening = SegmentWriter.open(this.#options.directory, part, this.#nextSequence(), this.#gapTo(part) ?? null);
+    try {
+      return await withDeadline(this.#deps.clock, opening);
+    } catch (error) {
+      opening.then((writer) => writer.close(true)).catch(() => undefined); // it is the opening itself that failed
+      throw error;
+    }
   }
 
   #mustCut(part: Part, writer: SegmentWriter): boolean {
@@ -164,7 +173,7 @@ export class RecordingRun {
     this.#pendingDuration = 0;
     this.#writing = parts;
     const { clock, metrics, inventory } = this.#deps;
-    const bytes = await this.#withDeadline(writer.write(parts));
+    const bytes = await withDeadline(clock, writer.write(parts));
     this.#writing = [];
     metrics.recordedBytes.inc({ camera: this.#camera }, bytes);
     const now = clock.monotonic();
@@ -182,13 +191,19 @@ export class RecordingRun {
     this.#pending = [];
     this.#pendingDuration = 0;
     this.#previous = failed ? undefined : { sessionId: writer.sessionId, endDts: writer.endDts('video') ?? writer.endDts('audio') };
+    // A disk that hangs fails the run but not this: the segment is closed whenever the disk answers.
+    await withDeadline(this.#deps.clock, this.#seal(writer, failed));
+  }
+
+  /** Closes the file and tells the index, however long the disk takes. */
+  async #seal(writer: SegmentWriter, failed: boolean): Promise<void> {
     const { logger, inventory } = this.#deps;
-    const { record, problem } = await this.#withDeadline(writer.close(failed));
+    const { record, problem } = await writer.close(failed);
     if (record) inventory.put(record);
     if (problem !== undefined) logger.warn({ camera: this.#camera, segment: writer.id, err: problem }, 'segment not closed cleanly; the next start repairs it');
     else if (record) {
       // Only a memory aid for the next start, which will read the file instead.
-      await appendToManifest(this.#options.directory, record).catch((error: unknown) => {
+      await appendToManifest(this.#options.directory, record, inventory).catch((error: unknown) => {
         logger.debug({ camera: this.#camera, segment: record.id, err: error }, 'segment manifest not written');
       });
     }
@@ -224,20 +239,6 @@ export class RecordingRun {
       await Promise.race([this.#incoming, woken]);
     } finally {
       this.#wake = undefined;
-      timer?.[Symbol.dispose]();
-    }
-  }
-
-  async #withDeadline<T>(work: Promise<T>): Promise<T> {
-    let timer: Disposable | undefined;
-    try {
-      return await Promise.race([
-        work,
-        new Promise<never>((_, reject) => {
-          timer = this.#deps.clock.after(WRITE_DEADLINE, () => { reject(new MediaError('DEADLINE_EXCEEDED', 'the disk does not answer', { reason: 'DISK_STUCK' })); });
-        }),
-      ]);
-    } finally {
       timer?.[Symbol.dispose]();
     }
   }

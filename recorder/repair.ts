@@ -17,7 +17,7 @@ import type { SegmentRecord } from './port.ts';
 import type { SegmentIndex } from './segment-index.ts';
 import type { SegmentInventory } from './segment-inventory.ts';
 import { readManifest, writeManifest } from './segment-manifest.ts';
-import { DAMAGED_DIR, MANIFEST_FILE, SEGMENT_FILE } from './segment-path.ts';
+import { DAMAGED_DIR, SEGMENT_FILE } from './segment-path.ts';
 import { scanAfterCrash } from './torn-tail.ts';
 
 export interface RepairDeps {
@@ -91,22 +91,29 @@ class CameraRepair {
   }
 
   async run(): Promise<void> {
-    const manifest = await readManifest(this.#directory, this.#camera);
+    const { logger, inventory } = this.#deps;
+    const names = (await readdir(this.#folder)).filter((name) => SEGMENT_FILE.test(name));
+    const manifest = await readManifest(this.#directory, this.#camera, new Set(names.map((name) => this.#idOf(name))), logger);
     const records: SegmentRecord[] = [];
-    for (const name of await readdir(this.#folder)) {
-      if (name === DAMAGED_DIR || name === MANIFEST_FILE || !SEGMENT_FILE.test(name)) continue;
+    for (const name of names) {
       const record = await this.#recordOf(name, manifest);
       if (record) records.push(record);
     }
     records.sort((a, b) => a.start - b.start);
-    await writeManifest(this.#directory, this.#camera, records);
-    for (const record of records) this.#deps.inventory.put(record);
+    for (const record of records) inventory.put(record);
     this.#total.segments += records.length;
+    await writeManifest(this.#directory, this.#camera, records).catch((error: unknown) => {
+      logger.warn({ camera: this.#camera, err: error }, 'segment manifest not written; the next start reads the files again');
+    });
+  }
+
+  #idOf(name: string): string {
+    return `${this.#camera}/${name.slice(0, -'.mp4'.length)}`;
   }
 
   async #recordOf(name: string, manifest: ReadonlyMap<string, SegmentRecord>): Promise<SegmentRecord | undefined> {
     const path = join(this.#folder, name);
-    const known = manifest.get(`${this.#camera}/${name.slice(0, -'.mp4'.length)}`);
+    const known = manifest.get(this.#idOf(name));
     try {
       if (known && (await stat(path)).size === known.bytes) return known;
       this.#total.read++;

@@ -2,38 +2,73 @@
  * `segments.jsonl` in each camera's folder: one line per closed segment. Only a memory aid, so that a start need not read and hash every file
  * again; without it, or where it disagrees with a file's size, the file itself counts.
  */
-import { appendFile, readFile, rename, writeFile } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { open, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CameraId } from '../core/frame-ref.ts';
+import type { Logger } from '../platform/logging.ts';
 import type { SegmentRecord } from './port.ts';
+import type { SegmentInventory } from './segment-inventory.ts';
 import { MANIFEST_FILE } from './segment-path.ts';
 
-/** Appends a closed segment. Throws what the file system throws. */
-export const appendToManifest = async (directory: string, segment: SegmentRecord): Promise<void> => {
+/** Lines of segments long gone may be as many as there are segments, and this many more. */
+const SPARE_LINES = 1_000;
+/** Lines written at once: some milliseconds of the event loop. */
+const LINES_PER_WRITE = 500;
+/** A longer line is none of ours. */
+const MAX_LINE = 64 << 10;
+const NEWLINE = 0x0a;
+const NOTHING = Buffer.alloc(0);
+
+/**
+ * Appends a closed segment. Now and then, when most lines are of segments long gone, the manifest is written anew from the inventory; a line that
+ * is lost to another append meanwhile costs reading that file. Throws what the file system throws.
+ */
+export const appendToManifest = async (directory: string, segment: SegmentRecord, inventory: Pick<SegmentInventory, 'count' | 'ofCamera'>): Promise<void> => {
+  const { camera } = segment;
   // A line torn by a crash must not swallow this one: each begins on a line of its own.
-  await appendFile(join(directory, segment.camera, MANIFEST_FILE), `\n${JSON.stringify(segment)}\n`);
+  const line = `\n${JSON.stringify(segment)}\n`;
+  await using file = await open(join(directory, camera, MANIFEST_FILE), 'a');
+  await file.writeFile(line);
+  const { size } = await file.stat();
+  // A camera's lines are as good as equally long, so that their number need not be known.
+  if (size > line.length * (2 * inventory.count(camera) + SPARE_LINES)) await writeManifest(directory, camera, inventory.ofCamera(camera));
 };
 
-/** Replaces a camera's manifest. */
+/** Replaces a camera's manifest by one of the closed ones of `segments`. Throws what the file system throws. */
 export const writeManifest = async (directory: string, camera: CameraId, segments: readonly SegmentRecord[]): Promise<void> => {
   const path = join(directory, camera, MANIFEST_FILE);
-  await writeFile(`${path}.new`, segments.map((segment) => `${JSON.stringify(segment)}\n`).join(''));
+  {
+    await using file = await open(`${path}.new`, 'w');
+    for (let i = 0; i < segments.length; i += LINES_PER_WRITE) {
+      const closed = segments.slice(i, i + LINES_PER_WRITE).filter(({ open: growing }) => !growing);
+      await file.writeFile(closed.map((segment) => `${JSON.stringify(segment)}\n`).join(''));
+    }
+  }
   await rename(`${path}.new`, path);
 };
 
-/** What a camera's manifest knows, by id; lines that do not make sense are passed over, a missing file is empty. */
-export const readManifest = async (directory: string, camera: CameraId): Promise<ReadonlyMap<string, SegmentRecord>> => {
-  let text: string;
-  try {
-    text = await readFile(join(directory, camera, MANIFEST_FILE), 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return new Map();
-    throw error;
-  }
+/**
+ * What a camera's manifest knows of the segments `wanted`, by id. Lines that do not make sense are passed over; what cannot be read is as if it
+ * were not there, with a word in the log unless the file is only missing. Never throws.
+ */
+export const readManifest = async (directory: string, camera: CameraId, wanted: ReadonlySet<string>, logger: Logger): Promise<ReadonlyMap<string, SegmentRecord>> => {
   const segments = new Map<string, SegmentRecord>();
-  for (const line of text.split('\n')) {
+  const take = (line: string): void => {
     const segment = parseLine(line);
-    if (segment?.camera === camera) segments.set(segment.id, segment);
+    if (segment?.camera === camera && wanted.has(segment.id)) segments.set(segment.id, segment);
+  };
+  try {
+    let rest: Buffer = NOTHING;
+    for await (const chunk of createReadStream(join(directory, camera, MANIFEST_FILE), { highWaterMark: 1 << 20 })) {
+      const bytes = rest.length > 0 ? Buffer.concat([rest, chunk as Buffer]) : (chunk as Buffer);
+      const end = bytes.lastIndexOf(NEWLINE) + 1;
+      bytes.toString('utf8', 0, end).split('\n').forEach(take);
+      rest = bytes.length - end > MAX_LINE ? NOTHING : bytes.subarray(end);
+    }
+    take(rest.toString());
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') logger.warn({ camera, err: error }, 'segment manifest cannot be read; the files are read instead');
   }
   return segments;
 };

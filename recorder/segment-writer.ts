@@ -42,6 +42,7 @@ export class SegmentWriter {
   #bytes = 0;
   #duration: Milliseconds = 0;
   #closed = false;
+  #writing: Promise<unknown> | undefined;
 
   private constructor(path: string, file: FileHandle, info: Omit<SegmentInfo, 'frames'>, init: InitSegment) {
     this.#path = path;
@@ -98,7 +99,9 @@ export class SegmentWriter {
       this.#remember(part, bases, this.#bytes + length);
       for (const chunk of part.chunks) add(chunk);
     }
-    const { bytesWritten } = await this.#file.writev(chunks, this.#bytes);
+    const writing = this.#file.writev(chunks, this.#bytes);
+    this.#writing = writing;
+    const { bytesWritten } = await writing;
     if (bytesWritten !== length) throw new ShortWriteError('the file system took only a part of the data');
     for (const chunk of chunks) this.#hash.update(chunk);
     this.#bytes += length;
@@ -113,23 +116,26 @@ export class SegmentWriter {
   }
 
   /**
-   * Cuts off what a failed write may have left, makes it durable and closes. `record` is final, and undefined when nothing was written: the
-   * file is then removed. `problem`: what the file system refused of this; the next start will repair the file. Never throws; idempotent.
+   * Waits for a write under way (which may have been given up), cuts off what a failed one may have left, makes the file durable and closes it.
+   * `record` is final, and undefined when nothing was written: the file is then removed. `problem`: what went wrong; the next start will repair
+   * the file. Never throws; idempotent.
    */
   async close(failed: boolean): Promise<{ readonly record?: SegmentRecord; readonly problem?: unknown }> {
     if (this.#closed) return {};
     this.#closed = true;
-    if (this.#bytes > 0 && !failed) await this.#appendIndex();
-    const record = this.#bytes > 0 ? { record: this.#record(this.#hash.digest('hex')) } : {};
+    let problem: unknown;
     try {
       await using file = this.#file;
+      await this.#writing?.catch(() => undefined); // `write` has thrown it
       if (failed) await file.truncate(this.#bytes);
+      else if (this.#bytes > 0) await this.#appendIndex();
       if (this.#bytes > 0) await file.datasync();
       else await unlink(this.#path);
-      return record;
-    } catch (problem) {
-      return { ...record, problem };
+    } catch (error) {
+      problem = error;
     }
+    const record = this.#bytes > 0 ? { record: this.#record(this.#hash.digest('hex')) } : {};
+    return problem === undefined ? record : { ...record, problem };
   }
 
   /** The sample index is a convenience: without room for it the segment is as good. */

@@ -1,0 +1,107 @@
+import { createHash } from 'node:crypto';
+import { mkdtemp, open, readFile, readdir, rm } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { FakeClock } from '../core/testing-clock.ts';
+import { silentLogger } from '../platform/logging.ts';
+import { createMetrics } from '../platform/metrics.ts';
+import { RecordingRun } from './recording-run.ts';
+import { SegmentInventory } from './segment-inventory.ts';
+import { segmentPath } from './segment-path.ts';
+import { SegmentWriter } from './segment-writer.ts';
+import { TestStream, testInit, testPart } from './testing-parts.ts';
+
+/** Holds every vectored write of the process until told to go on. */
+const hangingWrites = async (directory: string) => {
+  const probe = await open(join(directory, 'probe'), 'w');
+  const prototype = Object.getPrototypeOf(probe) as Pick<FileHandle, 'writev'>;
+  await probe.close();
+  await rm(join(directory, 'probe'));
+  const { writev } = prototype;
+  const gate = Promise.withResolvers<undefined>();
+  prototype.writev = async function (this: FileHandle, ...args: Parameters<FileHandle['writev']>) {
+    await gate.promise;
+    return await writev.apply(this, args);
+  } as FileHandle['writev'];
+  return { answer: gate.resolve, refuse: gate.reject, [Symbol.dispose]: () => { prototype.writev = writev; } };
+};
+
+const rig = async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'imageflow-run-'));
+  const clock = new FakeClock();
+  const stream = new TestStream();
+  const inventory = new SegmentInventory({ append: () => undefined });
+  const init = testInit();
+  let sequence = 0;
+  const run = new RecordingRun(stream, { directory, segmentMs: 10_000, flushMs: 200 }, { clock, logger: silentLogger(), metrics: createMetrics('test'), inventory }, () => sequence++, () => undefined);
+  const over = run.run().then(() => 'over', (error: unknown) => (error as Error).message);
+  const until = async (condition: () => boolean): Promise<void> => { while (!condition()) await setImmediate(); };
+  return {
+    directory, clock, inventory, over, until,
+    publish: (at: number): void => { stream.parts.publish(testPart({ at, init })); },
+    /** Ten seconds pass while the run waits for the disk. */
+    deadline: async (): Promise<void> => {
+      await until(() => clock.waiting.includes(10_000));
+      clock.advance(10_000);
+    },
+    [Symbol.asyncDispose]: () => rm(directory, { recursive: true }),
+  };
+};
+
+test.each(['answer', 'refuse'] as const)('a segment whose disk hung beyond every deadline is closed when the disk is back: %s', async (outcome) => {
+  await using r = await rig();
+  r.publish(0);
+  await r.until(() => r.inventory.list().length > 0);
+  const [before] = r.inventory.list();
+  using disk = await hangingWrites(r.directory);
+  r.publish(200);
+  await r.deadline(); // of the write
+  await r.deadline(); // of closing
+  expect(await r.over).toBe('the disk does not answer');
+  expect(r.inventory.list()).toEqual([before]);
+  disk[outcome](new Error('EIO') as never);
+  await r.until(() => r.inventory.list()[0]?.open === false);
+  const [after] = r.inventory.list();
+  const bytes = await readFile(segmentPath(r.directory, after?.id ?? ''));
+  expect(after).toMatchObject({ duration: outcome === 'answer' ? 400 : 200, bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') });
+});
+
+test('closing waits for a write under way: the file is what its record says', async () => {
+  await using r = await rig();
+  const init = testInit();
+  const writer = await SegmentWriter.open(r.directory, testPart({ at: 0, init }), 0, null);
+  await writer.write([testPart({ at: 0, init })]);
+  using disk = await hangingWrites(r.directory);
+  const late = writer.write([testPart({ at: 200, init })]);
+  const closing = writer.close(true);
+  for (let i = 0; i < 20; i++) await setImmediate();
+  disk.answer(undefined);
+  await late;
+  const { record, problem } = await closing;
+  expect(problem).toBeUndefined();
+  expect(record?.bytes).toBe((await readFile(segmentPath(r.directory, writer.id))).length);
+});
+
+test('a file that a hanging disk created after all is removed again', async () => {
+  await using r = await rig();
+  const real = SegmentWriter.open;
+  const gate = Promise.withResolvers<undefined>();
+  let opened: SegmentWriter | undefined;
+  SegmentWriter.open = async (...args) => {
+    await gate.promise;
+    return (opened = await real.call(SegmentWriter, ...args));
+  };
+  try {
+    r.publish(0);
+    await r.deadline();
+    expect(await r.over).toBe('the disk does not answer');
+    gate.resolve(undefined);
+    await r.until(() => opened !== undefined);
+    while ((await readdir(join(r.directory, 'cam'))).length > 0) await setImmediate();
+  } finally {
+    SegmentWriter.open = real;
+  }
+});
