@@ -6,6 +6,7 @@ import type { Milliseconds } from '../core/units.ts';
 import type { CameraStream } from '../ingest/port.ts';
 import type { DetectorSpec } from '../media-control/port.ts';
 import type { Extractor } from './extractor-process.ts';
+import { MAX_ACCESS_UNIT_BYTES } from './protocol.ts';
 import type { CodecMessage } from './protocol.ts';
 
 /** Later than this a picture is decoded for those that follow, and shown to no detector. */
@@ -62,7 +63,7 @@ export class CameraFeed implements Disposable {
 
   async #pump(): Promise<void> {
     for await (const unit of this.#branch) {
-      if (unit.kind !== 'video' || this.#isHopeless(unit)) continue;
+      if (unit.kind !== 'video' || this.#isHopeless(unit) || this.#isTooLarge(unit)) continue;
       if (unit.tracks !== this.#tracks) this.#follow(unit.tracks);
       const late = this.#options.clock.monotonic() - unit.arrivedAt > LATE_MS;
       if (!this.extractor.send(this.handle, unit, late)) await this.extractor.drained();
@@ -75,6 +76,13 @@ export class CameraFeed implements Disposable {
     else if (unit.randomAccess) this.#hopeless = false;
     if (this.#hopeless) this.#options.onSkip(1);
     return this.#hopeless;
+  }
+
+  /** The pipe carries no such unit; the decoder goes on at the next random access unit. */
+  #isTooLarge(unit: AccessUnit): boolean {
+    if (unit.data.length <= MAX_ACCESS_UNIT_BYTES) return false;
+    this.#options.onSkip(1);
+    return true;
   }
 
   #follow(tracks: Tracks): void {

@@ -65,12 +65,14 @@ class FakeStream {
 const DETECTOR: DetectorSpec = { id: 'detect', model: 'm', fps: 15, confidence: null };
 const TRACKS = { video: { kind: 'video', codec: 'vp8', clockRate: 90_000, width: 1, height: 1, codecString: 'vp8', reorderDepth: 0 }, audio: null } as const;
 
-const setUp = (cameras: readonly string[], processes = 1, more: { readonly workerToken?: string } = {}) => {
+const setUp = (cameras: readonly string[], processes = 1, worker: { readonly address: string; readonly token?: string } = { address: 'unix:/w' }) => {
   const clock = new FakeClock();
   const streams = cameras.map((camera) => new FakeStream(camera));
   const detectors = new Map<string, readonly DetectorSpec[]>(cameras.map((camera) => [camera, [DETECTOR]]));
   const extractors: FakeExtractor[] = [];
   const journal: EdgeEvent[] = [];
+  /** What the next attempts to start a process end with. */
+  const refusals: Error[] = [];
   let changed = (): void => undefined;
   let removed = (_camera: string): void => undefined;
   const registry: StreamRegistry = {
@@ -81,11 +83,13 @@ const setUp = (cameras: readonly string[], processes = 1, more: { readonly worke
   };
   const metrics = createMetrics('test');
   const pool = new ExtractorPool({
-    processes, idleSeconds: 3, deadlineMs: 1000, workerAddress: 'unix:/w', ...more, logLevel: 'error', registry, clock, metrics, logger: silentLogger(),
+    processes, idleSeconds: 3, deadlineMs: 1000, worker: () => worker, logLevel: 'error', registry, clock, metrics, logger: silentLogger(),
     specs: (id) => ({ id, name: id, source: { type: 'push' }, recording: 'off', detectors: detectors.get(id) ?? [] }),
     onSpecsChanged: (listener) => { changed = listener; return { [Symbol.dispose]: () => undefined }; },
     journal: { append: (event) => { journal.push(event); } },
-    spawn: (options) => { const extractor = new FakeExtractor(options, extractors.length + 1); extractors.push(extractor); return extractor; },
+    spawn: (options) => {
+      if (refusals.length > 0) throw refusals.shift() as Error;
+      const extractor = new FakeExtractor(options, extractors.length + 1); extractors.push(extractor); return extractor; },
   });
   const publish = (stream: FakeStream, seq: number, randomAccess = false): void => {
     stream.hub.publish({
@@ -94,15 +98,24 @@ const setUp = (cameras: readonly string[], processes = 1, more: { readonly worke
     });
   };
   const set = (camera: string, specs: readonly DetectorSpec[]): void => { detectors.set(camera, specs); changed(); };
-  return { clock, streams, extractors, journal, pool, metrics, publish, set, remove: (camera: string) => { removed(camera); } };
+  return { clock, refusals, streams, extractors, journal, pool, metrics, publish, set, remove: (camera: string) => { removed(camera); } };
 };
 /** Lets the pumps run. */
 const settle = async (): Promise<void> => { for (let i = 0; i < 20; i++) await Promise.resolve(); };
 
 test('[D-17] an extractor is told the worker\'s token in its first message', () => {
-  const { streams: [stream], extractors } = setUp(['a'], 1, { workerToken: 'sesame' });
+  const { streams: [stream], extractors } = setUp(['a'], 1, { address: 'unix:/w', token: 'sesame' });
   stream!.become('live');
   expect(extractors[0]?.hello).toEqual({ workerAddress: 'unix:/w', workerToken: 'sesame', deadlineMs: 1000 });
+});
+
+test('[EXT-7] a process that cannot even be started is tried again later, and its failure reaches no publisher', () => {
+  const { clock, refusals, streams: [stream], extractors } = setUp(['a']);
+  refusals.push(new Error('ENOSPC: no space left on device, mkdtemp'));
+  expect(() => { stream!.become('live'); }).not.toThrow();
+  expect(extractors).toHaveLength(0);
+  clock.advance(60_000);
+  expect(extractors).toHaveLength(1);
 });
 
 test('[EXT-1] a process starts with the first live camera that has a detector, and gets the cached GOP', async () => {

@@ -4,6 +4,7 @@ import type { Hub } from '../core/hub.ts';
 import type { Milliseconds } from '../core/units.ts';
 import type { CameraStream, StreamRegistry } from '../ingest/port.ts';
 import type { CameraSpec, DetectorSpec, EventJournal } from '../media-control/port.ts';
+import { messageOf } from '../core/errors.ts';
 import type { Logger } from '../platform/logging.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import { CameraDetections } from './camera-detections.ts';
@@ -14,7 +15,7 @@ import type { ExtractorProcessOptions, Extractor } from './extractor-process.ts'
 import { ExtractorSlots } from './extractor-slots.ts';
 import type { Slot } from './extractor-slots.ts';
 import type { DetectionSource, DetectionUnit, ExtractorStats } from './port.ts';
-import type { FromChild } from './protocol.ts';
+import type { FromChild, Hello } from './protocol.ts';
 
 export interface ExtractorPoolOptions {
   /** `extractor.processes`. */
@@ -23,10 +24,8 @@ export interface ExtractorPoolOptions {
   readonly idleSeconds: number;
   /** `inference.deadline_ms`. */
   readonly deadlineMs: Milliseconds;
-  /** `unix:/path` or `host:port` of the worker; it need not be there yet. */
-  readonly workerAddress: string;
-  /** Shown to the worker where it listens on `host:port`. */
-  readonly workerToken?: string | undefined;
+  /** Where the worker is, asked at each start of a process, and the token it wants where it listens on `host:port`. */
+  readonly worker: () => { readonly address: string; readonly token?: string | undefined };
   /** `log.level`, for the children. */
   readonly logLevel: string;
   readonly registry: StreamRegistry;
@@ -81,12 +80,13 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
       processes: options.processes,
       clock: options.clock,
       spawn: (events) => spawn({
-        hello: { workerAddress: options.workerAddress, workerToken: options.workerToken, deadlineMs: options.deadlineMs },
+        hello: helloOf(options),
         logLevel: options.logLevel, clock: options.clock, logger: options.logger, ...events,
       }),
       onMessage: (slot, message) => { this.#receive(slot, message); },
       onLost: (slot) => { this.#lose(slot); },
       onRetry: () => { this.#evaluateAll(); },
+      onStartFailed: (error) => { options.logger.error({ error: messageOf(error) }, 'extractor could not be started'); },
     });
     this.#subscriptions = [
       options.registry.onStream((stream) => { this.#add(stream); }),
@@ -243,3 +243,8 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
     state.stream.requestKeyframe();
   }
 }
+
+const helloOf = ({ worker, deadlineMs }: ExtractorPoolOptions): Hello => {
+  const { address, token } = worker();
+  return { workerAddress: address, deadlineMs, ...(token === undefined ? {} : { workerToken: token }) };
+};

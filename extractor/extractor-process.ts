@@ -13,6 +13,11 @@ import type { CameraMessage, FromChild, Hello } from './protocol.ts';
 const TITLE = 'imageflow-edge extractor';
 const SCRIPT = join(import.meta.dirname, '..', 'processes', 'extractor.ts');
 const STOP_GRACE_MS = 1000;
+const WATCH_PERIOD_MS = 1000;
+/** A child that decodes tells its statistics every second; one silent for so many is stuck in native code, or stopped. */
+const SILENT_PERIODS = 8;
+/** Its first words take longer: it loads a decoder first. */
+const FIRST_WORDS_PERIODS = 30;
 
 export interface ExtractorProcessOptions {
   readonly hello: Hello;
@@ -43,6 +48,12 @@ export class ExtractorProcess implements Extractor {
   readonly #logger: Logger;
   #stopping = false;
   #draining: Promise<void> | null = null;
+  readonly #watch: Disposable;
+  /** Handles it decodes. */
+  readonly #cameras = new Set<number>();
+  /** Looks at it since it last said something: looks, not time, so that a stall of this process is not taken for one of the child. */
+  #silent = 0;
+  #spoke = false;
 
   /** Starts it; a failure to start is a crash. */
   constructor(options: ExtractorProcessOptions) {
@@ -63,6 +74,8 @@ export class ExtractorProcess implements Extractor {
     const reader = new MessageReader((type, body) => { options.onMessage(decodeFromChild(type, body)); });
     pipe.on('data', (chunk: Buffer) => {
       if (this.#stopping) return;
+      this.#silent = 0;
+      this.#spoke = true;
       try {
         reader.push(chunk);
       } catch (error) {
@@ -72,9 +85,11 @@ export class ExtractorProcess implements Extractor {
       }
     });
     pipe.write(encodeHello(options.hello));
+    this.#watch = clock.every(WATCH_PERIOD_MS, () => { this.#look(); });
     void this.#child.exited.then((exit) => {
       const culprit = this.#blackBox.read();
       this.#blackBox[Symbol.dispose]();
+      this.#watch[Symbol.dispose]();
       pipe.destroy();
       if (this.#stopping) return;
       logger.warn({ pid: this.pid, exit: describeExit(TITLE, exit) }, 'extractor ended unexpectedly');
@@ -87,10 +102,13 @@ export class ExtractorProcess implements Extractor {
   }
 
   setCamera(camera: CameraMessage): void {
+    if (this.#cameras.size === 0) this.#silent = 0;
+    this.#cameras.add(camera.handle);
     this.#write(encodeCamera(camera));
   }
 
   removeCamera(handle: number): void {
+    this.#cameras.delete(handle);
     this.#write(encodeRemove(handle));
   }
 
@@ -123,6 +141,14 @@ export class ExtractorProcess implements Extractor {
     this.#logger.debug({ pid: this.pid }, 'extractor stops');
     this.#pipe.destroy();
     await this.#child.stop(STOP_GRACE_MS);
+  }
+
+  /** Its end is a crash like any other: its cameras go on in a new process. */
+  #look(): void {
+    if (this.#cameras.size === 0 || ++this.#silent < (this.#spoke ? SILENT_PERIODS : FIRST_WORDS_PERIODS)) return;
+    this.#logger.error({ pid: this.pid, seconds: this.#silent }, 'extractor does not answer; ending it');
+    this.#silent = 0;
+    this.#child.kill('SIGKILL');
   }
 
   #write(message: Buffer): void {

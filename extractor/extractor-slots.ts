@@ -24,6 +24,8 @@ export interface SlotOptions {
   readonly onLost: (slot: Slot) => void;
   /** Cameras that found no process may try again. */
   readonly onRetry: () => void;
+  /** A process could not even be started (no room for its files, no descriptors left): it is tried again like one that crashed. */
+  readonly onStartFailed: (error: unknown) => void;
 }
 
 const SHARED = '';
@@ -77,23 +79,34 @@ export class ExtractorSlots implements AsyncDisposable {
     await Promise.all(slots.map((slot) => slot.extractor[Symbol.asyncDispose]()));
   }
 
-  #start(isolatedFor: CameraId | null): Slot {
-    const extractor = this.#options.spawn({
-      onMessage: (message) => { this.#options.onMessage(slot, message); },
-      onCrash: (culprit) => { this.#onCrash(slot, culprit); },
-    });
-    const slot: Slot = { extractor, isolatedFor, cameras: new Map() };
-    this.#slots.add(slot);
-    return slot;
+  #start(isolatedFor: CameraId | null): Slot | null {
+    try {
+      const extractor = this.#options.spawn({
+        onMessage: (message) => { this.#options.onMessage(slot, message); },
+        onCrash: (culprit) => { this.#onCrash(slot, culprit); },
+      });
+      const slot: Slot = { extractor, isolatedFor, cameras: new Map() };
+      this.#slots.add(slot);
+      return slot;
+    } catch (error) {
+      this.#options.onStartFailed(error);
+      this.#pause(isolatedFor ?? SHARED, this.#options.clock.monotonic());
+      return null;
+    }
   }
 
   #onCrash(slot: Slot, culprit: number | null): void {
     if (!this.#slots.delete(slot)) return;
-    const { clock, onLost, onRetry } = this.#options;
-    const now = clock.monotonic();
+    const now = this.#options.clock.monotonic();
     const camera = culprit === null ? undefined : slot.cameras.get(culprit);
     if (camera !== undefined) this.#history.record(camera, now);
-    const kind = slot.isolatedFor ?? SHARED;
+    this.#pause(slot.isolatedFor ?? SHARED, now);
+    this.#options.onLost(slot);
+  }
+
+  /** No process of this kind before its back-off is over. */
+  #pause(kind: string, now: Milliseconds): void {
+    const { clock, onRetry } = this.#options;
     let backoff = this.#backoffs.get(kind);
     if (!backoff) this.#backoffs.set(kind, (backoff = new RestartBackoff()));
     const delay: Milliseconds = backoff.next(now);
@@ -102,6 +115,5 @@ export class ExtractorSlots implements AsyncDisposable {
       this.#paused.delete(kind);
       onRetry();
     }));
-    onLost(slot);
   }
 }

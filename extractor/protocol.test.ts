@@ -51,6 +51,19 @@ test('every message that is written is read, however the pipe cuts it', () => {
   }));
 });
 
+test('the largest picture a depacketiser gives passes', () => {
+  const data = Buffer.alloc(16 << 20);
+  expect(read(Buffer.concat([encodeAccessUnitHeader(3, unit(data), false), data]), 1 << 20)).toHaveLength(1);
+});
+
+test.each([
+  ['a sequence number with a fraction', { frame: { ...RESULT.result.frame, seq: 1.5 } }], ['a negative timestamp', { frame: { ...RESULT.result.frame, rtpTs: -1 } }],
+  ['a class beyond 32 bits', { detections: [{ ...RESULT.result.detections[0]!, classId: 2 ** 40 }] }], ['a width beyond 32 bits', { width: 2 ** 33 }],
+])('%s is refused: the journal has no place for it', (_name, change) => {
+  const [message] = read(encodeResult({ ...RESULT, result: { ...RESULT.result, ...change } }), 4096);
+  expect(() => decodeFromChild(message!.type, message!.body)).toThrow(MediaError);
+});
+
 test('what a child says is read', () => {
   const stats = { handle: 1, decodersActive: 1, decodedFrames: 30, skipped: { fps: 15 }, awaitingRandomAccess: false };
   const [a, b] = read(Buffer.concat([encodeResult(RESULT), encodeStats(stats)]), 7);

@@ -11,12 +11,13 @@ import { CAMERA_ID } from '../core/frame-ref.ts';
 import type { FrameRef } from '../core/frame-ref.ts';
 import type { MediaTicks, Milliseconds } from '../core/units.ts';
 
-/** A coded picture has at most this many bytes (4K intra pictures have 2–3 MiB). */
-export const MAX_MESSAGE_BYTES = 16 << 20;
+/** A coded picture has at most this many bytes (4K intra pictures have 2–3 MiB); the depacketisers allow as many. */
+export const MAX_ACCESS_UNIT_BYTES = 16 << 20;
 const MAX_JSON_BYTES = 1 << 20;
 
 const LENGTH_BYTES = 4;
 const ACCESS_UNIT_HEADER_BYTES = 52;
+export const MAX_MESSAGE_BYTES = MAX_ACCESS_UNIT_BYTES + ACCESS_UNIT_HEADER_BYTES;
 
 const TYPE = { hello: 1, camera: 2, remove: 3, accessUnit: 4, result: 16, stats: 17 } as const;
 
@@ -34,20 +35,22 @@ const Camera = z.strictObject({ handle: z.int().min(0), camera: z.string().regex
 const Remove = z.strictObject({ handle: z.int().min(0) });
 
 const Finite = z.number();
+/** As the journal's events carry it. */
+const Uint32 = z.int().min(0).max(0xffffffff);
 const Result = z.strictObject({
   handle: z.int().min(0),
   detector: z.string().max(256),
   result: z.strictObject({
-    frame: z.strictObject({ stream: z.string().regex(CAMERA_ID), epoch: Finite, rtpTs: Finite, captureNtp: Finite.nullable(), seq: Finite }),
+    frame: z.strictObject({ stream: z.string().regex(CAMERA_ID), epoch: Finite, rtpTs: Uint32, captureNtp: Finite.nullable(), seq: z.int().min(0) }),
     capturedAt: Finite,
     model: z.string(),
     modelDigest: z.string(),
     inferenceMs: Finite,
-    width: z.int().positive(),
-    height: z.int().positive(),
+    width: Uint32,
+    height: Uint32,
     detections: z.array(z.strictObject({
       className: z.string(),
-      classId: z.int().min(0),
+      classId: z.int().min(0).max(0x7fffffff),
       confidence: Finite,
       bbox: z.strictObject({ x: Finite, y: Finite, width: Finite, height: Finite }),
       trackId: z.string().nullable(),
@@ -55,7 +58,7 @@ const Result = z.strictObject({
   }),
   timings: z.strictObject({ queueMs: Finite, waitMs: Finite, inferenceMs: Finite, totalMs: Finite }),
 });
-const SKIP_REASONS = ['fps', 'no_credit', 'superseded', 'deadline', 'worker_lost', 'decoder_error', 'decoder_restart', 'queue_full'] as const;
+const SKIP_REASONS = ['fps', 'no_credit', 'superseded', 'deadline', 'worker_lost', 'refused', 'decoder_error', 'decoder_restart', 'queue_full'] as const;
 /** What happened to one camera since the last such message. */
 const Stats = z.strictObject({
   handle: z.int().min(0),

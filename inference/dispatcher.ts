@@ -32,6 +32,9 @@ const MAX_BACKOFF_MS = 2000;
 /** A worker that leaves a picture unanswered for so many deadlines hangs: the stream is made anew. */
 const HUNG_AFTER_DEADLINES = 5;
 const HUNG_SWEEPS = 5;
+/** A model whose pictures are refused is logged so often. */
+const REPORT_PERIOD_MS = 30_000;
+const REFUSALS: Readonly<Partial<Record<RefusalReason, DispatchSkip>>> = { [RefusalReason.DEADLINE]: 'deadline', [RefusalReason.NO_CREDIT]: 'no_credit' };
 
 type DetectStream = ClientDuplexStream<DetectRequest, DetectResponse>;
 
@@ -58,6 +61,7 @@ export class Dispatcher implements FrameDispatcher, Disposable {
   #backoff = MIN_BACKOFF_MS;
   #retry: Disposable | undefined;
   #disposed = false;
+  readonly #reportedAt = new Map<string, Milliseconds>();
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
@@ -179,10 +183,18 @@ export class Dispatcher implements FrameDispatcher, Disposable {
   #onRefusal(refusal: Refusal): void {
     const sent = this.#settle(refusal.requestId, refusal.reason !== RefusalReason.NO_CREDIT);
     if (!sent || sent.abandoned) return;
-    if (refusal.reason !== RefusalReason.DEADLINE) {
-      this.#options.logger.warn({ camera: sent.offer.camera, model: sent.offer.model, reason: refusal.detail }, 'worker refused a picture');
-    }
-    this.#options.listener.onSkip(sent.offer.camera, refusal.reason === RefusalReason.DEADLINE ? 'deadline' : 'worker_lost');
+    const { camera, model } = sent.offer;
+    const why = REFUSALS[refusal.reason] ?? 'refused';
+    if (why === 'refused') this.#report(camera, model, refusal.detail);
+    this.#options.listener.onSkip(camera, why);
+  }
+
+  /** Once in a while for each model: the pictures come many times a second. */
+  #report(camera: CameraId, model: string, detail: string): void {
+    const now = this.#options.clock.monotonic();
+    if (now - (this.#reportedAt.get(model) ?? -Infinity) < REPORT_PERIOD_MS) return;
+    this.#reportedAt.set(model, now);
+    this.#options.logger.warn({ camera, model, reason: detail }, 'worker refuses the pictures of a model');
   }
 
   /** An answer came: its credit is back. */

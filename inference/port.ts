@@ -68,7 +68,7 @@ export interface InferenceTimings {
 }
 
 /** Why an offered picture has no result. */
-export type DispatchSkip = 'no_credit' | 'superseded' | 'deadline' | 'worker_lost';
+export type DispatchSkip = 'no_credit' | 'superseded' | 'deadline' | 'worker_lost' | 'refused';
 
 export interface DispatchListener {
   onResult(detector: string, result: DetectionResult, timings: InferenceTimings): void;

@@ -16,6 +16,20 @@ const setUp = (options: { readonly maxSessions?: number; readonly graceSeconds?:
   return { clock, metrics, registry, stream, sessions };
 };
 
+test('a listener to sessions that throws stops no media, and the others are told', () => {
+  const { registry } = setUp();
+  const stream = registry.add({ id: 'line-9' });
+  const told: string[] = [];
+  stream.onSession(() => { throw new Error('a bug'); });
+  stream.onSession(({ phase }) => { told.push(phase); });
+  const publication = stream.beginPublication(new FakeDriver());
+  let units = 0;
+  stream.hub.attach(() => { units++; });
+  publication.publish(unit(publication));
+  expect(units).toBe(1);
+  expect(told).toContain('live');
+});
+
 describe('a camera\'s stream', () => {
   test('[ING-9] continues the session of a publisher who returns in time, with a later epoch and continuous sequence numbers', () => {
     const { clock, stream, sessions } = setUp();

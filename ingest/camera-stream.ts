@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { AccessUnit } from '../core/access-unit.ts';
 import type { Clock } from '../core/clock.ts';
-import { MediaError } from '../core/errors.ts';
+import { MediaError, messageOf } from '../core/errors.ts';
 import type { CameraId } from '../core/frame-ref.ts';
 import { Hub } from '../core/hub.ts';
 import type { Tracks } from '../core/track.ts';
@@ -195,7 +195,13 @@ export class EdgeCameraStream implements CameraStream, Disposable {
     };
     this.#session = session;
     this.#logger.info({ session: session.id, phase: session.phase, protocol: session.protocol, epoch: session.epoch, reason: session.reason }, 'session');
-    for (const listener of this.#listeners) listener(session);
+    for (const listener of this.#listeners) {
+      try {
+        listener(session);
+      } catch (error) { // a bug, or a resource that is gone: media must not stop for it
+        this.#logger.error({ error: messageOf(error), stack: error instanceof Error ? error.stack : undefined }, 'a session listener failed');
+      }
+    }
   }
 
   #count(): void {

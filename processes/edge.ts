@@ -73,6 +73,13 @@ export const runEdge = async (config: Config): Promise<void> => {
     const authorizer = stack.use(new DesiredStateAuthorizer({ source: store, clock }));
     const cameras = new DesiredStateCameraResolver({ store, client: control });
 
+    // Here, so that it is closed behind whatever writes events, and delivers the last of them.
+    const bind = config.edge.bind ?? config.bind;
+    const link = stack.use(new ControlLink({
+      edgeId: hostname(), mediaBaseUrl: () => listenerUrl('http', bind, http.port, '127.0.0.1'),
+      client: control, journal, store, inventory: () => recorder.knownSegments(), clock, logger,
+    }));
+
     // Camera → Hub → parts → disk.
     const registry = stack.use(new EdgeStreamRegistry({ graceSeconds: config.session.grace_seconds, maxSessions: config.limits.sessions, clock, metrics, logger }));
     stack.use(registry.onStream((stream) => { stream.onSession((session) => { journal.append({ type: 'session', session }); }); }));
@@ -89,7 +96,11 @@ export const runEdge = async (config: Config): Promise<void> => {
     }));
     const extractors = stack.use(new ExtractorPool({
       processes: config.extractor.processes, idleSeconds: config.extractor.idle_seconds, deadlineMs: config.inference.deadline_ms,
-      workerAddress: addresses.worker, workerToken: internalToken(config, addresses.worker).token, logLevel: config.log.level, registry, specs: (camera) => store.camera(camera),
+      worker: () => {
+        const address = store.workerAddresses[0] ?? addresses.worker; // control knows where it is; before it has ever said so, this machine's
+        return { address, ...internalToken(config, address) };
+      },
+      logLevel: config.log.level, registry, specs: (camera) => store.camera(camera),
       onSpecsChanged: (listener) => store.onChange(listener), journal, clock, logger, metrics,
     }));
 
@@ -120,14 +131,9 @@ export const runEdge = async (config: Config): Promise<void> => {
       },
     }));
     stack.use(followDesiredState({ store, registry, files, recorder }));
-    const bind = config.edge.bind ?? config.bind;
     await http.listen(config.edge.http_port, bind);
     health.ports = { edge_http: http.port, rtsp: rtsp.port, webrtc: engine.port };
 
-    const link = stack.use(new ControlLink({
-      edgeId: hostname(), mediaBaseUrl: () => listenerUrl('http', bind, http.port, '127.0.0.1'),
-      client: control, journal, store, inventory: () => recorder.knownSegments(), clock, logger,
-    }));
     link.start();
     logger.info(health, 'edge ready');
     parent?.send({ type: 'ready', ports: health.ports });

@@ -115,6 +115,12 @@ test('more sockets than the camera may have: 4429', async () => {
   expect(await closeCode(connect('?token=key'))).toBe(4429);
 });
 
+test('sockets without a credential take no viewer\'s place', async () => {
+  await Promise.all(Array.from({ length: 5 }, async () => { await once(connect(), 'open'); }));
+  await receiving('?token=key');
+  await receiving('?token=key');
+});
+
 test('a revoked credential and a removed camera close the socket, and nobody listens to the camera any more', async () => {
   const client = await receiving('?token=key');
   expect(detections.branchCount).toBe(1);

@@ -26,6 +26,8 @@ export interface DetectionsSocketOptions {
 
 const AUTH_DEADLINE_MS = 5_000;
 const PING_INTERVAL_MS = 20_000;
+/** Sockets that have not shown a credential yet, over all cameras: they take no viewer's place. */
+const MAX_STRANGERS = 256;
 const MAX_BUFFERED_BYTES = 1 << 20;
 /** A client sends its credential and pongs, nothing else. */
 const MAX_PAYLOAD_BYTES = 16 << 10;
@@ -94,11 +96,11 @@ export class DetectionsSocket implements Disposable {
     socket.on('error', () => { socket.terminate(); }); // a broken frame or a reset: `close` follows
     socket.on('close', () => { this.#forget(connection); });
     socket.on('pong', () => { connection.alive = true; });
-    let pending = 0;
-    for (const other of this.#connections) if (other.camera === camera) pending++;
+    let strangers = 0;
+    for (const other of this.#connections) if (other.principalId === null) strangers++;
     this.#connections.add(connection);
-    if (pending >= this.#options.socketsPerCamera) {
-      socket.close(CloseCode.tooMany, 'too many sockets on this camera');
+    if (strangers >= MAX_STRANGERS) {
+      this.#end(connection, CloseCode.tooMany, 'too many sockets without a credential');
       return;
     }
     if (credential !== null) {
@@ -121,6 +123,7 @@ export class DetectionsSocket implements Disposable {
       const principal = await authorizer.authorize(credential, 'play', camera);
       if (!streams.get(camera)) throw new MediaError('NOT_FOUND', 'There is no such camera.');
       if (!this.#connections.has(connection)) return; // it left meanwhile
+      if (this.viewers(camera) >= this.#options.socketsPerCamera) throw new MediaError('RESOURCE_EXHAUSTED', 'too many sockets on this camera');
       connection.principalId = principal.id;
       connection.resources.use(this.#fanout.subscribe(camera, (message) => {
         if (socket.readyState !== socket.OPEN) return;

@@ -77,6 +77,13 @@ describe('a stream\'s timeline', () => {
     expect(units[1]?.tracks).toBe(units[0]?.tracks);
   });
 
+  test('a parameter set of kilobytes is as good as none: nothing behind it could use it', () => {
+    const { units, video } = setUp(declared);
+    video(picture(0, { idr: true }));
+    video(picture(3_000, { idr: true, sps: Buffer.concat([SPS, Buffer.alloc(5_000)]), pps: PPS }));
+    expect(units[1]?.tracks).toBe(units[0]?.tracks);
+  });
+
   test('takes what comes without a picture for its parameter sets only', () => {
     const { units, video, timeline } = setUp();
     video(picture(0, { sps: SPS, pps: PPS, data: nals(SPS, PPS) }));

@@ -11,6 +11,9 @@ export interface ParameterSets {
   readonly pps: Uint8Array;
 }
 
+/** Real sets have less than 300 bytes; a larger one is hostile or broken, and is as good as none. */
+const MAX_SET_BYTES = 4096;
+
 const equal = (a: Uint8Array | null, b: Uint8Array): boolean => a !== null && Buffer.compare(a, b) === 0;
 
 /**
@@ -68,11 +71,11 @@ export class VideoFormat {
 
   /** Copies the sets (at most some hundred bytes, and only when they are new): they outlive the socket chunk they came in. */
   #note(sps: Uint8Array | null, pps: Uint8Array | null): void {
-    if (sps !== null && !equal(this.#sps, sps)) {
+    if (sps !== null && sps.length <= MAX_SET_BYTES && !equal(this.#sps, sps)) {
       this.#sps = Uint8Array.from(sps);
       this.#changed = true;
     }
-    if (pps !== null && !equal(this.#pps, pps)) {
+    if (pps !== null && pps.length <= MAX_SET_BYTES && !equal(this.#pps, pps)) {
       this.#pps = Uint8Array.from(pps);
       this.#changed = true;
     }

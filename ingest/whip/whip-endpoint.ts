@@ -72,8 +72,8 @@ export class WhipEndpoint implements Disposable {
   /** Answers a request whose body is an offer to publish; WHEP calls it for `sendonly` offers (ING-2). */
   readonly publish = async (exchange: MediaRequest, offer: string): Promise<void> => {
     const camera = exchange.params['camera'] ?? '';
-    const principal = await this.#options.authorizer.authorize(exchange.credential, 'publish', camera);
-    await this.#accept(exchange, camera, principal, offer);
+    await this.#options.authorizer.authorize(exchange.credential, 'publish', camera);
+    await this.#accept(exchange, camera, offer);
   };
 
   [Symbol.dispose](): void {
@@ -86,12 +86,12 @@ export class WhipEndpoint implements Disposable {
   /** The credential is checked before the body is read. */
   async #post(exchange: MediaRequest): Promise<void> {
     const camera = exchange.params['camera'] ?? '';
-    const principal = await this.#options.authorizer.authorize(exchange.credential, 'publish', camera);
+    await this.#options.authorizer.authorize(exchange.credential, 'publish', camera);
     const offer = await this.#options.readBody(exchange.request, 'application/sdp', MAX_OFFER_BYTES);
-    await this.#accept(exchange, camera, principal, offer);
+    await this.#accept(exchange, camera, offer);
   }
 
-  async #accept(exchange: MediaRequest, camera: string, principal: Principal, offer: string): Promise<void> {
+  async #accept(exchange: MediaRequest, camera: string, offer: string): Promise<void> {
     const plan = negotiatePublish(offer);
     const stream = await this.#stream(camera, exchange.credential);
     const id = randomUUID();
@@ -101,6 +101,11 @@ export class WhipEndpoint implements Disposable {
       send: [],
       receive: { mid: plan.first.mid, kind: plan.first.kind, payloadType: plan.first.codec.payloadType, rtpmap: plan.first.codec.rtpmap, fmtp: plan.first.codec.fmtp },
       dataChannels: plan.dataChannels,
+    });
+    // Again, with nothing to wait for behind it: the key may have been revoked while the offer came or was being answered.
+    const principal = await this.#options.authorizer.authorize(exchange.credential, 'publish', camera).catch((error: unknown) => {
+      peer[Symbol.dispose]();
+      throw error;
     });
     if (this.#disposed || exchange.response.destroyed) { // nobody waits for the answer any more
       peer[Symbol.dispose]();

@@ -57,6 +57,23 @@ test('pictures in order come out at once, as access units with the timestamps of
   expect(stream.units[0]).toMatchObject({ kind: 'video', randomAccess: true, tracks: { video: { codec: 'h264', width: 1280 } } });
 });
 
+test('without NACK a loss costs a few timers, not one every millisecond', () => {
+  publisher.end('left', 'test');
+  clock = new FakeClock();
+  peer = new FakePeer();
+  stream = new FakeStream();
+  let timers = 0;
+  const counting = Object.assign(Object.create(clock) as FakeClock, { after: (delay: number, callback: () => void) => { timers++; return clock.after(delay, callback); }, every: clock.every.bind(clock), monotonic: clock.monotonic.bind(clock), now: clock.now.bind(clock) });
+  publisher = new WhipPublisher({ stream, plan: { ...plan, video: { ...plan.video, nack: false } }, peer, clock: counting, logger: silentLogger(), ssrc: 99, keyframeIntervalMs: 4_000, jitterBufferMs: 200, maxBitrateBps: 8e6, onClosed: () => undefined });
+  peer.become('connected');
+  send(10, KEY);
+  send(12, DELTA);
+  timers = 0;
+  clock.advance(400);
+  expect(timers).toBeLessThan(20);
+  expect(peer.take('nack')).toEqual([]);
+});
+
 test('[ING-8] a lost packet is asked for, its retransmission unwrapped, and the order kept', () => {
   send(10, KEY);
   send(12, DELTA);

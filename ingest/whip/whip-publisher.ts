@@ -229,10 +229,8 @@ export class WhipPublisher implements PublisherDriver {
       if (!video || this.#closed) return;
       const later = this.#options.clock.monotonic();
       video.flush(later);
-      if (this.plan.video.nack) {
-        const missing = video.missing(later);
-        if (missing.length > 0) this.#feedback.askAgain(video.ssrc, missing);
-      }
+      const missing = video.missing(later); // also without NACK: it moves the next deadline on
+      if (this.plan.video.nack && missing.length > 0) this.#feedback.askAgain(video.ssrc, missing);
       this.#scheduleRetry(later);
     });
   }

@@ -61,7 +61,7 @@ class Edge implements AsyncDisposable {
     this.#detectors = detectors;
     this.#stream = this.registry.add({ id: CAMERA });
     this.pool = new ExtractorPool({
-      processes: 1, idleSeconds: IDLE_SECONDS, deadlineMs: 1000, workerAddress, logLevel: 'error',
+      processes: 1, idleSeconds: IDLE_SECONDS, deadlineMs: 1000, worker: () => ({ address: workerAddress }), logLevel: 'error',
       registry: this.registry,
       specs: (id) => ({ id, name: id, source: { type: 'push' }, detectors: this.#detectors, recording: 'off' }),
       onSpecsChanged: (listener) => { this.#specsChanged = listener; return { [Symbol.dispose]: () => undefined }; },
@@ -183,6 +183,20 @@ test('[EXT-1] no detector, no process and no decoder; switched on it decodes at 
   let gone = false;
   await edge.playUntil(() => { void edge.decodersActive().then((n) => { gone = n === 0; }); return gone && edge.pool.pids.length === 0; }, 10_000);
   expect(performance.now() - off).toBeLessThan(6000);
+});
+
+test('[EXT-7] an extractor that hangs is ended, and detections resume in a new one', async () => {
+  const listen = `unix:${join(folder, 'h.sock')}`;
+  const worker = startWorker(listen);
+  await using _worker = worker.child;
+  await worker.warm;
+  await using edge = new Edge(listen, [detector('belt')]);
+  await edge.playUntil(() => edge.results.length > 3, 20_000);
+  const [pid] = edge.pool.pids;
+  process.kill(pid!, 'SIGSTOP');
+  await edge.playUntil(() => edge.pool.pids.length === 1 && edge.pool.pids[0] !== pid, 30_000);
+  const count = edge.results.length;
+  await edge.playUntil(() => edge.results.length > count + 3, 20_000);
 });
 
 test('[EXT-7][INF-1] detections resume after kill -9 of the extractor and of the worker', async () => {

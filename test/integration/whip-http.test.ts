@@ -47,6 +47,17 @@ test('[W1] [W3] what cannot be published is refused: 415, 400, 422, 413', async 
   expect(edge.engine.peerCount).toBe(0);
 });
 
+test('[ING-6] a key that is revoked while its offer is on the way opens nothing', async () => {
+  const { authorizer } = edge;
+  const authorize = authorizer.authorize.bind(authorizer);
+  let asked = 0;
+  authorizer.authorize = (credential, action, camera) => (++asked === 1 ? authorize(credential, action, camera) : authorize('revoked', action, camera));
+  const answer = await post(OFFER);
+  expect([answer.status, answer.headers.get('content-type')]).toEqual([401, 'application/problem+json']);
+  await expect.poll(() => edge.engine.peerCount).toBe(0);
+  expect(edge.endpoint.sessionCount).toBe(0);
+});
+
 test('[W11] no credential, a wrong one and a foreign one are refused before the body is looked at', async () => {
   const none = await fetch(`${edge.base}/whip/line-1`, { method: 'POST', body: 'x' });
   expect([none.status, none.headers.get('www-authenticate')]).toEqual([401, 'Bearer realm="imageflow"']);
