@@ -65,6 +65,19 @@ test('a password set on the command line ends log-ins of a running server, once 
   expect((await h.login('admin', 'another one')).user.username).toBe('admin');
 });
 
+test('keys of access tokens are rotated under a running server: old tokens go on, new ones have the new key', async () => {
+  await using h = await startApi({ db: await openDatabase(join(directory, 'imageflow.db')), clock: systemClock });
+  const kidOf = (token: string): string => (JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString()) as { kid: string }).kid;
+  const before = (await h.login()).access_token;
+  const [, kid = ''] = /the key ([\w-]{12}) from now on/.exec((await run(userCommand, ['rotate-keys'])).text) ?? [];
+  await h.api.desiredState.refresh();
+  const after = (await h.login()).access_token;
+  expect(kidOf(after)).toBe(kid);
+  expect(kidOf(before)).not.toBe(kid);
+  for (const token of [before, after]) expect((await h.call('GET', '/v1/auth/me', { token })).status).toBe(200);
+  expect(h.api.desiredState.current().tokenKeys.map((key) => key.kid)).toEqual([kid, kidOf(before)]);
+});
+
 test('camera adds, lists, keys and removes over the REST API', async () => {
   await using h = await startApi();
   const { access_token: token } = await h.login();

@@ -20,12 +20,13 @@ interface PasswordOptions {
   readonly random?: true;
 }
 
-const withUsers = async (command: Command, io: CliIo, work: (users: UserService, audit: AuditService) => Promise<void>): Promise<void> => {
+const withUsers = async (command: Command, io: CliIo, work: (users: UserService, audit: AuditService, auth: AuthService) => Promise<void>): Promise<void> => {
   const config = configOf(command, io);
   const db = await openDatabase(paths(config).database);
   try {
     await using audit = new AuditService(db, systemClock, createLogger({ level: 'error', component: 'cli' }));
-    await work(new UserService(db, new AuthService({ db, clock: systemClock, audit }), systemClock), audit);
+    const auth = new AuthService({ db, clock: systemClock, audit });
+    await work(new UserService(db, auth, systemClock), audit, auth);
   } finally {
     await db.destroy();
   }
@@ -84,5 +85,14 @@ export const userCommand = (io: CliIo = terminalIo): Command => {
       }),
     ),
   );
-  return new Command('user').description('manage users, on the database itself').addCommand(add).addCommand(passwd).addCommand(list);
+  const rotate = configured('rotate-keys', 'sign access tokens with a new key from now on; those signed before stay valid until they expire').action((_options: unknown, command: Command) =>
+    guarded(io, () =>
+      withUsers(command, io, async (_users, audit, auth) => {
+        const kid = await auth.rotateKeys();
+        audit.record({ principal: principal(), action: 'auth:rotate-keys', target: kid });
+        io.out(`access tokens are signed with the key ${kid} from now on`);
+      }),
+    ),
+  );
+  return new Command('user').description('manage users, on the database itself').addCommand(add).addCommand(passwd).addCommand(list).addCommand(rotate);
 };

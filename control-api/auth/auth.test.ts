@@ -53,6 +53,25 @@ describe('log-in and tokens', () => {
     expect(answers.filter((answer) => answer.status === 401).length).toBeGreaterThanOrEqual(7);
   });
 
+  test('logging out ends the log-in of the refresh token shown, too, if it is of the same user', async () => {
+    const { access_token: admin } = await h.login();
+    await h.call('POST', '/v1/users', { token: admin, json: { username: 'other', password: 'other-password', role: 'viewer' } });
+    const [first, second, other] = [await h.login(), await h.login(), await h.login('other', 'other-password')];
+    expect((await h.call('POST', '/v1/auth/logout', { token: first.access_token, json: { refresh_token: second.refresh_token } })).status).toBe(204);
+    for (const { access_token, refresh_token } of [first, second]) {
+      expect((await h.call('GET', '/v1/auth/me', { token: access_token })).status).toBe(401);
+      expect((await h.call('POST', '/v1/auth/refresh', { json: { refresh_token } })).status).toBe(401);
+    }
+    const third = await h.login();
+    expect((await h.call('POST', '/v1/auth/logout', { token: third.access_token, json: { refresh_token: other.refresh_token } })).status).toBe(204);
+    expect((await h.call('GET', '/v1/auth/me', { token: other.access_token })).status).toBe(200);
+    const fourth = await h.login();
+    expect((await h.call('POST', '/v1/auth/logout', { token: fourth.access_token, json: { refresh_token: 'unknown' } })).status).toBe(204);
+    expect((await h.call('GET', '/v1/auth/me', { token: fourth.access_token })).status).toBe(401);
+    const fifth = await h.login();
+    expect((await h.call('POST', '/v1/auth/logout', { token: fifth.access_token })).status).toBe(204);
+  });
+
   test('logging out revokes access and refresh token', async () => {
     const tokens = await h.login();
     expect((await h.call('POST', '/v1/auth/logout', { token: tokens.access_token, json: { refresh_token: tokens.refresh_token } })).status).toBe(204);

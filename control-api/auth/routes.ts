@@ -11,7 +11,7 @@ const Tokens = z
   .openapi('Tokens');
 const Login = z.strictObject({ username: z.string().min(1).max(128), password: z.string().min(1).max(1024) }).openapi('Login');
 const Refresh = z.strictObject({ refresh_token: z.string().min(1).max(256) }).openapi('Refresh');
-const Logout = z.strictObject({ refresh_token: z.string().max(256).nullish() }).openapi('Logout');
+const Logout = z.strictObject({ refresh_token: z.string().max(256).nullish().describe('Of another log-in of the same user: that ends, too.') }).openapi('Logout');
 const Jwks = z.object({ keys: z.array(z.record(z.string(), z.string())) }).openapi('Jwks');
 
 const login = createRoute({
@@ -47,7 +47,7 @@ export const authRoutes = (auth: AuthService, guard: Guard) => {
       return c.json(tokens, 200);
     })
     .openapi(logout, async (c) => {
-      await auth.revokeFamily(c.get('principal').family);
+      await auth.logout(c.get('principal'), c.req.valid('json').refresh_token ?? null);
       return c.body(null, 204);
     })
     .openapi(me, (c) => {

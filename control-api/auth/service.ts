@@ -101,6 +101,16 @@ export class AuthService implements Authenticator {
     return tokens;
   }
 
+  /**
+   * Ends the log-in of the access token, and the one of `refreshToken`, too, if that is another of the same user. An unknown one is no
+   * error: it is as good as revoked (RFC 7009 §2.2).
+   */
+  async logout(principal: Pick<AccessPrincipal, 'id' | 'family'>, refreshToken: string | null): Promise<void> {
+    const other = refreshToken === null ? undefined : await this.#store.refreshToken(sha256(refreshToken));
+    await this.revokeFamily(principal.family);
+    if (other?.user_id === principal.id && other.family !== principal.family) await this.revokeFamily(other.family);
+  }
+
   /** Ends one log-in: its refresh tokens, and its access tokens on every door within a second. */
   async revokeFamily(family: string): Promise<void> {
     await this.#revoke({ family });
@@ -121,6 +131,7 @@ export class AuthService implements Authenticator {
     return this.#keys.public().map(({ kid, jwk }) => ({ kid, jwk }));
   }
 
+  /** Signs with a new key from now on; resolves with its `kid`. Access tokens signed before stay valid until they expire. */
   async rotateKeys(): Promise<string> {
     const kid = await this.#keys.rotate();
     this.#changed();
