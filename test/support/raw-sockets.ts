@@ -19,15 +19,15 @@ const connected = async (url: string): Promise<Socket> => {
   return socket;
 };
 
-/** Sends bytes to the server at `url` and resolves with all it answers until it closes, or until `enough` is in it. Throws when neither happens. */
-export const sendRaw = async (url: string, bytes: string | Buffer | readonly Buffer[], enough?: RegExp): Promise<string> => {
+/** Sends bytes to the server at `url` and resolves with all it answers until it closes, or until that is `enough`. Throws when neither happens. */
+export const sendRaw = async (url: string, bytes: string | Buffer | readonly Buffer[], enough?: (text: string) => boolean): Promise<string> => {
   const socket = await connected(url);
   let text = '';
   const ended = Promise.withResolvers<undefined>();
   const timer = setTimeout(() => { ended.reject(new Error(`neither an answer nor an end within ${String(ANSWER_MS)} ms; so far: ${text.slice(0, 300)}`)); }, ANSWER_MS);
   socket.on('data', (chunk: Buffer) => {
     text += chunk.toString('latin1');
-    if (enough?.test(text)) ended.resolve(undefined);
+    if (enough?.(text) === true) ended.resolve(undefined);
   });
   socket.once('close', () => { ended.resolve(undefined); });
   try {
@@ -46,7 +46,7 @@ export const sendRaw = async (url: string, bytes: string | Buffer | readonly Buf
 /** One RTSP request on a connection of its own. */
 export const askRtsp = async (server: string, method: string, uri: string, headers: readonly string[] = [], body = ''): Promise<RtspReply> => {
   const length = body === '' ? [] : ['Content-Type: application/sdp', `Content-Length: ${String(Buffer.byteLength(body))}`];
-  const text = await sendRaw(server, `${[`${method} ${uri} RTSP/1.0`, 'CSeq: 1', ...headers, ...length].join('\r\n')}\r\n\r\n${body}`, /\r\n\r\n/);
+  const text = await sendRaw(server, `${[`${method} ${uri} RTSP/1.0`, 'CSeq: 1', ...headers, ...length].join('\r\n')}\r\n\r\n${body}`, (answer) => answer.includes('\r\n\r\n'));
   return { status: Number(/^RTSP\/1\.0 (\d{3}) /.exec(text)?.[1] ?? 0), text };
 };
 
