@@ -13,10 +13,13 @@ const PLAYERS = 50;
 const SETTLE_MS = 8_000;
 const SECONDS = 20;
 const ALONE_SECONDS = 10;
-const WATCH_SECONDS = 20;
+/** hls.js keeps the distance it began with, so it is started several times. */
+const STARTS = 4;
+const START_MS = 3_000;
+const WATCH_SECONDS = 5;
 
 export const bench: Bench = {
-  what: `LL-HLS on the media port, one 1080p30 camera by RTSP: ${PLAYERS} players that ask for each playlist blocking and for each part; after them one hls.js in Chromium. Players run on the same machine, their CPU is not counted`,
+  what: `LL-HLS on the media port, one 1080p30 camera by RTSP: ${PLAYERS} players that ask for each playlist blocking and for each part; after them hls.js in Chromium, ${STARTS} times. Players run on the same machine, their CPU is not counted`,
   async run() {
     await using server = await TestServer.start();
     const camera = await server.addCamera('one', { pipelines: [], recording: { policy: 'off' } });
@@ -44,12 +47,14 @@ export const bench: Bench = {
 
     await using browser = await startChromium();
     const page = await blankPage(() => browser.context.newPage(), server);
-    await playHls(page, url, server.token);
-    await sleep(SETTLE_MS);
     const latencies: number[] = [];
-    for (let i = 0; i < WATCH_SECONDS * 2; i++) {
-      latencies.push(await page.evaluate(() => (globalThis as unknown as { hls: { latency: number } }).hls.latency));
-      await sleep(500);
+    for (let start = 0; start < STARTS; start++) {
+      await playHls(page, url, server.token);
+      await sleep(START_MS);
+      for (let i = 0; i < WATCH_SECONDS * 2; i++) {
+        latencies.push(await page.evaluate(() => (globalThis as unknown as { hls: { latency: number } }).hls.latency));
+        await sleep(500);
+      }
     }
     const p50 = quantile(latencies, 0.5);
     return [

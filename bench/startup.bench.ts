@@ -11,7 +11,7 @@ const STARTS = 5;
 const IDLE_MS = 20_000;
 
 export const bench: Bench = {
-  what: `start to the ready line of the whole server over data it has (${STARTS} starts after a first one, model files in the page cache), and the idle memory of all its processes`,
+  what: `start to the ready line of the whole server over data it has (${STARTS} starts after a first one, model files in the page cache), and the idle memory of all its processes (the bench itself is one more Node process that shares its pages)`,
   async run() {
     const dataDir = await mkdtemp(join(tmpdir(), 'imageflow-bench-'));
     await using stack = new AsyncDisposableStack();
