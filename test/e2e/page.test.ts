@@ -253,8 +253,10 @@ test('[DIS-5] no page scrolls sideways, on a phone or on a desktop, whatever a c
       expect(await overflow(), `${path} at ${String(size.width)}`).toBeLessThanOrEqual(0);
     }
   }
+  await page.evaluate(() => { sessionStorage.setItem('publish-key:phone', 'of whoever was logged in'); });
   await page.click('text=Sign out');
   await page.waitForSelector('input[name=password]');
+  expect(await page.evaluate(() => [sessionStorage.length, localStorage.getItem('imageflow.access_token')])).toEqual([0, null]);
   for (const size of [PHONE, DESKTOP]) {
     await page.setViewportSize(size);
     expect(await overflow(), `log-in at ${String(size.width)}`).toBeLessThanOrEqual(0);

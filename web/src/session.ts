@@ -24,6 +24,7 @@ export const keepTokens = (tokens: Tokens): void => {
 export const forgetTokens = (): void => {
   localStorage.removeItem(ACCESS);
   localStorage.removeItem(REFRESH);
+  sessionStorage.clear(); // publish keys that this user made
   dispatchEvent(new Event(SIGNED_OUT));
 };
 

@@ -46,8 +46,10 @@ const STALL_MS = 1500;
 const MAX_TARGET_MS = 250;
 /** The video waits for so much of the results: some frames are lost besides, and 95 % must come through. */
 const BOXES_IN_TIME = 0.98;
-/** A publisher that is away may be back at any moment. */
+/** A publisher that is away may be back at any moment; one that was seen a moment ago most of all. */
 const NO_PUBLISHER_RETRY_MS = 1500;
+const LOST_PUBLISHER_RETRY_MS = 400;
+const LOST_FOR_MS = 30_000;
 /** A server that starts again is met soon: a refused connection costs nothing. */
 const NO_ANSWER_RETRY_MS = 500;
 const MAX_RETRY_MS = 5000;
@@ -80,6 +82,7 @@ export class LivePlayer {
   #boxDelay = new Percentile(240);
   #frameTimes: number[] = [];
   #lastFrameAt = 0;
+  #playedAt = -Infinity;
   #lastPresented: { rtp: number; at: number } | null = null;
   #anchor: { rtp: number; captured: number } | null = null;
   #latency: number | null = null;
@@ -146,8 +149,8 @@ export class LivePlayer {
     if (this.#disposed) return;
     this.#close();
     this.#lastFrameAt = performance.now();
-    const first = this.#attempt++ === 0;
-    this.#options.onState({ status: first ? 'connecting' : 'reconnecting', transport: null, note: null });
+    // A further attempt changes nothing on the page: what it says stays until there is something else to say.
+    if (this.#attempt++ === 0) this.#options.onState({ status: 'connecting', transport: null, note: null });
     const whep = new WhepPlayer({
       url: mediaUrls(this.#options.camera).whep,
       token: accessToken() ?? '',
@@ -172,15 +175,20 @@ export class LivePlayer {
         if (error.status === 409 || error.status === 404) {
           this.#attempt = 1;
           this.#options.onState({ status: 'no-publisher', transport: null, note: null });
-          this.#schedule(Math.min(NO_PUBLISHER_RETRY_MS, error.retryAfterSeconds * 1000));
+          this.#schedule(performance.now() - this.#playedAt < LOST_FOR_MS ? LOST_PUBLISHER_RETRY_MS : NO_PUBLISHER_RETRY_MS);
           return;
         }
         if (error.status === 401) await api.cameras().catch(() => undefined); // refreshes the token or signs out
       }
-      // A TypeError is what `fetch` throws when nothing answers; not all viewers of a wall shall knock at the same moment.
-      const noAnswer = error instanceof TypeError;
-      this.#again(inWords(error), noAnswer ? NO_ANSWER_RETRY_MS * (0.75 + Math.random() / 2) : Math.min(MAX_RETRY_MS, 500 * 2 ** Math.min(this.#attempt, 4)));
+      this.#again(inWords(error), this.#pauseAfter(error));
     }
+  }
+
+  #pauseAfter(error: unknown): number {
+    // A TypeError is what `fetch` throws when nothing answers; not all viewers of a wall shall knock at the same moment.
+    if (error instanceof TypeError) return NO_ANSWER_RETRY_MS * (0.75 + Math.random() / 2);
+    const asked = error instanceof WhepRefused ? error.retryAfterSeconds * 1000 : 0;
+    return Math.min(MAX_RETRY_MS, Math.max(asked, 500 * 2 ** Math.min(this.#attempt, 4)));
   }
 
   async #playHls(reason: string): Promise<void> {
@@ -249,6 +257,7 @@ export class LivePlayer {
     this.#frameTimes.push(now);
     if (this.#frameTimes.length > 300) this.#frameTimes.splice(0, 150);
     this.counters.frames++;
+    this.#playedAt = this.#lastFrameAt;
     const transport = this.#hls ? 'hls' : 'webrtc';
     if (this.counters.frames === 1 || this.#lastPresented === null) {
       this.#attempt = 1;

@@ -38,7 +38,7 @@ export const postOffer = async (url: string, token: string, sdp: string): Promis
   if (response.status !== 201) {
     let problem: { detail?: string; code?: string } = {};
     try { problem = JSON.parse(text) as typeof problem; } catch { /* not a problem document */ }
-    throw new WhepRefused(response.status, problem.code ?? '', problem.detail ?? `The server answered ${response.status}.`, Number(response.headers.get('retry-after') ?? 2));
+    throw new WhepRefused(response.status, problem.code ?? '', problem.detail ?? `The server answered ${response.status}.`, Number(response.headers.get('retry-after') ?? 0));
   }
   const location = response.headers.get('location');
   return { answer: text, resource: location ? new URL(location, url).href : null };
