@@ -162,7 +162,7 @@ describe('a camera\'s stream', () => {
       publication.publish(unit(publication, { pts: i * 3_000, randomAccess: i % 30 === 0, bytes: 100 }));
       clock.advance(1000 / 30);
     }
-    driver.transport = { ...driver.transport, bytes: 7_000, packets: 70, lostPackets: 2 };
+    driver.transport = { ...driver.transport, bytes: 7_000, packets: 70, lostPackets: 2, refused: { malformed: 3, damaged: 1, awaiting_random_access: 0, audio_out_of_order: 0 } };
     const stats = stream.stats();
     expect(stats).toMatchObject({ bytes: 7_000, packets: 70, lostPackets: 2, accessUnits: 61, keyframeIntervalMs: 1_000, videoCodec: 'vp8', audioCodec: null, width: 640, height: 360 });
     expect(stats?.fps).toBeGreaterThan(26);
@@ -178,6 +178,8 @@ describe('a camera\'s stream', () => {
     const text = await metrics.registry.metrics();
     expect(text).toContain('imageflow_ingest_bytes_total{camera="c",protocol="rtsp",process="test"} 7500');
     expect(text).toContain('imageflow_ingest_lost_packets_total{camera="c",process="test"} 2');
+    expect(text).toContain('imageflow_ingest_refused_total{camera="c",reason="malformed",process="test"} 3');
+    expect(text).toContain('imageflow_ingest_refused_total{camera="c",reason="damaged",process="test"} 1');
     expect(text).toContain('imageflow_access_units_total{camera="c",process="test"} 61');
     expect(text).toContain('imageflow_sessions{state="connecting",process="test"} 1');
   });

@@ -54,7 +54,12 @@ export interface TransportStats {
   readonly rttMs: number | null;
   readonly nacksSent: number;
   readonly plisSent: number;
+  /** What came and could not be used, by reason. */
+  readonly refused?: Refused;
 }
+
+/** Packets that are none of this publication's or malformed; units with a hole; units before the first usable picture; audio that would go back. */
+export type Refused = Readonly<Record<'malformed' | 'damaged' | 'awaiting_random_access' | 'audio_out_of_order', number>>;
 
 /** A publisher's hold on its camera's stream: the only way to put access units into the Hub. */
 export interface Publication {

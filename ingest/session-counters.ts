@@ -2,7 +2,7 @@ import type { CameraId } from '../core/frame-ref.ts';
 import type { Tracks } from '../core/track.ts';
 import type { Milliseconds } from '../core/units.ts';
 import type { Metrics } from '../platform/metrics.ts';
-import type { PublishProtocol, SessionStats, TransportStats } from './port.ts';
+import type { PublishProtocol, Refused, SessionStats, TransportStats } from './port.ts';
 import type { StreamMeter } from './stream-meter.ts';
 
 export const NO_TRANSPORT: TransportStats = { bytes: 0, packets: 0, lostPackets: 0, jitterMs: null, rttMs: null, nacksSent: 0, plisSent: 0 };
@@ -16,6 +16,16 @@ export const addTransport = (former: TransportStats, current: TransportStats): T
   rttMs: current.rttMs,
   nacksSent: former.nacksSent + current.nacksSent,
   plisSent: former.plisSent + current.plisSent,
+  refused: addRefused(former.refused, current.refused),
+});
+
+const NOTHING: Refused = { malformed: 0, damaged: 0, awaiting_random_access: 0, audio_out_of_order: 0 };
+const REASONS = Object.keys(NOTHING) as readonly (keyof Refused)[];
+const addRefused = (a: Refused = NOTHING, b: Refused = NOTHING): Refused => ({
+  malformed: a.malformed + b.malformed,
+  damaged: a.damaged + b.damaged,
+  awaiting_random_access: a.awaiting_random_access + b.awaiting_random_access,
+  audio_out_of_order: a.audio_out_of_order + b.audio_out_of_order,
 });
 
 /** The transport's numbers and what the stream saw itself, as ING-7 wants them. */
@@ -43,6 +53,7 @@ export class SessionCounters {
   #bytes = 0;
   #lost = 0;
   #units = 0;
+  #refused: Refused = NOTHING;
 
   constructor(metrics: Metrics, camera: CameraId) {
     this.#metrics = metrics;
@@ -59,5 +70,8 @@ export class SessionCounters {
     this.#bytes = Math.max(this.#bytes, transport.bytes);
     this.#lost = lost;
     this.#units = videoUnits;
+    const refused = transport.refused ?? NOTHING;
+    for (const reason of REASONS) if (refused[reason] > this.#refused[reason]) this.#metrics.ingestRefused.inc({ camera, reason }, refused[reason] - this.#refused[reason]);
+    this.#refused = refused;
   }
 }

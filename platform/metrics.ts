@@ -14,6 +14,7 @@ export const createMetrics = (process: string) => {
     sessions: gauge('imageflow_sessions', 'Camera sessions by state.', ['state']),
     ingestBytes: counter('imageflow_ingest_bytes_total', 'Media bytes received.', ['camera', 'protocol']),
     ingestLostPackets: counter('imageflow_ingest_lost_packets_total', 'Packets lost by the network and not recovered.', ['camera']),
+    ingestRefused: counter('imageflow_ingest_refused_total', 'Packets and units that came and could not be used, by reason.', ['camera', 'reason']),
     branchDropped: counter('imageflow_branch_dropped_total', 'Units a consumer did not get.', ['camera', 'branch', 'reason']),
     viewers: gauge('imageflow_viewers', 'Viewers now.', ['camera', 'protocol']),
     forwardAdded: new Histogram({ name: 'imageflow_forward_added_seconds', help: 'Last packet in to first viewer packet out.', buckets: [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5], registers }),

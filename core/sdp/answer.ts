@@ -33,6 +33,8 @@ export type AnswerSection =
       /** Header extension URIs to agree to; only what the offer has is written, under the offer's ids. */
       readonly extensions: readonly string[];
       readonly source: AnswerSource | null;
+      /** Most the other side may send; for sections the server receives. */
+      readonly maxBitrateBps?: number;
       /** RIDs of simulcast layers to receive. */
       readonly receiveRids?: readonly string[];
     }
@@ -83,6 +85,7 @@ const mediaFields = (section: Extract<AnswerSection, { type: 'media' }>): Partia
   const ssrcs = source ? [source.ssrc, ...(source.rtxSsrc === null ? [] : [source.rtxSsrc])] : [];
   return {
     direction: section.direction,
+    maxBitrateBps: section.maxBitrateBps ?? null,
     rtcpMux: true,
     rtcpReducedSize: offer.rtcpReducedSize,
     rtpMaps: rtx ? [codec.rtpMap, rtx] : [codec.rtpMap],

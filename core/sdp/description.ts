@@ -54,6 +54,8 @@ export interface MediaDescription extends TransportAttributes {
   readonly protocol: string;
   /** Payload types, or `webrtc-datachannel`. */
   readonly formats: readonly string[];
+  /** `b=TIAS` (RFC 3890): most bits a second the other side may send, without headers of RTP and below. */
+  readonly maxBitrateBps: number | null;
   readonly mid: string | null;
   readonly direction: Direction;
   readonly rtpMaps: readonly RtpMap[];
@@ -93,7 +95,7 @@ const NO_TRANSPORT: TransportAttributes = { iceUfrag: null, icePwd: null, finger
 export const emptyMedia = (kind: string, port: number, protocol: string, formats: readonly string[]): MediaDescription => ({
   ...NO_TRANSPORT,
   kind, port, protocol, formats,
-  mid: null, direction: 'sendrecv', rtpMaps: [], fmtp: new Map(), feedback: [], extensions: [], ssrcs: [], ssrcGroups: [], rids: [],
+  maxBitrateBps: null, mid: null, direction: 'sendrecv', rtpMaps: [], fmtp: new Map(), feedback: [], extensions: [], ssrcs: [], ssrcGroups: [], rids: [],
   simulcast: null, msid: null, candidates: [], endOfCandidates: false, rtcpMux: false, rtcpReducedSize: false, bundleOnly: false,
   sctpPort: null, maxMessageSize: null,
 });

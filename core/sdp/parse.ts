@@ -44,11 +44,14 @@ export const parseSdp = (text: string): SessionDescription => {
       case 's':
         session.name = value;
         break;
+      case 'b':
+        if (section && /^TIAS:\d{1,12}$/.test(value)) section.maxBitrateBps = Number(value.slice(5));
+        break;
       case 'a':
         if (section) readMediaAttribute(section, value, line);
         else readSessionAttribute(session, value, line);
         break;
-      default: // c, b, t …: nothing here depends on them
+      default: // c, t …: nothing here depends on them
     }
   }
   session.media = media.map((section) => inherit(section, session));

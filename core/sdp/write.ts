@@ -20,6 +20,7 @@ const writeTransport = (value: TransportAttributes, lines: string[]): void => {
 
 const writeMedia = (media: MediaDescription, session: SessionDescription, lines: string[]): void => {
   lines.push(`m=${[media.kind, String(media.port), media.protocol, ...media.formats].join(' ')}`, 'c=IN IP4 0.0.0.0');
+  if (media.maxBitrateBps !== null) lines.push(`b=TIAS:${String(media.maxBitrateBps)}`);
   writeTransport({
     // What a section merely inherited is not repeated.
     iceUfrag: media.iceUfrag === session.iceUfrag ? null : media.iceUfrag,

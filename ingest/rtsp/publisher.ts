@@ -155,13 +155,20 @@ export class RtspPublisher implements PublisherDriver {
   }
 
   stats(): TransportStats {
+    const drops = this.#timeline?.drops;
+    const refused = {
+      malformed: this.#receivers.reduce((sum, receiver) => sum + receiver.refused.malformed, 0),
+      damaged: this.#receivers.reduce((sum, receiver) => sum + receiver.refused.droppedUnits, 0),
+      awaiting_random_access: drops?.awaitingRandomAccess ?? 0,
+      audio_out_of_order: drops?.audioOutOfOrder ?? 0,
+    };
     return this.#receivers.reduce<TransportStats>((total, { kind, reception }) => ({
       ...total,
       bytes: total.bytes + reception.bytes,
       packets: total.packets + reception.packets,
       lostPackets: total.lostPackets + reception.lost,
       jitterMs: kind === 'video' || total.jitterMs === null ? reception.jitterMs : total.jitterMs,
-    }), NO_UNITS);
+    }), { ...NO_UNITS, refused });
   }
 
   /** RTSP has no way to ask a publisher for a key frame. */

@@ -77,6 +77,7 @@ export class RtspRequests {
     const spec = await cameras.resolve(uri.camera, admission.credential);
     if (!spec) throw new MediaError('NOT_FOUND', 'no such camera');
     if (spec.source.type !== 'push') throw new MediaError('FAILED_PRECONDITION', 'this camera is not published to: its source is another', { context: { source: spec.source.type } });
+    await access.admit(request, uri, 'publish'); // taken back meanwhile, there was no session yet to close
     const stream = streams.get(uri.camera);
     if (!stream) throw new MediaError('UNAVAILABLE', 'the camera is not ready yet', { retryAfterSeconds: RETRY_AFTER_SECONDS });
     if (isClosed()) return { status: 503 };

@@ -53,6 +53,8 @@ export class RtspServer implements AsyncDisposable {
     try {
       server.#server.listen(options.config.port, options.config.bind ?? options.bind);
       await once(server.#server, 'listening');
+      // No descriptor left for a connection, for one: an 'error' that nobody hears would end the process.
+      server.#server.on('error', (error) => { options.logger.error({ error: error.message }, 'rtsp server failed'); });
     } catch (error) {
       server.#resources.dispose();
       throw error;

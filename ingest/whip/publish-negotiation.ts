@@ -48,8 +48,9 @@ const VIDEO_FEEDBACK = ['nack', 'nack pli', 'ccm fir'] as const;
 /**
  * Plans a publication. H.264 first, because nothing plays VP8 in MP4. Audio that cannot be taken is refused alone: it is never a reason
  * to refuse video (ING-5). Throws INVALID_ARGUMENT for a malformed offer, UNPROCESSABLE for one this server does not take.
+ * `maxBitrateBps`: what the answer says the publisher may send (`webrtc.max_bitrate_bps`).
  */
-export const negotiatePublish = (text: string): PublishPlan => {
+export const negotiatePublish = (text: string, maxBitrateBps: number): PublishPlan => {
   const offer = parseWebRtcOffer(text);
   const offered = offer.media.filter(isOffered);
   const videoSection = theOnly(offered, 'video');
@@ -61,7 +62,7 @@ export const negotiatePublish = (text: string): PublishPlan => {
   const audio = audioSection && sends(audioSection) ? acceptAudio(audioSection) : null;
   const data = offered.find(isDataChannel);
   const answers = offer.media.map((section): AnswerSection => {
-    if (section === videoSection) return videoAnswer(section, video);
+    if (section === videoSection) return videoAnswer(section, video, maxBitrateBps);
     if (section === audioSection && audio) return audioAnswer(section, audio);
     return section === data ? { type: 'data', offer: section } : { type: 'rejected', offer: section };
   });
@@ -121,7 +122,7 @@ const acceptAudio = (section: MediaDescription): AcceptedAudio | null => {
   return codec && { mid: section.mid ?? '', codec, track: opusTrack(), transportSequenceId: transportSequence(section, codec) };
 };
 
-const videoAnswer = (section: MediaDescription, video: AcceptedVideo): AnswerSection => ({
+const videoAnswer = (section: MediaDescription, video: AcceptedVideo, maxBitrateBps: number): AnswerSection => ({
   type: 'media',
   offer: section,
   direction: 'recvonly',
@@ -134,6 +135,7 @@ const videoAnswer = (section: MediaDescription, video: AcceptedVideo): AnswerSec
     // Not video-orientation: without it a phone turns the picture itself, and recordings, detectors and HLS see it upright.
   ],
   source: null,
+  maxBitrateBps,
   ...(video.layer ? { receiveRids: [video.layer.rid] } : {}),
 });
 

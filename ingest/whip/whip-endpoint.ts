@@ -92,7 +92,7 @@ export class WhipEndpoint implements Disposable {
   }
 
   async #accept(exchange: MediaRequest, camera: string, offer: string): Promise<void> {
-    const plan = negotiatePublish(offer);
+    const plan = negotiatePublish(offer, this.#options.config.max_bitrate_bps);
     const stream = await this.#stream(camera, exchange.credential);
     const id = randomUUID();
     const peer = await this.#options.engine.accept({

@@ -9,7 +9,7 @@ import { FakePeer, FakeStream, packetWith } from './testing.ts';
 import { WhipPublisher } from './whip-publisher.ts';
 
 const OFFER = readFileSync(new URL('../../test/fixtures/sdp/chromium-publish.sdp', import.meta.url), 'utf8').replaceAll(/\r?\n/g, '\r\n');
-const plan = negotiatePublish(OFFER);
+const plan = negotiatePublish(OFFER, 8e6);
 const PT = plan.video.codec.payloadType;
 const RTX = plan.video.codec.rtxPayloadType ?? -1;
 const TWCC = plan.video.transportSequenceId ?? -1;

@@ -62,6 +62,7 @@ export class WhipPublisher implements PublisherDriver {
   #bytes = 0;
   /** Lost packets of sources replaced since. */
   #formerLost = 0;
+  #formerDamaged = 0;
   #ignored = 0;
   #warned = false;
   #closed = false;
@@ -108,6 +109,12 @@ export class WhipPublisher implements PublisherDriver {
       rttMs: null,
       nacksSent: this.#feedback.nacksSent,
       plisSent: this.#feedback.plisSent,
+      refused: {
+        malformed: this.#ignored,
+        damaged: this.#formerDamaged + (this.#video?.droppedUnits ?? 0) + (this.#audio?.droppedUnits ?? 0),
+        awaiting_random_access: this.#timeline.drops.awaitingRandomAccess,
+        audio_out_of_order: this.#timeline.drops.audioOutOfOrder,
+      },
     };
   }
 
@@ -122,7 +129,7 @@ export class WhipPublisher implements PublisherDriver {
     for (const timer of this.#timers) timer[Symbol.dispose]();
     this.#retry?.[Symbol.dispose]();
     this.#options.peer[Symbol.dispose]();
-    this.#options.logger.info({ camera: this.camera, reason, ...this.stats(), ignored: this.#ignored, droppedUnits: this.#video?.droppedUnits ?? 0, ...this.#timeline.drops }, 'whip publisher closed');
+    this.#options.logger.info({ camera: this.camera, reason, ...this.stats() }, 'whip publisher closed');
     this.#options.onClosed();
   }
 
@@ -183,6 +190,7 @@ export class WhipPublisher implements PublisherDriver {
     if (!audio) return;
     if (this.#audio?.ssrc !== packet.ssrc) {
       this.#formerLost += this.#audio?.stats.lost ?? 0;
+      this.#formerDamaged += this.#audio?.droppedUnits ?? 0;
       this.#audio = new TrackReception({
         ssrc: packet.ssrc, clockRate: audio.track.clockRate, delayMs: Math.min(AUDIO_DELAY_MS, this.#options.jitterBufferMs), depacketizer: new OpusDepacketizer(),
         onUnit: (unit, arrivedAt) => { this.#timeline.audio(unit, arrivedAt); },
@@ -194,6 +202,7 @@ export class WhipPublisher implements PublisherDriver {
 
   #startVideo(ssrc: number, now: Milliseconds): TrackReception {
     this.#formerLost += this.#video?.stats.lost ?? 0;
+    this.#formerDamaged += this.#video?.droppedUnits ?? 0;
     if (this.#video) this.#keyframes.request(); // a replaced track begins where it likes
     this.#keyframes.started(now);
     return new TrackReception({
