@@ -22,10 +22,12 @@ let base: string;
 let camera: FakeCamera;
 let engine: FakeEngine;
 let published: string[];
+/** Credentials are good so often. */
+let goodFor: number;
 
 const authorizer: Authorizer = {
   authorize: (credential, action, id) => {
-    if (credential === null || credential === 'wrong') return Promise.reject(new MediaError('UNAUTHENTICATED', 'no'));
+    if (credential === null || credential === 'wrong' || goodFor-- <= 0) return Promise.reject(new MediaError('UNAUTHENTICATED', 'no'));
     if (credential !== 'key') return Promise.reject(new MediaError('PERMISSION_DENIED', 'not this one'));
     return Promise.resolve({ kind: 'key', id: `${action}-${id}`, camera: id, grants: 'view' });
   },
@@ -40,6 +42,7 @@ beforeEach(async () => {
   camera = new FakeCamera('line-1', clock);
   engine = new FakeEngine();
   published = [];
+  goodFor = Infinity;
   server = new MediaHttpServer({ clock, logger: silentLogger(), metrics, origins: ['*'], health: () => ({}) });
   const egress = new WhepEgress({
     engine, clock, metrics, logger: silentLogger(), viewersPerCamera: 2, authorizer, detections: { detections: () => new Hub(), stats: () => null },
@@ -70,6 +73,15 @@ test('[E1] an offer to play is 201 with answer, unguessable Location, strong ETa
   expect(answer.headers.get('etag')).toMatch(/^"[^"]+"$/);
   expect(answer.headers.get('link')).toBe('<turn:turn.example:3478?transport=udp>; rel="ice-server"; username="u"; credential="c"; credential-type="password", <stun:stun.example>; rel="ice-server"');
   expect(parseSdp(await answer.text()).media.map((m) => m.direction)).toEqual(['sendonly', 'inactive', 'sendrecv']);
+});
+
+test('[2.4] a credential taken back while the offer is answered lets nobody in', async () => {
+  camera.publish(1);
+  goodFor = 1;
+  expect((await post()).status).toBe(401);
+  expect(engine.peers.map(({ disposed }) => disposed)).toEqual([true]);
+  goodFor = Infinity;
+  expect((await fetch(`${base}/whep/line-1/${UUID}`, { method: 'DELETE', headers: { authorization: 'Bearer key' } })).status).toBe(404);
 });
 
 test('[E3] nobody publishes: 409 with Retry-After', async () => {

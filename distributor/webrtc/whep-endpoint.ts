@@ -58,6 +58,12 @@ class WhepEndpoint {
     }
     const principal = await authorizer.authorize(credential, 'play', camera);
     const { session, answer } = await egress.play(camera, text, offer, principal, signal);
+    try {
+      await authorizer.authorize(credential, 'play', camera); // taken back meanwhile, there was no session yet to close
+    } catch (error) {
+      session.viewer.close('credential revoked');
+      throw error;
+    }
     response.writeHead(201, {
       'content-type': 'application/sdp',
       'content-length': Buffer.byteLength(answer),
