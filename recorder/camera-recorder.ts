@@ -42,8 +42,6 @@ export class CameraRecorder implements AsyncDisposable {
     });
   }
 
-  get recording(): boolean { return this.#run !== undefined; }
-
   /** How old the oldest part not yet written is; 0 when all is written or nothing is recorded. */
   lag(now: Milliseconds): Milliseconds { return this.#run?.lag(now) ?? 0; }
 

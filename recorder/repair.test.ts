@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { FakeClock } from '../core/testing-clock.ts';
 import type { EdgeEvent } from '../media-control/port.ts';
@@ -108,4 +109,16 @@ describe('[REC-3] what a crash leaves is cut at its last whole part, without an 
       expect(await repair(whole.subarray(0, end))).toMatchObject({ kept: undefined, aside: undefined, listed: [], alarms: [] });
     }
   });
+});
+
+test('[REC-3] one changed byte, wherever it is, costs at most the last part: everything else stays in its place or is moved aside whole', async () => {
+  const lastPart = typeAt('prft', PARTS - 1) - 4;
+  await fc.assert(fc.asyncProperty(fc.nat(whole.length - 1), fc.integer({ min: 1, max: 255 }), async (at, mask) => {
+    const bytes = changed(at, (whole[at] ?? 0) ^ mask);
+    const { kept, aside, listed, alarms } = await repair(bytes);
+    expect((kept ?? aside)?.equals(bytes.subarray(0, (kept ?? aside)?.length))).toBe(true);
+    if (kept) expect(kept.length).toBeGreaterThanOrEqual(lastPart);
+    else expect(aside?.length).toBe(bytes.length);
+    expect([listed.length, alarms.length]).toEqual(kept ? [1, 0] : [0, 1]);
+  }), { numRuns: 100 });
 });
