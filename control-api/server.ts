@@ -32,6 +32,9 @@ const MAX_HEADER_BYTES = 32 * 1024;
 const REQUEST_ID = /^[\w.:@/+=-]{1,128}$/;
 const one = (header: string | string[] | undefined): string | undefined => (typeof header === 'string' && REQUEST_ID.test(header) ? header : undefined);
 
+/** More are refused by closing them, as on the media port. */
+const MAX_CONNECTIONS = 8192;
+
 export class ApiServer implements AsyncDisposable {
   readonly #options: ApiServerOptions;
   readonly #server: Server;
@@ -49,6 +52,7 @@ export class ApiServer implements AsyncDisposable {
       },
     });
     this.#server = createServer({ requestTimeout: 120_000, headersTimeout: 20_000, keepAliveTimeout: 65_000, maxHeaderSize: MAX_HEADER_BYTES, noDelay: true });
+    this.#server.maxConnections = MAX_CONNECTIONS;
     this.#server.on('request', (request, response) => { this.#onRequest(request, response, api); });
     this.#server.on('upgrade', (request, socket, head) => { this.#onUpgrade(request, socket, head); });
     this.#server.on('connection', (socket) => {
@@ -67,6 +71,8 @@ export class ApiServer implements AsyncDisposable {
       this.#server.once('error', reject);
       this.#server.listen(port, host, () => {
         this.#server.off('error', reject);
+        // No descriptor left for a connection, for one: an 'error' that nobody hears would end the process.
+        this.#server.on('error', (error) => { this.#options.logger.error({ error: error.message }, 'http server failed'); });
         resolve((this.#server.address() as AddressInfo).port);
       });
     });

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Config } from '../../config/schema.ts';
+import { listenerUrl } from '../../core/listener-url.ts';
 import { FakeClock } from '../../core/testing-clock.ts';
 import { openDatabase } from '../../platform/database/open.ts';
 import { silentLogger } from '../../platform/logging.ts';
@@ -51,7 +52,7 @@ export const startApi = async (overrides: HarnessOptions = {}) => {
     ...overrides, db, config,
   });
   const admin = await api.ensureAdmin();
-  const base = `http://127.0.0.1:${String(await api.listen())}`;
+  const base = listenerUrl('http', config.bind, await api.listen(), '127.0.0.1');
 
   const call = async <T = Record<string, unknown>>(method: string, path: string, init: { readonly token?: string; readonly json?: unknown; readonly headers?: Record<string, string>; readonly body?: string } = {}): Promise<Answer<T>> => {
     const headers = new Headers(init.headers);

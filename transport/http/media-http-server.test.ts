@@ -1,10 +1,13 @@
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
+import { PassThrough } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { systemClock } from '../../core/clock.ts';
 import { MediaError } from '../../core/errors.ts';
 import { silentLogger } from '../../platform/logging.ts';
 import { createMetrics } from '../../platform/metrics.ts';
+import { noDescriptorLeft, watchListeningServers } from '../../platform/testing/listening-servers.ts';
 import { readBody } from './body.ts';
 import { MediaHttpServer } from './media-http-server.ts';
 
@@ -132,6 +135,17 @@ test('bytes that are no HTTP and headers without end are refused, and the server
   expect(await raw('\x16\x03\x01\x02\x00\x01\x00\x01\xfc\r\n\r\n')).toMatch(/^HTTP\/1.1 400 /);
   expect(await raw(`GET /v1/health HTTP/1.1\r\nhost: x\r\nx: ${'y'.repeat(20_000)}\r\n\r\n`)).toMatch(/^HTTP\/1.1 431 [^]*"code":"HEADERS_TOO_LARGE"/);
   expect((await fetch(`${base}/v1/health`)).status).toBe(200);
+});
+
+test('a connection that cannot be accepted is no end of the server; a request that does not arrive in time is 408', async () => {
+  using watched = watchListeningServers();
+  await using other = new MediaHttpServer({ clock: systemClock, logger: silentLogger(), metrics: createMetrics('test3'), origins: ['*'], health: () => ({}) });
+  await other.listen(0, '127.0.0.1');
+  watched.servers[0]?.emit('error', noDescriptorLeft());
+  expect((await fetch(`http://127.0.0.1:${String(other.port)}/v1/health`)).status).toBe(200);
+  const socket = new PassThrough();
+  watched.servers[0]?.emit('clientError', Object.assign(new Error('timeout'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' }), socket);
+  expect(await text(socket)).toMatch(/^HTTP\/1\.1 408 Request Timeout[^]*application\/problem\+json[^]*"code":"REQUEST_TIMEOUT"/);
 });
 
 test('disposing ends keep-alive, waiting and upgraded connections', async () => {
