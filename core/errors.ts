@@ -1,5 +1,5 @@
 /**
- * One error vocabulary: the gRPC codes (google/rpc/code.proto). It is mapped once to HTTP (`http-status.ts`) and once to gRPC.
+ * One error vocabulary: the gRPC codes (google/rpc/code.proto). It is mapped once to HTTP (`httpStatus` below) and once to gRPC (`platform/grpc/errors.ts`).
  * `MediaError` is for what others did wrong or what the world denies us; a broken invariant of ours throws `Error`.
  */
 export type ErrorCode =

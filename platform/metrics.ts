@@ -26,7 +26,7 @@ export const createMetrics = (process: string) => {
     inferenceSeconds: new Histogram({ name: 'imageflow_inference_seconds', help: 'Time of a picture in inference.', labelNames: ['model', 'stage'] as const, buckets: [0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1], registers }),
     framesSkipped: counter('imageflow_frames_skipped_total', 'Pictures not inferred, by reason.', ['camera', 'reason']),
     httpRequestSeconds: new Histogram({ name: 'imageflow_http_request_seconds', help: 'HTTP requests.', labelNames: ['route', 'status'] as const, buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5], registers }),
-    eventLoopDelay: gauge('imageflow_event_loop_delay_seconds', 'Event loop delay, p99 since the last scrape.', ['process']),
+    eventLoopDelay: gauge('imageflow_event_loop_delay_seconds', 'Event loop delay, p99 of the last 5 s.', ['process']),
     journalDropped: counter('imageflow_journal_dropped_total', 'Events given up because the journal was full.', ['type']),
     alarms: new Gauge({
       name: 'imageflow_alarms', help: 'Alarms raised now.', labelNames: ['code'] as const, registers,

@@ -3,7 +3,6 @@ import { describe, expect, test } from 'vitest';
 import { ntpMiddle, ntpToUnix, unixToNtp } from './ntp.ts';
 import { parseRtcp } from './rtcp.ts';
 import { writeBye, writeFir, writeNack, writePli, writeReceiverReport, writeRemb, writeSdesCname, writeSenderReport } from './rtcp-writer.ts';
-import { SenderReportClock } from './sender-report-clock.ts';
 import { hex, rtpPacket } from './testing.ts';
 import { TransportFeedbackBuilder } from './transport-feedback-writer.ts';
 import { unwrapRtx, wrapRtx } from './rtx.ts';
@@ -87,22 +86,6 @@ describe('transport-wide feedback', () => {
       expect([...got.keys()].sort((a, b) => a - b)).toEqual([...sequences].sort((a, b) => a - b));
       for (const [sequence, micros] of got) expect(Math.abs(micros - (expected.get(sequence) ?? 0))).toBeLessThanOrEqual(125);
     }), { numRuns: 60 });
-  });
-});
-
-describe('sender report clock', () => {
-  test('maps timestamps around the latest report, over the wrap', () => {
-    const clock = new SenderReportClock(90_000);
-    expect(clock.toUnix(0)).toBeNull();
-    clock.update({ ntp: NOW, ntpMiddle: 1, rtpTs: 0xffff_ffff });
-    expect(clock.toUnix(89_999)).toBe(NOW + 1_000);
-    expect(clock.toUnix((0xffff_ffff - 90_000) >>> 0)).toBe(NOW - 1_000);
-  });
-
-  test('a device that counts NTP from its start has no clock', () => {
-    const clock = new SenderReportClock(90_000);
-    clock.update({ ntp: ntpToUnix(0x8000_0000, 0), ntpMiddle: 1, rtpTs: 1 });
-    expect(clock.toUnix(1)).toBeNull();
   });
 });
 

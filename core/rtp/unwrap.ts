@@ -1,16 +1,4 @@
-/** Wrapping counters made endless. Both tolerate reordering: a value a little behind the newest stays behind it. */
-import type { MediaTicks, RtpTimestamp } from '../units.ts';
-
-/** 32-bit RTP timestamps → ticks that never wrap. The first value comes out as it went in. */
-export class TimestampUnwrapper {
-  #last: number | null = null;
-
-  unwrap(timestamp: RtpTimestamp): MediaTicks {
-    // `| 0` reads the difference as a signed 32-bit number: the shorter way round the circle.
-    this.#last = this.#last === null ? timestamp : this.#last + ((timestamp - this.#last) | 0);
-    return this.#last;
-  }
-}
+/** Sequence numbers made endless. Timestamps: `ingest/timeline/track-clock.ts`, which also tells a jump from a wrap. */
 
 /** 16-bit sequence numbers → numbers that never wrap. The first value comes out as it went in. */
 export class SequenceUnwrapper {

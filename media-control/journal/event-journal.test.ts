@@ -1,4 +1,4 @@
-import { appendFileSync, mkdtempSync, readdirSync, rmSync, truncateSync, statSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, readFileSync, readdirSync, rmSync, truncateSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -152,4 +152,22 @@ test('under a new id everything is told again', () => {
   expect(journal.journalId).not.toBe(before);
   expect(journal.acknowledgedSeq).toBe(0);
   expect(names(all(journal))).toEqual(['session-1']);
+});
+
+test('a file that is damaged in its middle is passed over, with an alarm that names it, once', () => {
+  using journal = open({ maxBytes: 64 * 1024 }); // small files
+  for (let n = 1; n <= 100; n++) journal.append(sessionEvent(n));
+  const files = readdirSync(join(folder, 'j', 'events')).sort();
+  expect(files.length).toBeGreaterThan(1);
+  const first = join(folder, 'j', 'events', files[0] ?? '');
+  const bytes = readFileSync(first);
+  bytes[Math.floor(bytes.length / 2)]! ^= 0xff;
+  writeFileSync(first, bytes);
+  const read = names(all(journal));
+  expect(read).toContain('session-1');
+  expect(read).toContain('session-100');
+  expect(read.filter((name) => name.startsWith('session-')).length).toBeLessThan(100);
+  const alarms = [...all(journal), ...all(journal)].flatMap(({ event: { event } }) => (event.case === 'alarm' ? [event.value] : []));
+  expect(new Set(alarms.map(({ id }) => id))).toEqual(new Set([`journal-damaged/${files[0] ?? ''}`]));
+  expect(alarms[0]?.code).toBe('journal_damaged');
 });

@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { create, toBinary } from '@bufbuild/protobuf';
 import type { Clock } from '../../core/clock.ts';
 import { messageOf } from '../../core/errors.ts';
@@ -50,6 +50,8 @@ export class FileEventJournal implements EventJournal, Disposable {
   readonly #detectionBuffer = new FrameBuffer();
   readonly #listeners = new Set<() => void>();
   readonly #sweepTimer: Disposable;
+  /** Files already told of. */
+  readonly #damaged = new Set<string>();
   #flushTimer: Disposable | undefined;
   #identity: JournalIdentity;
   #lastSeq: number;
@@ -126,7 +128,18 @@ export class FileEventJournal implements EventJournal, Disposable {
 
   /** Reads what was written behind `after`, in order of the numbers. */
   reader(after: number): JournalReader {
-    return new JournalReader({ lanes: [this.#kept, this.#detections], after, limit: () => this.#writtenSeq });
+    return new JournalReader({ lanes: [this.#kept, this.#detections], after, limit: () => this.#writtenSeq, onDamaged: (path) => { this.#onDamaged(path); } });
+  }
+
+  #onDamaged(path: string): void {
+    if (this.#damaged.has(path)) return;
+    this.#damaged.add(path);
+    const file = basename(path);
+    this.#options.logger.error({ path }, 'a journal file is damaged; what lies behind the damage is lost');
+    this.append({ type: 'alarm', alarm: {
+      id: `journal-damaged/${file}`, camera: null, code: 'journal_damaged', raised: true, at: this.#options.clock.now(),
+      message: `A file of the edge's journal (${file}) is damaged: events behind the damage did not reach the database. Recordings are complete; look at the disk.`,
+    } });
   }
 
   /** The database has everything up to `seq`. */

@@ -8,6 +8,8 @@ export interface JournalReaderOptions {
   readonly after: number;
   /** Nothing beyond this number may be read yet. */
   readonly limit: () => number;
+  /** The rest of this file cannot be read and is passed over. */
+  readonly onDamaged: (path: string) => void;
 }
 
 /** Reads the lanes of a journal merged by sequence number. */
@@ -16,13 +18,8 @@ export class JournalReader {
   readonly #limit: () => number;
 
   constructor(options: JournalReaderOptions) {
-    this.#readers = options.lanes.map((lane) => new LaneReader(lane, options.after));
+    this.#readers = options.lanes.map((lane) => new LaneReader(lane, options.after, options.onDamaged));
     this.#limit = options.limit;
-  }
-
-  /** Files with a damaged part that was passed over. */
-  get damagedFiles(): number {
-    return this.#readers.reduce((sum, reader) => sum + reader.damagedFiles, 0);
   }
 
   /** The next events, at most `maxEvents` and, but for the first, `maxBytes` of payload. Empty: all is read. */

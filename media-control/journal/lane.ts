@@ -146,12 +146,12 @@ export class LaneReader {
   #peeked: Frame | undefined;
   #peekedBytes = 0;
   #after: number;
-  /** Files whose rest could not be read. */
-  damagedFiles = 0;
+  readonly #onDamaged: (path: string) => void;
 
-  /** Starts behind the event `after`. */
-  constructor(lane: Lane, after: number) {
+  /** Starts behind the event `after`. `onDamaged`: the rest of this file cannot be read and is passed over. */
+  constructor(lane: Lane, after: number, onDamaged: (path: string) => void) {
     this.#lane = lane;
+    this.#onDamaged = onDamaged;
     this.#after = after;
   }
 
@@ -186,7 +186,7 @@ export class LaneReader {
       const next = this.#lane.files[this.#lane.files.indexOf(file) + 1];
       // The last file: more may be written behind what there is.
       if (!next) return undefined;
-      if (this.#base + this.#offset < file.bytes) this.damagedFiles += 1;
+      if (this.#base + this.#offset < file.bytes) this.#onDamaged(file.path);
       this.#open(next);
     }
   }
