@@ -8,3 +8,6 @@ export const urlHost = (host: string): string => (host.includes(':') && !host.st
 /** `scheme://host:port` of a listener bound to `bind`; one bound to every address is reached at `any`. */
 export const listenerUrl = (scheme: 'http' | 'rtsp', bind: string, port: number, any: 'localhost' | '127.0.0.1' = 'localhost'): string =>
   `${scheme}://${ANY.has(bind) ? any : urlHost(bind)}:${String(port)}`;
+
+/** The host of a URL as sockets take it: an IPv6 address without its brackets. */
+export const socketHost = (url: URL): string => url.hostname.replace(/^\[(.*)\]$/, '$1');

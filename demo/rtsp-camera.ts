@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import { once } from 'node:events';
 import { H264Packetizer } from '../core/rtp/h264-packetizer.ts';
 import { systemClock } from '../core/clock.ts';
+import { socketHost } from '../core/listener-url.ts';
 import type { Clip } from './mp4-clip.ts';
 
 const MAX_PAYLOAD = 1400;
@@ -41,8 +42,8 @@ export class RtspCamera implements Disposable {
 
   /** Resolves once the server answered RECORD with 200. Throws with the server's status otherwise. */
   static async start(options: RtspCameraOptions): Promise<RtspCamera> {
-    const { hostname, port } = new URL(options.url);
-    const socket = connect(Number(port), hostname);
+    const url = new URL(options.url);
+    const socket = connect(Number(url.port), socketHost(url));
     socket.setNoDelay(true);
     await once(socket, 'connect');
     const camera = new RtspCamera(options, socket);

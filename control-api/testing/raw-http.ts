@@ -1,10 +1,11 @@
 import { connect } from 'node:net';
+import { socketHost } from '../../core/listener-url.ts';
 
 /** Sends bytes as they are and gives all that comes back until the server closes, for what fetch would not send. */
 export const rawExchange = (base: string, bytes: string): Promise<string> =>
   new Promise((resolve, reject) => {
-    const { hostname, port } = new URL(base);
-    const socket = connect(Number(port), hostname, () => { socket.write(bytes); });
+    const url = new URL(base);
+    const socket = connect(Number(url.port), socketHost(url), () => { socket.write(bytes); });
     let text = '';
     socket.setEncoding('latin1');
     socket.on('data', (data: string) => { text += data; });
