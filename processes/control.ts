@@ -18,6 +18,7 @@ import { GrpcServer } from '../platform/grpc/server.ts';
 import { createLogger } from '../platform/logging.ts';
 import { createMetrics } from '../platform/metrics.ts';
 import { exitWithParent } from '../platform/parent-process.ts';
+import { yieldToMedia } from '../platform/process-priority.ts';
 import { internalAddresses, internalToken } from '../platform/runtime-directory.ts';
 import { HealthCheckRequestSchema } from '../proto/gen/grpc/health/v1/health_pb.ts';
 import { LocalSegmentReader } from '../recorder/segment-reader.ts';
@@ -30,6 +31,7 @@ const version = async (): Promise<string> => (JSON.parse(await readFile(join(ROO
 
 /** Serves until SIGTERM or its parent's end. Throws when the database cannot be opened or a port is taken. */
 export const runControl = async (config: Config): Promise<void> => {
+  yieldToMedia(); // a flood of requests is no reason to delay a packet
   const clock = systemClock;
   const logger = createLogger({ level: config.log.level, component: 'control' });
   const metrics = createMetrics('control');
