@@ -200,6 +200,7 @@ export class LivePlayer {
     this.#hlsBytes = 0;
     hls.on(HlsPlayer.Events.BUFFER_APPENDING, (_event, { data }) => { this.#hlsBytes += data.byteLength; });
     hls.on(HlsPlayer.Events.ERROR, (_event, data) => { if (data.fatal) this.#again(data.details, 1000); });
+    this.#options.video.srcObject = null; // of an earlier WebRTC play: it would go before the source that hls.js sets
     hls.loadSource(mediaUrls(this.#options.camera).hls);
     hls.attachMedia(this.#options.video);
     void this.#options.video.play().catch(() => undefined);
