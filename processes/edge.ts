@@ -25,6 +25,7 @@ import { FileEventJournal } from '../media-control/journal/event-journal.ts';
 import { CameraMuxers } from '../muxer/camera-muxers.ts';
 import { watchEventLoopDelay } from '../platform/event-loop-delay.ts';
 import { GrpcClient } from '../platform/grpc/client.ts';
+import { growHeapInLargeSteps } from '../platform/heap-growth.ts';
 import { createLogger } from '../platform/logging.ts';
 import { createMetrics } from '../platform/metrics.ts';
 import { exitWithParent } from '../platform/parent-process.ts';
@@ -43,6 +44,7 @@ const OVERDUE_KEYFRAMES = 3;
 
 /** Serves until SIGTERM or its parent's end; then finishes segments and closes everything within the supervisor's patience. Throws when a port is taken. */
 export const runEdge = async (config: Config): Promise<void> => {
+  growHeapInLargeSteps();
   const clock = systemClock;
   const logger = createLogger({ level: config.log.level, component: 'edge' });
   const metrics = createMetrics('edge');
