@@ -11,7 +11,7 @@ import { storedDetections } from '../support/detections.ts';
 import { readFrameStrip } from '../support/frame-strip.ts';
 import { clip, ffmpegPush } from '../support/media.ts';
 import { seededRandom } from '../support/random.ts';
-import { playbackPath } from '../support/recordings.ts';
+import { endOf, playbackPath, segmentsOf } from '../support/recordings.ts';
 import { TestServer, until } from '../support/server.ts';
 
 const CAMERA = 'counter';
@@ -119,6 +119,8 @@ test('[EXT-5] [REC-5] for 50 random stored detections the frame cut from playbac
     const found = await storedDetections(server, `camera=${CAMERA}`);
     return found.length >= 200 && found;
   });
+  const newest = Math.max(...stored.map(({ captured_at: at }) => Date.parse(at)));
+  await until('all their pictures are recorded', async () => (await segmentsOf(server, CAMERA)).some((segment) => endOf(segment) > newest + 2 * FRAME_MS), 30_000);
   const chosen = drawn(stored, 50, seededRandom(50));
   const execute = promisify(execFile);
   const wrong: string[] = [];
