@@ -11,11 +11,9 @@ const CAMERAS = 10;
 const KILLS = 3;
 const RECORD_MS = 5_000;
 const PART_MS = 200;
-/** The picture on its way when the edge dies is of no part yet. */
-const FRAME_MS = 1000 / 30;
 
 export const bench: Bench = {
-  what: `kill -9 of the edge while it records ${CAMERAS} RTSP cameras (720p30), ${KILLS} times: from the last recorded picture's end to the kill, for each camera; afterwards every file is decoded by ffmpeg`,
+  what: `kill -9 of the edge while it records ${CAMERAS} RTSP cameras (720p30), ${KILLS} times: from the last recorded picture's end to the kill, for each camera; afterwards every file is decoded by ffmpeg. ffmpeg -re sends its first half second at once, which puts recorded time ahead for the first minute: the loss is understated by up to that`,
   async run() {
     await using stack = new AsyncDisposableStack();
     const server = stack.use(await TestServer.start({ env: { IMAGEFLOW_SESSION_GRACE_SECONDS: '2' } }));
@@ -51,7 +49,7 @@ export const bench: Bench = {
     }
     const most = round(Math.max(...lost), 0);
     return [
-      { figure: 'lost at a kill, worst', value: most, unit: 'ms', target: `one part of ${PART_MS} ms and the picture on its way at most`, met: most <= PART_MS + FRAME_MS },
+      { figure: 'lost at a kill, worst', value: most, unit: 'ms', target: `one part of ${PART_MS} ms and the picture on its way at most; not judged: understated by ffmpeg's burst` },
       { figure: 'lost at a kill, p50', value: round(quantile(lost, 0.5), 0), unit: 'ms' },
       { figure: 'kills × cameras', value: lost.length, unit: '' },
       { figure: 'files that do not play to their end', value: broken, unit: `of ${files}`, target: 'none', met: broken === 0 },
