@@ -164,6 +164,28 @@ test('[D-6] a camera that comes back with B-frames is played by LL-HLS with its 
   await until('the read-out says how it comes', async () => (await readout())['By'] === 'LL-HLS');
 });
 
+test('[DIS-5] where WebRTC does not get through, the page plays LL-HLS with its boxes and says so', async () => {
+  const behind = await browser.context.newPage();
+  // As behind a firewall: the server answers, and no check of either side is ever confirmed.
+  await behind.addInitScript(() => {
+    const { prototype } = RTCPeerConnection as unknown as { readonly prototype: { setRemoteDescription(description: RTCSessionDescriptionInit): Promise<void> } };
+    const original = prototype.setRemoteDescription;
+    prototype.setRemoteDescription = function (description) {
+      return original.call(this, { type: description.type, sdp: (description.sdp ?? '').replace(/a=ice-pwd:.*/g, `a=ice-pwd:${'x'.repeat(24)}`) });
+    };
+  });
+  await behind.goto(server.http);
+  await behind.evaluate((value) => { localStorage.setItem('imageflow.access_token', value); }, server.token);
+  await behind.goto(`${server.http}/cameras/${COUNTER}`);
+  await behind.waitForSelector(`.picture[data-camera="${COUNTER}"][data-status="playing"][data-transport="hls"]`, { timeout: SLOW });
+  expect(await behind.textContent('[data-note=hls]')).toContain('WebRTC does not get through');
+  await until('boxes by their time', () => behind.evaluate((of) => {
+    const counted = (window as unknown as LiveWindow).imageflowLive?.[of]?.counters;
+    return counted !== undefined && counted.exact + counted.held >= 10;
+  }, COUNTER), SLOW);
+  await behind.close();
+});
+
 test('[ING-1] a publisher that sends VP8 alone is watched, and both its pages say why it is not recorded yet', async () => {
   const publisher = await blankPage(() => browser.context.newPage(), server);
   try {

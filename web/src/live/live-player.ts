@@ -53,6 +53,9 @@ const LOST_FOR_MS = 30_000;
 /** A server that starts again is met soon: a refused connection costs nothing. */
 const NO_ANSWER_RETRY_MS = 500;
 const MAX_RETRY_MS = 5000;
+/** So often answered and never connected: WebRTC's UDP does not get through here (a firewall, a proxy). */
+const BLOCKED_AFTER = 2;
+const BLOCKED = 'WebRTC does not get through to this device, so the video comes with a few seconds of delay.';
 const HLS_REASONS = new Set(['B_FRAMES', 'NO_COMMON_CODEC']);
 
 /** Counters a test or a curious person can read: `window.imageflowLive[camera]`. */
@@ -93,6 +96,8 @@ export class LivePlayer {
   #watch = 0;
   #retry = 0;
   #attempt = 0;
+  /** Attempts in a row that were answered and never connected. */
+  #unreached = 0;
   #frameCallback = 0;
 
   constructor(options: LiveOptions) {
@@ -208,6 +213,7 @@ export class LivePlayer {
     const socket = new WebSocket(detectionsUrl(this.#options.camera), [`bearer.${accessToken() ?? ''}`]);
     socket.onmessage = (event: MessageEvent<string>) => this.#onMessage(JSON.parse(event.data) as BoxMessage);
     this.#socket = socket;
+    this.#lastPresented = null;
     this.#options.onState({ status: 'connecting', transport: 'hls', note: reason });
   }
 
@@ -254,6 +260,7 @@ export class LivePlayer {
   }
 
   #present(now: number, metadata: VideoFrameCallbackMetadata): void {
+    if (!this.#hls && this.#whep?.reach !== 'connected') return; // a change of source is reported as a frame, too
     this.#lastFrameAt = Math.max(now, performance.now());
     this.#frameTimes.push(now);
     if (this.#frameTimes.length > 300) this.#frameTimes.splice(0, 150);
@@ -317,7 +324,14 @@ export class LivePlayer {
 
   #again(reason: string, delayMs: number): void {
     if (this.#disposed) return;
+    if (this.#whep?.reach === 'unreached') this.#unreached++;
+    else if (this.#whep?.reach === 'connected') this.#unreached = 0;
     this.#close();
+    if (this.#unreached >= BLOCKED_AFTER) {
+      this.#unreached = BLOCKED_AFTER - 1; // when that ends, WebRTC gets one more chance
+      this.#playHls(BLOCKED).catch(() => { this.#schedule(MAX_RETRY_MS); });
+      return;
+    }
     this.#options.onState({ status: 'reconnecting', transport: null, note: reason });
     this.#schedule(delayMs);
   }

@@ -49,6 +49,8 @@ export class WhepPlayer {
   readonly #options: WhepOptions;
   #resource: string | null = null;
   #closed = false;
+  /** `refused` until the server has answered; `unreached` until the two have found a way to each other. */
+  reach: 'refused' | 'unreached' | 'connected' = 'refused';
 
   constructor(options: WhepOptions) {
     this.#options = options;
@@ -68,6 +70,7 @@ export class WhepPlayer {
       if (event.track.kind === 'video') this.#options.onTrack(stream, event.receiver);
     };
     pc.onconnectionstatechange = () => {
+      if (pc.connectionState === 'connected') this.reach = 'connected';
       if (pc.connectionState === 'failed' || pc.connectionState === 'closed') this.#end(`connection ${pc.connectionState}`);
     };
     await pc.setLocalDescription();
@@ -75,6 +78,7 @@ export class WhepPlayer {
     const { answer, resource } = await postOffer(this.#options.url, this.#options.token, pc.localDescription?.sdp ?? '');
     this.#resource = resource;
     if (this.#closed) { this.close(); return; }
+    this.reach = 'unreached';
     await pc.setRemoteDescription({ type: 'answer', sdp: answer });
   }
 
