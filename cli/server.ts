@@ -41,6 +41,7 @@ const waitUntilReady = async (url: string): Promise<void> => {
  * `stopOrder`: other processes than all of them, for tests that bring a worker of their own.
  */
 export const runServer = async (configPath: string | undefined, onServing: (serving: Serving) => void, roles: Pick<SupervisorOptions, 'stopOrder'> = {}): Promise<number> => {
+  process.title = 'imageflow-edge supervisor'; // npm's scripts give it on the command line; here for whoever starts it otherwise
   const before = loadConfig({ path: configPath, env: process.env });
   Object.assign(process.env, await chooseFreePorts(before));
   const config = loadConfig({ path: configPath, env: process.env });

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { Socket } from 'node:net';
 import { sleep, systemClock } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
+import type { Milliseconds } from '../core/units.ts';
 import { readClip } from './mp4-clip.ts';
 import { RtspCamera } from './rtsp-camera.ts';
 
@@ -58,8 +59,7 @@ const push = async (camera: DemoCamera, key: string): Promise<never> => {
   }
 };
 
-const detectedClasses = async (token: string, camera: DemoCamera, since: string): Promise<string[]> => {
-  const deadline = systemClock.monotonic() + DETECTED_WITHIN_MS;
+const detectedClasses = async (token: string, camera: DemoCamera, since: string, deadline: Milliseconds): Promise<string[]> => {
   while (systemClock.monotonic() < deadline) {
     const { items } = await request<{ items: { class_name: string }[] }>(`/v1/detections?camera=${camera.id}&from=${since}&limit=200`, token);
     if (items.length > 0) return [...new Set(items.map((item) => item.class_name))];
@@ -72,8 +72,9 @@ const main = async (): Promise<number> => {
   const { access_token: token } = await request<{ access_token: string }>('/v1/auth/login', null, { username: 'admin', password });
   const since = new Date(systemClock.now()).toISOString();
   for (const camera of CAMERAS) void push(camera, await keyOf(token, camera));
+  const deadline = systemClock.monotonic() + DETECTED_WITHIN_MS; // of both: they began together
   for (const camera of CAMERAS) {
-    const classes = await detectedClasses(token, camera, since);
+    const classes = await detectedClasses(token, camera, since, deadline);
     if (classes.length === 0) {
       console.error(`demo: ${camera.name} has no detection within ${DETECTED_WITHIN_MS / 1000} s`);
       return 1;

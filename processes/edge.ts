@@ -120,7 +120,7 @@ export const runEdge = async (config: Config): Promise<void> => {
     serveWhep({ router: http, authorizer, egress, readBody, iceServers: config.webrtc.ice_servers, publish: (request, offer) => whip.publish(request, offer) });
     const hls = stack.use(new HlsEndpoint({
       router: http, authorizer, streams: muxers, clock, metrics,
-      timing: { segmentSeconds: config.hls.segment_seconds, keyframeIntervalSeconds: config.webrtc.keyframe_interval_seconds, partMs: config.media.part_ms },
+      timing: { segmentSeconds: config.hls.segment_seconds, keyframeIntervalSeconds: config.webrtc.keyframe_interval_seconds },
     }));
     const sockets = stack.use(new DetectionsSocket({ router: http, authorizer, streams: registry, detections: extractors, socketsPerCamera: config.limits.viewers_per_camera, clock, logger, metrics }));
     const viewers = (camera: CameraId) => ({ webrtc: egress.viewers(camera), hls: hls.viewers(camera), websocket: sockets.viewers(camera) });

@@ -13,8 +13,6 @@ export interface SegmentRules {
 export interface HlsTiming {
   readonly segmentSeconds: number;
   readonly keyframeIntervalSeconds: number;
-  /** Parts tell their own target. */
-  readonly partMs?: number;
 }
 
 /** `EXTINF` counts rounded to whole seconds against TARGETDURATION (§4.4.4.1): so much may be over. */

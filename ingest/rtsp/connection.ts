@@ -29,6 +29,9 @@ export interface ConnectionOptions {
   readonly logger: Logger;
 }
 
+/** A client that said TEARDOWN may take so long to close its side. */
+const LINGER_MS: Milliseconds = 2_000;
+
 /**
  * One RTSP/TCP connection: bytes in, requests answered one after the other in the order they came, media handed on at once.
  * Whatever goes wrong here ends this connection and nothing else.
@@ -138,10 +141,20 @@ export class RtspConnection {
       }
       if (request.method === 'TEARDOWN' && answer.status === 200) {
         this.#finish('TEARDOWN');
-        this.#socket.destroySoon();
+        this.#sayGoodbye();
       }
     }
     this.#answering = false;
+  }
+
+  /**
+   * The answer, then the end of our side alone: a client may still be sending (GStreamer's BYE comes behind its TEARDOWN), and bytes that
+   * find a closed socket reset the connection, with the answer in it.
+   */
+  #sayGoodbye(): void {
+    this.#socket.end();
+    const deadline = this.#options.clock.after(LINGER_MS, () => { this.#socket.destroy(); });
+    this.#socket.once('close', () => { deadline[Symbol.dispose](); });
   }
 
   async #answer(request: RtspRequest): Promise<RtspAnswer> {

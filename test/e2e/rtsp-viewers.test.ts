@@ -66,7 +66,7 @@ test('[D-6] B-frames by RTSP: recorded, detected, played by HLS; WHEP answers 40
 
   await until('there is a playlist', async () => (await server.fetch(`/hls/${camera.id}/index.m3u8`)).status === 200);
   await playHls(page, camera.urls['hls'] ?? '', server.token);
-  const seen = await watchHls(page, 5);
+  const seen = await watchHls(page, 10);
   expect(seen.errors).toEqual([]);
   expect((seen.decoded - seen.dropped) / (seen.played * 30)).toBeGreaterThanOrEqual(0.95);
 

@@ -46,7 +46,7 @@ beforeAll(async () => {
   muxers = stack.use(new CameraMuxers(registry, { partMs: 200, logger, metrics }));
   hls = stack.use(new HlsEndpoint({
     router: server, authorizer, streams: muxers, clock: systemClock, metrics,
-    timing: { segmentSeconds: 4, keyframeIntervalSeconds: 4, partMs: 200 },
+    timing: { segmentSeconds: 4, keyframeIntervalSeconds: 4 },
   }));
   await server.listen(0, '127.0.0.1');
   base = `http://127.0.0.1:${String(server.port)}/hls`;

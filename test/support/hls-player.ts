@@ -42,6 +42,9 @@ export const watchHls = (page: Page, seconds: number): Promise<HlsPlayed> =>
     const video = document.querySelector('video');
     const { hls, hlsErrors } = globalThis as unknown as HlsPage;
     if (!video || !hls) throw new Error('nothing plays');
+    // The first second or two a player looks for its place at the live edge, in jumps: not part of what is measured.
+    const settled = video.currentTime + 2;
+    while (video.currentTime < settled) await new Promise((resolve) => { video.addEventListener('timeupdate', resolve, { once: true }); });
     const from = video.currentTime;
     const before = video.getVideoPlaybackQuality();
     while (video.currentTime < from + length) await new Promise((resolve) => { video.addEventListener('timeupdate', resolve, { once: true }); });

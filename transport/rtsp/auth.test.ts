@@ -62,7 +62,7 @@ describe('a nonce', () => {
 
 test('a challenge offers each scheme in a field of its own, and never SHA-256', () => {
   expect(challenges(['basic', 'digest'], 'n', true)).toEqual([
-    ['WWW-Authenticate', 'Basic realm="ImageFlow Edge"'],
-    ['WWW-Authenticate', 'Digest realm="ImageFlow Edge", nonce="n", algorithm=MD5, stale=true'],
+    ['WWW-Authenticate', 'Basic realm="imageflow"'],
+    ['WWW-Authenticate', 'Digest realm="imageflow", nonce="n", algorithm=MD5, stale=true'],
   ]);
 });
