@@ -148,8 +148,8 @@ export class RtspConnection {
   }
 
   /**
-   * The answer, then the end of our side alone: a client may still be sending (GStreamer's BYE comes behind its TEARDOWN), and bytes that
-   * find a closed socket reset the connection, with the answer in it.
+   * The answer, then the end of our side alone: a client may still be sending, and bytes that find a closed socket reset
+   * the connection, with the answer in it.
    */
   #sayGoodbye(): void {
     this.#socket.end();

@@ -96,7 +96,8 @@ test('[ING-4] GStreamer\'s rtspclientsink publishes by RTSP: every picture is ke
   const camera = await server.addCamera('rtspclientsink', { pipelines: [] });
   await using push = run('gst-launch-1.0', ['-q', 'filesrc', `location=${clip('vtest-720p30-baseline.mp4')}`, '!', 'qtdemux', '!', 'h264parse', '!', 'rtspclientsink', 'protocols=tcp', 'user-id=any', `user-pw=${camera.publish_key}`, `location=${server.rtsp}/${camera.id}`]);
   await until('the camera is live', async () => { const now = await session(camera.id); return now.phase === 'live' && now.protocol === 'rtsp'; });
-  expect((await push.exit).stderr).toBe('');
+  // At its end rtspclientsink closes its connection, without a TEARDOWN, while another of its threads may still be sending.
+  expect((await push.exit).stderr.replace(/^ERROR: [^]*Could not send message\. \(Received end-of-file\)\n?$/, '')).toBe('');
   const { path } = await recordingOf(camera.id);
   const kept = await slicesOf(path);
   expect(kept).toHaveLength(300);
