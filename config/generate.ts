@@ -1,8 +1,7 @@
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { allowedValues, configJsonSchema } from './keys.ts';
 import type { KeySchema } from './keys.ts';
+import { writeGenerated } from '../scripts/generated-files.ts';
 
 /**
  * Writes `edge.schema.json` and `edge.example.yaml` from the zod schema: `node config/generate.ts`. With `--check` nothing is written,
@@ -33,19 +32,4 @@ const files: Readonly<Record<string, string>> = {
   'edge.schema.json': `${JSON.stringify(configJsonSchema(), null, 2)}\n`,
   'edge.example.yaml': example(),
 };
-for (const [name, text] of Object.entries(files)) {
-  const path = join(import.meta.dirname, name);
-  if (!process.argv.includes('--check')) {
-    writeFileSync(path, text);
-    continue;
-  }
-  let found = '';
-  try {
-    found = readFileSync(path, 'utf8');
-  } catch {
-    // Missing is not up to date, either.
-  }
-  if (found === text) continue;
-  process.stderr.write(`config/${name} is not what the schema says (run: node config/generate.ts)\n`);
-  process.exitCode = 1;
-}
+writeGenerated(import.meta.dirname, files, 'node config/generate.ts');

@@ -2,10 +2,9 @@
  * Writes `metrics.md` and `openapi.json` from the code: `node docs/generate.ts`. With `--check` nothing is written, and the exit code tells
  * whether they are up to date.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { startApi } from '../control-api/testing/harness.ts';
 import { createMetrics } from '../platform/metrics.ts';
+import { writeGenerated } from '../scripts/generated-files.ts';
 
 interface Described { readonly name: string; readonly help: string; readonly type: string; readonly labelNames?: readonly string[] }
 
@@ -25,19 +24,4 @@ const openApi = async (): Promise<string> => {
 };
 
 const files: Readonly<Record<string, string>> = { 'metrics.md': metricsPage(), 'openapi.json': await openApi() };
-for (const [name, text] of Object.entries(files)) {
-  const path = join(import.meta.dirname, name);
-  if (!process.argv.includes('--check')) {
-    writeFileSync(path, text);
-    continue;
-  }
-  let found = '';
-  try {
-    found = readFileSync(path, 'utf8');
-  } catch {
-    // Missing is not up to date, either.
-  }
-  if (found === text) continue;
-  process.stderr.write(`docs/${name} is not what the code says (run: node docs/generate.ts)\n`);
-  process.exitCode = 1;
-}
+writeGenerated(import.meta.dirname, files, 'node docs/generate.ts');

@@ -23,8 +23,8 @@ export interface CameraFeedOptions {
   readonly extractor: Extractor;
   readonly detectors: readonly DetectorSpec[];
   readonly clock: Clock;
-  /** Units left out because the decoder is too slow. */
-  readonly onSkip: (units: number) => void;
+  /** A unit was left out: the decoder is too slow, or the pipe carries no such unit. */
+  readonly onSkip: (reason: 'queue_full' | 'too_large') => void;
 }
 
 /** Pumps one camera's video from its Hub into an extractor's pipe, from the cached GOP on, at the pace the pipe takes it. */
@@ -74,14 +74,14 @@ export class CameraFeed implements Disposable {
     const behind = unit.arrivedAt >= this.#startedAt && this.#options.clock.monotonic() - unit.arrivedAt > HOPELESS_MS;
     if (behind) this.#hopeless = true;
     else if (unit.randomAccess) this.#hopeless = false;
-    if (this.#hopeless) this.#options.onSkip(1);
+    if (this.#hopeless) this.#options.onSkip('queue_full');
     return this.#hopeless;
   }
 
   /** The pipe carries no such unit; the decoder goes on at the next random access unit. */
   #isTooLarge(unit: AccessUnit): boolean {
     if (unit.data.length <= MAX_ACCESS_UNIT_BYTES) return false;
-    this.#options.onSkip(1);
+    this.#options.onSkip('too_large');
     return true;
   }
 

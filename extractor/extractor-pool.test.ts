@@ -91,10 +91,10 @@ const setUp = (cameras: readonly string[], processes = 1, worker: { readonly add
       if (refusals.length > 0) throw refusals.shift() as Error;
       const extractor = new FakeExtractor(options, extractors.length + 1); extractors.push(extractor); return extractor; },
   });
-  const publish = (stream: FakeStream, seq: number, randomAccess = false): void => {
+  const publish = (stream: FakeStream, seq: number, randomAccess = false, bytes = 10): void => {
     stream.hub.publish({
       kind: 'video', frame: { stream: stream.camera, epoch: 1, rtpTs: seq, captureNtp: null, seq }, pts: seq * 3000, dts: seq * 3000, wall: 0,
-      arrivedAt: clock.monotonic(), randomAccess, data: Buffer.alloc(10), byteLength: 10, tracks: TRACKS,
+      arrivedAt: clock.monotonic(), randomAccess, data: Buffer.alloc(bytes), byteLength: bytes, tracks: TRACKS,
     });
   };
   const set = (camera: string, specs: readonly DetectorSpec[]): void => { detectors.set(camera, specs); changed(); };
@@ -107,6 +107,17 @@ test('[D-17] an extractor is told the worker\'s token in its first message', () 
   const { streams: [stream], extractors } = setUp(['a'], 1, { address: 'unix:/w', token: 'sesame' });
   stream!.become('live');
   expect(extractors[0]?.hello).toEqual({ workerAddress: 'unix:/w', workerToken: 'sesame', deadlineMs: 1000 });
+});
+
+test('[EXT-6] a picture larger than the pipe carries is left out and counted as such, and the camera goes on', async () => {
+  const { streams: [stream], extractors, publish, pool } = setUp(['a']);
+  stream!.become('live');
+  publish(stream!, 0, true);
+  publish(stream!, 1, true, (16 << 20) + 1);
+  publish(stream!, 2, true);
+  await settle();
+  expect(extractors[0]?.sent.map(({ seq }) => seq)).toEqual([0, 2]);
+  expect(pool.stats('a')?.skipped).toEqual({ too_large: 1 });
 });
 
 test('[EXT-7] a process that cannot even be started is tried again later, and its failure reaches no publisher', () => {

@@ -181,7 +181,7 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
     state.detectors = JSON.stringify(detectors);
     state.feed = new CameraFeed({
       stream: state.stream, handle, extractor: slot.extractor, detectors, clock: this.#options.clock,
-      onSkip: (units) => { state.detections.skip('queue_full', units); },
+      onSkip: (reason) => { state.detections.skip(reason, 1); },
     });
   }
 

@@ -7,7 +7,7 @@ export interface DetectionUnit extends Publishable {
   readonly result: DetectionResult;
 }
 
-export type SkipReason = 'fps' | 'no_credit' | 'superseded' | 'deadline' | 'worker_lost' | 'refused' | 'decoder_error' | 'decoder_restart' | 'queue_full';
+export type SkipReason = 'fps' | 'no_credit' | 'superseded' | 'deadline' | 'worker_lost' | 'refused' | 'decoder_error' | 'decoder_restart' | 'queue_full' | 'too_large';
 
 export interface ExtractorStats {
   readonly decodersActive: number;
