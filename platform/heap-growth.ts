@@ -3,6 +3,7 @@ import { setFlagsFromString } from 'node:v8';
 /**
  * Makes V8 collect the whole heap less often: only once it is three times what was left by the last time, not at the tenth more that V8 grants a
  * program that allocates slowly. Media counts as heap as long as it is referred to, so with ten cameras the default marks 30 MiB of modules
- * anew every few seconds, for a third of the edge's CPU. V8's own bound on buffers outside the heap (64 MiB between collections) stays.
+ * anew every few seconds, for a third of the edge's CPU; an extractor, whose pictures are half a MiB each, marks its modules more than once a second.
+ * V8's own bound on buffers outside the heap (64 MiB between collections) stays.
  */
 export const growHeapInLargeSteps = (): void => { setFlagsFromString('--heap-growing-percent=200'); };
