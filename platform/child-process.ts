@@ -3,6 +3,7 @@ import type { ChildProcess as NodeChild } from 'node:child_process';
 import type { Duplex, Readable } from 'node:stream';
 import { systemClock } from '../core/clock.ts';
 import type { Clock } from '../core/clock.ts';
+import { SMALL_YOUNG_GENERATION } from './heap-growth.ts';
 import { LineReader } from './line-reader.ts';
 import { PARENT_PIPE_FD } from './parent-process.ts';
 
@@ -59,7 +60,7 @@ export class ChildProcess implements AsyncDisposable {
     this.title = options.title;
     this.#clock = options.clock ?? systemClock;
     const count = options.extraPipes ?? 0;
-    this.#child = spawn(process.execPath, [`--title=${options.title}`, options.script, ...(options.args ?? [])], {
+    this.#child = spawn(process.execPath, [`--title=${options.title}`, SMALL_YOUNG_GENERATION, options.script, ...(options.args ?? [])], {
       stdio: ['ignore', 'ignore', 'pipe', 'pipe', ...Array.from({ length: count }, () => 'pipe' as const)],
       env: { ...process.env, ...options.env, [PARENT_PIPE_FD]: '3' },
     });

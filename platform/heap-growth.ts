@@ -1,6 +1,12 @@
 import { setFlagsFromString } from 'node:v8';
 
 /**
+ * For Node's command line: the young generation of a process takes at most 12 MiB instead of 48. What is kept of media lies outside V8's heap, and
+ * the rest dies young whatever the room, so that all processes together need 60 MiB less and a recording edge less CPU (bench startup, record-rtsp).
+ */
+export const SMALL_YOUNG_GENERATION = '--max-semi-space-size=4';
+
+/**
  * Makes V8 collect the whole heap less often: only once it is three times what was left by the last time, not at the tenth more that V8 grants a
  * program that allocates slowly. Media counts as heap as long as it is referred to, so with ten cameras the default marks 30 MiB of modules
  * anew every few seconds, for a third of the edge's CPU; an extractor, whose pictures are half a MiB each, marks its modules more than once a second.

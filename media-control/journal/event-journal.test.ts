@@ -8,6 +8,7 @@ import { FakeClock } from '../../core/testing-clock.ts';
 import { silentLogger } from '../../platform/logging.ts';
 import { EventSchema } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
 import type { Event } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
+import type { EdgeEvent } from '../port.ts';
 import { detectionsEvent, segmentEvent, sessionEvent } from '../testing-events.ts';
 import { FileEventJournal } from './event-journal.ts';
 import type { EventJournalOptions } from './event-journal.ts';
@@ -43,6 +44,43 @@ test('sessions and segments are readable at once, detections within 50 ms, all i
   expect(all(journal).map(({ seq }) => seq)).toEqual([1, 2, 3]);
   expect(told).toBe(2);
   expect(names(all(journal, 1))).toEqual(['session-2', 'n3']);
+});
+
+test('that a segment has grown is written within a second, and never behind what came after it', () => {
+  using journal = open();
+  const growing = (n: number): EdgeEvent => {
+    const event = segmentEvent(n);
+    return event.type === 'segment' ? { ...event, segment: { ...event.segment, open: true, sha256: null } } : event;
+  };
+  journal.append(growing(1));
+  expect(all(journal)).toEqual([]);
+  clock.advance(900);
+  journal.append(growing(2));
+  clock.advance(100);
+  expect(all(journal)).toHaveLength(2);
+  journal.append(growing(3));
+  journal.append(detectionsEvent(4)); // its 50 ms come first
+  clock.advance(50);
+  expect(names(all(journal))).toEqual(['segment', 'segment', 'segment', 'n4']);
+  journal.append(growing(5));
+  journal.append(segmentEvent(6)); // closed
+  expect(all(journal)).toHaveLength(6);
+});
+
+test('an acknowledgement is put on disk when a whole file is done with, not each time', () => {
+  const identity = join(folder, 'j', 'journal.json');
+  using journal = open({ maxBytes: 16 * 4096 });
+  const before = readFileSync(identity, 'utf8');
+  let rewritten = 0;
+  for (let n = 1, last = before; n <= 400; n++) {
+    journal.append(sessionEvent(n));
+    journal.acknowledge(journal.newestSeq);
+    const now = readFileSync(identity, 'utf8');
+    if (now !== last) rewritten++;
+    last = now;
+  }
+  expect(rewritten).toBeGreaterThan(0);
+  expect(rewritten).toBeLessThan(40);
 });
 
 test('a result without boxes has no row, and is not written', () => {

@@ -28,6 +28,10 @@ export interface EventJournalOptions {
 }
 
 const FLUSH_MS: Milliseconds = 50;
+/** That a segment has grown, every camera says every few seconds; what a kill takes of it, the repair finds in the file. */
+const GROWTH_FLUSH_MS: Milliseconds = 1_000;
+/** After the disk has refused. */
+const RETRY_MS: Milliseconds = 1_000;
 const SWEEP_MS: Milliseconds = 60_000;
 const FILE_AGE_MS: Milliseconds = 3_600_000;
 /** Waiting in memory while the disk refuses: then detections are given up, and beyond twice that everything. */
@@ -40,7 +44,8 @@ const SKIP_AFTER_CRASH = 1_000_000;
 
 /**
  * The edge's events on disk until the database has them (D-10). Detections lie in files of their own, so that they can give way first.
- * Session, segment and alarm events are written at once (they survive a kill -9 of the process), detections within 50 ms.
+ * Session, segment and alarm events are written at once (they survive a kill -9 of the process), detections within 50 ms, and within a second what
+ * is only known for now: that a segment has grown.
  */
 export class FileEventJournal implements EventJournal, Disposable {
   readonly #options: EventJournalOptions;
@@ -53,7 +58,11 @@ export class FileEventJournal implements EventJournal, Disposable {
   /** Files already told of. */
   readonly #damaged = new Set<string>();
   #flushTimer: Disposable | undefined;
+  /** When the timer runs, `Clock.monotonic()`. */
+  #flushDue: Milliseconds = 0;
   #identity: JournalIdentity;
+  /** `acknowledged` as last put on disk. */
+  #storedAcknowledged = 0;
   #lastSeq: number;
   /** Below `#lastSeq` while no event has come since numbers jumped ahead. */
   #lastEventSeq: number;
@@ -94,11 +103,12 @@ export class FileEventJournal implements EventJournal, Disposable {
     if (event.type === 'detections') {
       const results = event.results.filter((result) => result.detections.length > 0);
       if (results.length > 0) this.#add(this.#detectionBuffer, { type: 'detections', results });
-      this.#flushTimer ??= this.#options.clock.after(FLUSH_MS, () => { this.flush(); });
+      this.#flushWithin(FLUSH_MS);
       return;
     }
     this.#add(this.#keptBuffer, event);
-    this.flush();
+    if (event.type === 'segment' && event.segment.open) this.#flushWithin(GROWTH_FLUSH_MS);
+    else this.flush();
   }
 
   /** Writes what waits in memory. Never throws: what the disk refuses is tried again, and given up only beyond a bound, counted. */
@@ -116,7 +126,7 @@ export class FileEventJournal implements EventJournal, Disposable {
       if (this.#writtenSeq > before) for (const listener of this.#listeners) listener();
     } else {
       this.#boundBuffers();
-      this.#flushTimer = this.#options.clock.after(1000, () => { this.flush(); });
+      this.#flushWithin(RETRY_MS);
     }
   }
 
@@ -145,10 +155,9 @@ export class FileEventJournal implements EventJournal, Disposable {
   /** The database has everything up to `seq`. */
   acknowledge(seq: number): void {
     if (seq <= this.#identity.acknowledged) return;
-    const before = this.#identity.acknowledged;
     this.#identity = { ...this.#identity, acknowledged: seq };
     // Written when a whole file is done with: not knowing the last bit costs nothing but repeated events.
-    const finished = [...this.#kept.files, ...this.#detections.files].some((file) => file.lastSeq > before && file.lastSeq <= seq);
+    const finished = [...this.#kept.finishedFiles, ...this.#detections.finishedFiles].some((file) => file.lastSeq > this.#storedAcknowledged && file.lastSeq <= seq);
     if (finished) this.#remember({ clean: false });
   }
 
@@ -191,6 +200,15 @@ export class FileEventJournal implements EventJournal, Disposable {
     this.#kept[Symbol.dispose]();
     this.#detections[Symbol.dispose]();
     this.#listeners.clear();
+  }
+
+  #flushWithin(delay: Milliseconds): void {
+    const { clock } = this.#options;
+    const due = clock.monotonic() + delay;
+    if (this.#flushTimer && this.#flushDue <= due) return;
+    this.#flushTimer?.[Symbol.dispose]();
+    this.#flushDue = due;
+    this.#flushTimer = clock.after(delay, () => { this.flush(); });
   }
 
   #add(buffer: FrameBuffer, event: EdgeEvent): void {
@@ -247,7 +265,7 @@ export class FileEventJournal implements EventJournal, Disposable {
     this.#lastEventSeq = this.#lastSeq;
     const gap = create(EventSchema, { event: { case: 'gap', value: { type, events: BigInt(events), results: BigInt(weight) } } });
     this.#keptBuffer.add(this.#lastSeq, 1, toBinary(EventSchema, gap));
-    this.#flushTimer ??= this.#options.clock.after(FLUSH_MS, () => { this.flush(); });
+    this.#flushWithin(FLUSH_MS);
   }
 
   #delete(lane: Lane, file: LaneFile): void {
@@ -260,6 +278,7 @@ export class FileEventJournal implements EventJournal, Disposable {
     this.#identity = { ...this.#identity, ...change, lastSeq: this.#lastSeq };
     try {
       writeIdentity(this.#options.directory, this.#identity);
+      this.#storedAcknowledged = this.#identity.acknowledged;
     } catch (error) {
       if (!this.#failing) this.#options.logger.error({ error: messageOf(error) }, 'journal: its state cannot be written');
       this.#failing = true;

@@ -64,6 +64,8 @@ export class Lane implements Disposable {
   }
 
   get files(): readonly LaneFile[] { return this.#files; }
+  /** Those that nothing is added to any more. */
+  get finishedFiles(): readonly LaneFile[] { return this.#fd === undefined ? this.#files : this.#files.slice(0, -1); }
   get bytes(): number { return this.#files.reduce((sum, file) => sum + file.bytes, 0); }
   /** The last event's number; 0 when there is none. */
   get lastSeq(): number { return this.#files.at(-1)?.lastSeq ?? 0; }

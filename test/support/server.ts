@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { SMALL_YOUNG_GENERATION } from '../../platform/heap-growth.ts';
 
 const MAIN = join(import.meta.dirname, '..', '..', 'main.ts');
 export const PASSWORD = 'correct-horse-battery';
@@ -53,7 +54,7 @@ export class TestServer implements AsyncDisposable {
   static async start(options: ServerOptions = {}): Promise<TestServer> {
     const dataDir = options.dataDir ?? await mkdtemp(join(tmpdir(), 'imageflow-test-'));
     const began = performance.now();
-    const child = spawn(process.execPath, ['--title=imageflow-edge supervisor', ...(options.args ?? [MAIN, 'start'])], {
+    const child = spawn(process.execPath, ['--title=imageflow-edge supervisor', SMALL_YOUNG_GENERATION, ...(options.args ?? [MAIN, 'start'])], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {
         ...process.env, IMAGEFLOW_BIND: '127.0.0.1', IMAGEFLOW_DATA_DIR: dataDir, IMAGEFLOW_ADMIN_PASSWORD: PASSWORD, IMAGEFLOW_HTTP_PORT: '0', IMAGEFLOW_EDGE_HTTP_PORT: '0',
