@@ -50,6 +50,27 @@ test('while the first segment is received, its end is waited for', async () => {
   expect(stream.waiting).toBe(0);
 });
 
+test('who begins to play gets a playlist whose newest part is fresh, or the next one', async () => {
+  const { clock, stream, feed, text } = setUp();
+  feed(7);
+  clock.advance(40);
+  const fresh = await text();
+  clock.advance(100);
+  const waiting = text();
+  await Promise.resolve();
+  expect(stream.waiting).toBe(1);
+  feed(1);
+  expect(nextOf(await waiting).part).toBe(nextOf(fresh).part + 1);
+
+  clock.advance(150);
+  const late = text(); // the camera pauses
+  clock.advance(210);
+  expect(nextOf(await late).part).toBe(nextOf(fresh).part + 1);
+  clock.advance(1_000);
+  await text(); // nobody knows when it goes on: no wait
+  expect(stream.waiting).toBe(0);
+});
+
 test('[H3] a blocking request is answered by the very part it asks for, in the same turn', async () => {
   const { stream, feed, text } = setUp();
   feed(7);

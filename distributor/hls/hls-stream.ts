@@ -32,6 +32,11 @@ const WATCHED_MS = 60_000;
 const ENDED_MS = 60_000;
 /** Requests held at a time for one camera; more get 503. */
 const MAX_WAITERS = 2_000;
+/**
+ * A player begins at the end of the first playlist it gets and keeps that distance for as long as it plays: one whose newest part is older than
+ * this share of a part is not given out, but the next one.
+ */
+const FRESH_SHARE = 0.25;
 /** One timer looks after the deadlines of all waiting requests: they come and go by the hundred a second. */
 const SWEEP_MS = 500;
 /** Distinct tokens a rendering is kept for; more are rendered again. */
@@ -56,6 +61,8 @@ export class HlsStream implements Disposable {
   #media: MediaPlaylist | null = null;
   #sessionId: string | null = null;
   #askedAt: Milliseconds = -Infinity;
+  /** When the newest part came. */
+  #addedAt: Milliseconds = -Infinity;
   #clearing: Disposable | null = null;
 
   constructor(source: PartStream, options: HlsStreamOptions) {
@@ -76,11 +83,12 @@ export class HlsStream implements Disposable {
     this.#asked();
     await this.#requireMedia(signal);
     refuseFarAhead(this.#window, directives);
-    if (!isSatisfied(this.#window, directives)) {
+    if (directives.msn === null) await this.#awaitFresh(signal);
+    else if (!isSatisfied(this.#window, directives)) {
       const session = this.#sessionId;
       await this.#wait(() => isSatisfied(this.#window, directives) || this.#sessionId !== session, signal);
-      await this.#requireMedia(signal);
     }
+    await this.#requireMedia(signal);
     this.#media ??= renderMedia(this.#window, { targetMs: this.#options.rules.targetMs });
     const delta = directives.skip && this.#media.delta !== this.#media.full;
     return this.#render(delta ? 'delta' : 'full', delta ? this.#media.delta : this.#media.full, token);
@@ -123,7 +131,22 @@ export class HlsStream implements Disposable {
     if (!playable()) throw notYet();
   }
 
+  /** Waits for the next part if it is due soon; for one that is late, at most as long as it should have taken. */
+  async #awaitFresh(signal: AbortSignal): Promise<void> {
+    const target = this.#window.partTargetMs;
+    const added = this.#addedAt;
+    const age = this.#options.clock.monotonic() - added;
+    if (this.#window.ended || age <= target * FRESH_SHARE || age >= target) return;
+    let late = false;
+    using _deadline = this.#options.clock.after(target, () => {
+      late = true;
+      this.#check();
+    });
+    await this.#wait(() => late || this.#addedAt !== added || this.#window.ended, signal);
+  }
+
   #add(part: Part): void {
+    this.#addedAt = this.#options.clock.monotonic();
     if (part.sessionId !== this.#sessionId) {
       this.#sessionId = part.sessionId;
       this.#clearing?.[Symbol.dispose]();
@@ -152,6 +175,10 @@ export class HlsStream implements Disposable {
   #changed(): void {
     this.#media = null;
     this.#rendered.clear();
+    this.#check();
+  }
+
+  #check(): void {
     for (const waiter of this.#waiters) if (waiter.check()) waiter.finish();
   }
 
