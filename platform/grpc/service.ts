@@ -23,9 +23,10 @@
  */
 import type { ClientDuplexStream, ClientReadableStream, ClientWritableStream, Metadata, MethodDefinition } from '@grpc/grpc-js';
 import type { ServerDuplexStream, ServerReadableStream, ServerUnaryCall, ServerWritableStream } from '@grpc/grpc-js';
-import { fromBinary, toBinary } from '@bufbuild/protobuf';
+import { fromBinary } from '@bufbuild/protobuf';
 import type { DescMessage, DescMethod, Message, MessageShape } from '@bufbuild/protobuf';
 import type { GenService, GenServiceMethods } from '@bufbuild/protobuf/codegenv2';
+import { serializer } from './serialize.ts';
 
 export interface CallOptions {
   /** Milliseconds from now until the call fails with DEADLINE_EXCEEDED. */
@@ -71,12 +72,6 @@ export const serve = <S extends AnyService>(service: S, handlers: Handlers<S>): 
   service,
   handlers: handlers,
 });
-
-/** protobuf-es writes a fresh array: seen as a Buffer, not copied. */
-const serializer = (schema: DescMessage) => (message: Message): Buffer => {
-  const bytes = toBinary(schema, message);
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-};
 
 /** What grpc-js needs to know of one method. `bytes` fields of messages read are views into the received buffer. */
 export const methodDefinition = (service: AnyService, method: DescMethod): MethodDefinition<Message, Message> => ({
