@@ -4,6 +4,7 @@ import type { AccessUnit } from '../core/access-unit.ts';
 import type { Clock } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
 import { ChildProcess, describeExit } from '../platform/child-process.ts';
+import { ONE_THREAD_COLLECTS } from '../platform/heap-growth.ts';
 import type { Logger } from '../platform/logging.ts';
 import { BlackBox } from './black-box.ts';
 import { MessageReader, decodeFromChild, encodeAccessUnitHeader, encodeCamera, encodeHello, encodeRemove } from './protocol.ts';
@@ -62,6 +63,7 @@ export class ExtractorProcess implements Extractor {
     this.#blackBox = BlackBox.create();
     this.#child = ChildProcess.spawn({
       title: TITLE,
+      nodeFlags: [ONE_THREAD_COLLECTS],
       script: SCRIPT,
       args: [this.#blackBox.path],
       extraPipes: 1,

@@ -72,6 +72,9 @@ export interface Alarm {
 }
 
 export interface EventJournal {
-  /** Appends; durable within `flush` time, delivered at least once, written to the database exactly once. Never throws, never waits. */
-  append(event: EdgeEvent): void;
+  /**
+   * Appends; durable within `flush` time, delivered at least once, written to the database exactly once. Never throws, never waits.
+   * `later`: durable within a second, together with others; for what holds only for now, and is found out anew after a kill.
+   */
+  append(event: EdgeEvent, when?: 'now' | 'later'): void;
 }

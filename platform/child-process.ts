@@ -10,6 +10,8 @@ import { PARENT_PIPE_FD } from './parent-process.ts';
 export interface ChildProcessOptions {
   /** Shown by `ps`, e.g. `imageflow-edge extractor`. */
   readonly title: string;
+  /** For Node itself, before the script. */
+  readonly nodeFlags?: readonly string[];
   /** Absolute path of the TypeScript file to run, and its arguments. */
   readonly script: string;
   readonly args?: readonly string[];
@@ -60,7 +62,7 @@ export class ChildProcess implements AsyncDisposable {
     this.title = options.title;
     this.#clock = options.clock ?? systemClock;
     const count = options.extraPipes ?? 0;
-    this.#child = spawn(process.execPath, [`--title=${options.title}`, SMALL_YOUNG_GENERATION, options.script, ...(options.args ?? [])], {
+    this.#child = spawn(process.execPath, [`--title=${options.title}`, SMALL_YOUNG_GENERATION, ...(options.nodeFlags ?? []), options.script, ...(options.args ?? [])], {
       stdio: ['ignore', 'ignore', 'pipe', 'pipe', ...Array.from({ length: count }, () => 'pipe' as const)],
       env: { ...process.env, ...options.env, [PARENT_PIPE_FD]: '3' },
     });

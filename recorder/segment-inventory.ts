@@ -25,10 +25,11 @@ export class SegmentInventory {
     const { camera } = segment;
     let list = this.#cameras.get(camera);
     if (!list) this.#cameras.set(camera, list = new SegmentList());
-    this.#totalBytes += segment.bytes - (list.put(segment)?.bytes ?? 0);
+    const before = list.put(segment);
+    this.#totalBytes += segment.bytes - (before?.bytes ?? 0);
     const newest = this.#newest.get(camera);
     if (!newest || newest.start <= segment.start) this.#newest.set(camera, segment);
-    this.#journal.append({ type: 'segment', segment });
+    this.#journal.append({ type: 'segment', segment }, before && segment.open ? 'later' : 'now'); // how far it has grown, every camera says every few seconds
   }
 
   /** A segment is no longer to be listed; its file may stay a little longer for readers (D-16). */

@@ -33,8 +33,8 @@ const ENDED_MS = 60_000;
 /** Requests held at a time for one camera; more get 503. */
 const MAX_WAITERS = 2_000;
 /**
- * A player begins at the end of the first playlist it gets and keeps that distance for as long as it plays: one whose newest part is older than
- * this share of a part is not given out, but the next one.
+ * A player begins at the end of the first playlist it gets and keeps that distance for as long as it plays: while the newest part is older than
+ * this share of a part, and the next one due, a plain request waits for that.
  */
 const FRESH_SHARE = 0.25;
 /** One timer looks after the deadlines of all waiting requests: they come and go by the hundred a second. */
@@ -131,12 +131,12 @@ export class HlsStream implements Disposable {
     if (!playable()) throw notYet();
   }
 
-  /** Waits for the next part if it is due soon; for one that is late, at most as long as it should have taken. */
+  /** Waits for the next part if it is due, for one part's time at most. Where many wait already, nobody is refused for this. */
   async #awaitFresh(signal: AbortSignal): Promise<void> {
     const target = this.#window.partTargetMs;
     const added = this.#addedAt;
     const age = this.#options.clock.monotonic() - added;
-    if (this.#window.ended || age <= target * FRESH_SHARE || age >= target) return;
+    if (this.#window.ended || age <= target * FRESH_SHARE || age >= target || this.#waiters.size >= MAX_WAITERS) return;
     let late = false;
     using _deadline = this.#options.clock.after(target, () => {
       late = true;

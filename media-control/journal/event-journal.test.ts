@@ -1,17 +1,17 @@
 import { appendFileSync, mkdtempSync, readFileSync, readdirSync, rmSync, truncateSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import fc from 'fast-check';
 import { fromBinary } from '@bufbuild/protobuf';
 import { FakeClock } from '../../core/testing-clock.ts';
 import { silentLogger } from '../../platform/logging.ts';
 import { EventSchema } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
 import type { Event } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
-import type { EdgeEvent } from '../port.ts';
 import { detectionsEvent, segmentEvent, sessionEvent } from '../testing-events.ts';
 import { FileEventJournal } from './event-journal.ts';
 import type { EventJournalOptions } from './event-journal.ts';
+import { Lane } from './lane.ts';
 
 let folder: string;
 let clock: FakeClock;
@@ -46,25 +46,41 @@ test('sessions and segments are readable at once, detections within 50 ms, all i
   expect(names(all(journal, 1))).toEqual(['session-2', 'n3']);
 });
 
-test('that a segment has grown is written within a second, and never behind what came after it', () => {
+test('what can wait is written within a second, and never behind what came after it', () => {
   using journal = open();
-  const growing = (n: number): EdgeEvent => {
-    const event = segmentEvent(n);
-    return event.type === 'segment' ? { ...event, segment: { ...event.segment, open: true, sha256: null } } : event;
-  };
-  journal.append(growing(1));
+  const later = (n: number): void => { journal.append(segmentEvent(n), 'later'); };
+  later(1);
   expect(all(journal)).toEqual([]);
   clock.advance(900);
-  journal.append(growing(2));
+  later(2);
   clock.advance(100);
   expect(all(journal)).toHaveLength(2);
-  journal.append(growing(3));
+  later(3);
   journal.append(detectionsEvent(4)); // its 50 ms come first
   clock.advance(50);
   expect(names(all(journal))).toEqual(['segment', 'segment', 'segment', 'n4']);
-  journal.append(growing(5));
-  journal.append(segmentEvent(6)); // closed
+  later(5);
+  journal.append(segmentEvent(6));
   expect(all(journal)).toHaveLength(6);
+});
+
+test('while the disk refuses, it is asked once a second, however much comes', () => {
+  using journal = open();
+  journal.append(sessionEvent(1));
+  const write = vi.spyOn(Lane.prototype, 'write').mockImplementation(() => { throw new Error('no space'); });
+  try {
+    journal.append(sessionEvent(2));
+    write.mockClear();
+    for (let n = 3; n < 103; n++) {
+      journal.append(detectionsEvent(n));
+      clock.advance(30);
+    }
+    expect(write.mock.calls.length).toBeLessThanOrEqual(3);
+  } finally {
+    write.mockRestore();
+  }
+  clock.advance(1_000);
+  expect(all(journal)).toHaveLength(102);
 });
 
 test('an acknowledgement is put on disk when a whole file is done with, not each time', () => {

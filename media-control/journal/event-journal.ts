@@ -28,8 +28,7 @@ export interface EventJournalOptions {
 }
 
 const FLUSH_MS: Milliseconds = 50;
-/** That a segment has grown, every camera says every few seconds; what a kill takes of it, the repair finds in the file. */
-const GROWTH_FLUSH_MS: Milliseconds = 1_000;
+const LATER_MS: Milliseconds = 1_000;
 /** After the disk has refused. */
 const RETRY_MS: Milliseconds = 1_000;
 const SWEEP_MS: Milliseconds = 60_000;
@@ -45,7 +44,7 @@ const SKIP_AFTER_CRASH = 1_000_000;
 /**
  * The edge's events on disk until the database has them (D-10). Detections lie in files of their own, so that they can give way first.
  * Session, segment and alarm events are written at once (they survive a kill -9 of the process), detections within 50 ms, and within a second what
- * is only known for now: that a segment has grown.
+ * holds only for now.
  */
 export class FileEventJournal implements EventJournal, Disposable {
   readonly #options: EventJournalOptions;
@@ -68,6 +67,8 @@ export class FileEventJournal implements EventJournal, Disposable {
   #lastEventSeq: number;
   #writtenSeq: number;
   #failing = false;
+  /** The last write failed: nothing but the retry tries again. */
+  #refused = false;
   #disposed = false;
 
   /** Opens or makes the journal; throws when its folder cannot be used. */
@@ -99,7 +100,7 @@ export class FileEventJournal implements EventJournal, Disposable {
   /** On disk, of both kinds. */
   get bytes(): number { return this.#kept.bytes + this.#detections.bytes; }
 
-  append(event: EdgeEvent): void {
+  append(event: EdgeEvent, when: 'now' | 'later' = 'now'): void {
     if (event.type === 'detections') {
       const results = event.results.filter((result) => result.detections.length > 0);
       if (results.length > 0) this.#add(this.#detectionBuffer, { type: 'detections', results });
@@ -107,7 +108,7 @@ export class FileEventJournal implements EventJournal, Disposable {
       return;
     }
     this.#add(this.#keptBuffer, event);
-    if (event.type === 'segment' && event.segment.open) this.#flushWithin(GROWTH_FLUSH_MS);
+    if (when === 'later') this.#flushWithin(LATER_MS);
     else this.flush();
   }
 
@@ -121,10 +122,12 @@ export class FileEventJournal implements EventJournal, Disposable {
     const written = this.#write(this.#kept, this.#keptBuffer) && this.#write(this.#detections, this.#detectionBuffer);
     if (written) {
       this.#failing = false;
+      this.#refused = false;
       this.#writtenSeq = this.#lastSeq;
       this.#makeRoom();
       if (this.#writtenSeq > before) for (const listener of this.#listeners) listener();
     } else {
+      this.#refused = true;
       this.#boundBuffers();
       this.#flushWithin(RETRY_MS);
     }
@@ -204,11 +207,12 @@ export class FileEventJournal implements EventJournal, Disposable {
 
   #flushWithin(delay: Milliseconds): void {
     const { clock } = this.#options;
-    const due = clock.monotonic() + delay;
+    const wait = this.#refused ? Math.max(delay, RETRY_MS) : delay;
+    const due = clock.monotonic() + wait;
     if (this.#flushTimer && this.#flushDue <= due) return;
     this.#flushTimer?.[Symbol.dispose]();
     this.#flushDue = due;
-    this.#flushTimer = clock.after(delay, () => { this.flush(); });
+    this.#flushTimer = clock.after(wait, () => { this.flush(); });
   }
 
   #add(buffer: FrameBuffer, event: EdgeEvent): void {
