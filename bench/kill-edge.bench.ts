@@ -40,10 +40,11 @@ class NotingCamera implements AsyncDisposable {
 
   async #run(pictures: Clip, url: string, key: string): Promise<void> {
     const { signal } = this.#ending;
+    const ended = once(signal, 'abort');
     while (!signal.aborted) {
       try {
         using camera = await RtspCamera.start({ url, key, clip: pictures, onPicture: (rtpTimestamp) => { this.sent.push({ rtpTimestamp, at: Date.now() }); } });
-        await Promise.race([camera.closed(), signal.aborted ? undefined : once(signal, 'abort')]);
+        await Promise.race([camera.closed(), ended]);
       } catch {
         await sleep(RETRY_MS); // the server is not back
       }
