@@ -191,6 +191,7 @@ export class EdgeCameraStream implements CameraStream, Disposable {
       startedAt: identity.startedAt,
       endedAt: state.phase === 'ended' ? this.#options.clock.now() : null,
       reason: 'reason' in state ? state.reason : null,
+      ...('left' in state ? { left: true as const } : {}),
       epoch: this.#lastEpoch,
     };
     this.#session = session;

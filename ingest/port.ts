@@ -23,6 +23,8 @@ export interface SessionInfo {
   readonly endedAt: Milliseconds | null;
   /** Why it is interrupted or ended, in words for the operator. */
   readonly reason: string | null;
+  /** It was ended on purpose: the camera said goodbye, its key was revoked, or it was removed. */
+  readonly left?: true;
   readonly epoch: number | null;
 }
 

@@ -31,7 +31,7 @@ describe('a session', () => {
   });
 
   test('ends at once when the publisher says goodbye, also while interrupted', () => {
-    expect(run(beginSession(0), [5, { type: 'left', reason: 'TEARDOWN' }])).toEqual({ phase: 'ended', reason: 'TEARDOWN' });
+    expect(run(beginSession(0), [5, { type: 'left', reason: 'TEARDOWN' }])).toEqual({ phase: 'ended', reason: 'TEARDOWN', left: true });
     expect(run(beginSession(0), [5, { type: 'lost', reason: 'gone' }], [6, { type: 'left', reason: 'camera removed' }]).phase).toBe('ended');
   });
 

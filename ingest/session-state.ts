@@ -15,7 +15,8 @@ export type SessionState =
   | { readonly phase: 'connecting'; readonly since: Milliseconds }
   | { readonly phase: 'live' }
   | { readonly phase: 'interrupted'; readonly until: Milliseconds; readonly reason: string }
-  | { readonly phase: 'ended'; readonly reason: string };
+  /** `left`: on purpose, not because the publisher was lost. */
+  | { readonly phase: 'ended'; readonly reason: string; readonly left?: true };
 
 export type SessionEvent =
   /** A publisher took the stream: a new one, one that returned, or one in place of another. */
@@ -48,7 +49,7 @@ export const stepSession = (state: SessionState, event: SessionEvent, now: Milli
     case 'lost':
       return to(state.phase === 'interrupted' ? state : lose(event.reason, now, graceMs));
     case 'left':
-      return to({ phase: 'ended', reason: event.reason });
+      return to({ phase: 'ended', reason: event.reason, left: true });
     case 'tick':
       return tick(state, event.lastUnitAt, now, graceMs);
     default:

@@ -34,6 +34,7 @@ export const toWireSegment = (segment: SegmentRecord): Segment =>
     open: segment.open,
     tracks: segment.tracks.map((track) => ({ kind: track.kind, codec: track.codec, ...optional('width', track.width), ...optional('height', track.height) })),
     ...optional('gapBefore', segment.gapBefore),
+    ...optional('gapCause', segment.gapCause ?? null),
   });
 
 const toWireResult = (result: DetectionResult): MessageInitShape<typeof DetectionResultSchema> => ({

@@ -3,10 +3,14 @@ import { messageOf } from '../core/errors.ts';
 import type { Milliseconds } from '../core/units.ts';
 import type { EventJournal } from '../media-control/port.ts';
 import type { PartStream } from '../muxer/port.ts';
+import { PublicationEnds } from './gap-cause.ts';
+import type { SegmentRecord } from './port.ts';
 import { RecordingRun } from './recording-run.ts';
 import type { RecordingDeps, RecordingOptions } from './recording-run.ts';
 
-export interface CameraRecorderDeps extends RecordingDeps {
+export interface CameraRecorderDeps extends Omit<RecordingDeps, 'publicationEnds' | 'keptBy'> {
+  /** Whether a segment was there before this process: behind it, the server was restarted. */
+  readonly inherited: (segment: SegmentRecord) => boolean;
   readonly journal: EventJournal;
   /** The disk is full: makes room if it can and says whether it did. Never throws. */
   readonly relieveDisk: () => Promise<boolean>;
@@ -22,6 +26,9 @@ export class CameraRecorder implements AsyncDisposable {
   readonly #options: RecordingOptions;
   readonly #deps: CameraRecorderDeps;
   readonly #sessions: Disposable;
+  readonly #publicationEnds = new PublicationEnds();
+  /** Why the next run is not the first, if it is not. */
+  #keptBy: 'disk' | 'recording_off' | undefined;
   #run: RecordingRun | undefined;
   #running: Promise<void> = Promise.resolve();
   #wanted = false;
@@ -37,7 +44,9 @@ export class CameraRecorder implements AsyncDisposable {
     this.#stream = stream;
     this.#options = options;
     this.#deps = deps;
-    this.#sessions = stream.onSession(({ phase }) => {
+    this.#sessions = stream.onSession((session) => {
+      const { phase } = session;
+      this.#publicationEnds.session(session);
       if (phase === 'interrupted' || phase === 'ended') this.#run?.closeSegment();
     });
   }
@@ -55,6 +64,7 @@ export class CameraRecorder implements AsyncDisposable {
 
   /** Writes what is queued, closes the segment and stops; gives up on a disk that does not answer after 5 s. */
   async stop(): Promise<void> {
+    this.#keptBy = 'recording_off';
     this.#wanted = false;
     this.#run?.stop();
     this.#interruptPause?.();
@@ -73,9 +83,14 @@ export class CameraRecorder implements AsyncDisposable {
     this.#clearAlarm(`Recording of camera ${this.#stream.camera} was stopped.`);
   }
 
+  #runDeps(): RecordingDeps {
+    const kept = this.#keptBy;
+    return { ...this.#deps, publicationEnds: this.#publicationEnds, keptBy: (before) => kept ?? (this.#deps.inherited(before) ? 'restart' : 'recording_off') };
+  }
+
   async #supervise(): Promise<void> {
     while (this.#wanted) {
-      const run = new RecordingRun(this.#stream, this.#options, this.#deps, () => this.#nextSequence(), () => { this.#onWritten(); });
+      const run = new RecordingRun(this.#stream, this.#options, this.#runDeps(), () => this.#nextSequence(), () => { this.#onWritten(); });
       this.#run = run;
       try {
         await run.run();
@@ -90,6 +105,7 @@ export class CameraRecorder implements AsyncDisposable {
 
   async #afterFailure(error: unknown): Promise<void> {
     const { camera, parts } = this.#stream;
+    if (this.#wanted) this.#keptBy = 'disk';
     const full = isDiskFull(error);
     const reason = full ? 'disk_full' : 'write_failed';
     // What comes while nobody is subscribed is lost to the recording: counted, not silent.

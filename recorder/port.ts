@@ -9,6 +9,26 @@ export interface SegmentTrack {
   readonly height: number | null;
 }
 
+/** Why nothing was recorded between two segments. */
+export const GAP_CAUSES = [
+  /** The camera's publisher was lost, or another took its place. */
+  'publisher_lost',
+  /** The session was ended on purpose: the camera said goodbye, its key was revoked, or it was removed. */
+  'publisher_left',
+  /** The camera was connected, but pictures are missing: the network lost them, or the camera made none. */
+  'network_loss',
+  /** The disk was full, or failed. */
+  'disk',
+  /** The server was stopped or started in this time. */
+  'restart',
+  /** Recording was switched off, or the camera was removed and made again. */
+  'recording_off',
+] as const;
+export type GapCause = (typeof GAP_CAUSES)[number];
+
+/** Any text as a cause; undefined for none that this version knows. */
+export const toGapCause = (text: unknown): GapCause | undefined => GAP_CAUSES.find((cause) => cause === text);
+
 /** A row of the recording index. The file describes itself (its `uuid` box), so the index can always be rebuilt. */
 export interface SegmentRecord {
   /** `{camera}/{start, Unix ms}-{session id's first 8}-{sequence}`; also the path below the recordings directory, without `.mp4`. */
@@ -26,6 +46,8 @@ export interface SegmentRecord {
   readonly tracks: readonly SegmentTrack[];
   /** Milliseconds missing between the previous segment of this camera and this one; null when it continues or is the first. */
   readonly gapBefore: Milliseconds | null;
+  /** Why; absent where nothing is missing, and in recordings of versions that did not say. */
+  readonly gapCause?: GapCause;
 }
 
 /** One recorded sample. Times: `wall` on the server's clock (from `prft`), ticks on the session's timeline. */

@@ -74,6 +74,41 @@ test('[REC-4] a new epoch or session begins a new segment, and what is missing b
   await r.settle();
   await r.until(() => r.segments().length === 4);
   expect(r.segments().map(({ epoch, gapBefore }) => [epoch, gapBefore])).toEqual([[1, null], [2, null], [3, 3_000], [4, 6_000]]);
+  expect(r.segments().map(({ gapCause }) => gapCause)).toEqual([undefined, undefined, 'publisher_lost', 'publisher_lost']);
+});
+
+test('[REC-4] pictures missing within a publication are a gap, too, and so is what a failed disk, a restart or a policy costs', async () => {
+  let policy: 'always' | 'off' = 'always';
+  await using r = await rig({ policy: () => policy });
+  const init = testInit();
+  const epoch = r.clock.now();
+  const publish = (at: number, more: { readonly sessionId?: string; readonly epoch?: number } = {}): void => { r.publish(testPart({ at, init, epoch, ...more })); };
+  publish(0);
+  publish(200);
+  publish(2_000); // a segment ends here anyway
+  publish(2_200);
+  publish(5_400); // before this one would
+  await r.until(() => r.segments().length === 3);
+  r.stream.change('session-1', 'ended');
+  policy = 'off';
+  r.recorder.refresh('cam');
+  await r.until(() => r.stream.parts.branchCount === 0);
+  policy = 'always';
+  r.recorder.refresh('cam');
+  await r.until(() => r.stream.parts.branchCount === 1);
+  publish(9_200);
+  await r.settle();
+  await r.until(() => r.segments().length === 4);
+  expect(r.segments().map(({ gapBefore, gapCause }) => [gapBefore, gapCause])).toEqual([[null, undefined], [1_600, 'network_loss'], [3_000, 'network_loss'], [3_600, 'recording_off']]);
+  await r.recorder[Symbol.asyncDispose]();
+  const again = await Recorder.start(r.directory, { segment_seconds: 1, flush_ms: 200, window_minutes: 15, min_free_bytes: 0, max_bytes: null }, {
+    streams: r.stream, journal: { append: () => undefined }, clock: r.clock, logger: silentLogger(), metrics: r.metrics, policyOf: () => 'always',
+  });
+  await using _again = again;
+  await r.until(() => r.stream.parts.branchCount === 1);
+  r.stream.parts.publish(testPart({ at: 20_000, init, epoch: epoch + 1, sessionId: 'session-2' }));
+  await r.until(() => again.knownSegments().length === 5);
+  expect(again.knownSegments().map(({ gapCause }) => gapCause)).toEqual([undefined, 'network_loss', 'network_loss', 'recording_off', 'restart']);
 });
 
 test('[REC-4] new tracks begin a new segment even between key frames: nothing is lost when audio joins', async () => {

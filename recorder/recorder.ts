@@ -36,6 +36,8 @@ const LAG_PERIOD: Milliseconds = 1_000;
 
 export class Recorder implements AsyncDisposable {
   readonly #directory: string;
+  /** The newest segment of each camera when this process began. */
+  readonly #inherited: ReadonlySet<string>;
   readonly #settings: RecorderSettings;
   readonly #deps: RecorderDeps;
   readonly #inventory: SegmentInventory;
@@ -49,6 +51,7 @@ export class Recorder implements AsyncDisposable {
     this.#settings = settings;
     this.#deps = deps;
     this.#inventory = inventory;
+    this.#inherited = new Set(inventory.newestIds());
     const limits = { windowMs: settings.window_minutes * 60_000, minFreeBytes: settings.min_free_bytes, maxBytes: settings.max_bytes };
     this.#retention = new Retention(directory, limits, { ...deps, inventory });
     this.#subscriptions.use(deps.clock.every(LAG_PERIOD, () => { this.#reportLag(); }));
@@ -89,7 +92,7 @@ export class Recorder implements AsyncDisposable {
   #add(stream: PartStream): void {
     const { segment_seconds, flush_ms } = this.#settings;
     const options = { directory: this.#directory, segmentMs: segment_seconds * 1000, flushMs: flush_ms };
-    const recorder = new CameraRecorder(stream, options, { ...this.#deps, inventory: this.#inventory, relieveDisk: () => this.#retention.relieve() });
+    const recorder = new CameraRecorder(stream, options, { ...this.#deps, inherited: ({ id }) => this.#inherited.has(id), inventory: this.#inventory, relieveDisk: () => this.#retention.relieve() });
     this.#cameras.set(stream.camera, recorder);
     this.refresh(stream.camera);
   }

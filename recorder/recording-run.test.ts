@@ -8,6 +8,7 @@ import { expect, test } from 'vitest';
 import { FakeClock } from '../core/testing-clock.ts';
 import { silentLogger } from '../platform/logging.ts';
 import { createMetrics } from '../platform/metrics.ts';
+import { PublicationEnds } from './gap-cause.ts';
 import { RecordingRun } from './recording-run.ts';
 import { SegmentInventory } from './segment-inventory.ts';
 import { segmentPath } from './segment-path.ts';
@@ -36,7 +37,7 @@ const rig = async () => {
   const inventory = new SegmentInventory({ append: () => undefined });
   const init = testInit();
   let sequence = 0;
-  const run = new RecordingRun(stream, { directory, segmentMs: 10_000, flushMs: 200 }, { clock, logger: silentLogger(), metrics: createMetrics('test'), inventory }, () => sequence++, () => undefined);
+  const run = new RecordingRun(stream, { directory, segmentMs: 10_000, flushMs: 200 }, { clock, logger: silentLogger(), metrics: createMetrics('test'), inventory, publicationEnds: new PublicationEnds(), keptBy: () => 'restart' }, () => sequence++, () => undefined);
   const over = run.run().then(() => 'over', (error: unknown) => (error as Error).message);
   const until = async (condition: () => boolean): Promise<void> => { while (!condition()) await setImmediate(); };
   return {

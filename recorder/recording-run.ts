@@ -6,9 +6,13 @@ import type { Logger } from '../platform/logging.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { Part, PartStream } from '../muxer/port.ts';
 import { withDeadline } from './deadline.ts';
+import { beforeRun } from './gap-cause.ts';
+import type { PublicationEnds } from './gap-cause.ts';
+import type { GapCause, SegmentRecord } from './port.ts';
 import type { SegmentInventory } from './segment-inventory.ts';
 import { appendToManifest } from './segment-manifest.ts';
 import { SegmentWriter } from './segment-writer.ts';
+import type { SegmentGap } from './segment-writer.ts';
 
 export interface RecordingOptions {
   /** The recordings directory. */
@@ -22,6 +26,9 @@ export interface RecordingDeps {
   readonly logger: Logger;
   readonly metrics: Pick<Metrics, 'recorderLag' | 'recordedBytes' | 'branchDropped'>;
   readonly inventory: SegmentInventory;
+  readonly publicationEnds: PublicationEnds;
+  /** What kept the recorder from recording between `before` and this run. */
+  readonly keptBy: (before: SegmentRecord) => GapCause;
 }
 
 /** The branch's bounds: half a minute of a 4 Mbit/s camera several times over; then the disk is not keeping up, and that is a failure. */
@@ -32,11 +39,28 @@ const INDEX_INTERVAL: Milliseconds = 2_000;
 /** Less than this between two segments is a matter of clocks, not a gap. */
 const GAP_THRESHOLD: Milliseconds = 50;
 
+/** So much missing within a publication is a gap, as it is for the muxer; less is a picture that lasts longer. */
+const HOLE: Milliseconds = 2_000;
+
+interface TrackPosition {
+  readonly kind: 'video' | 'audio';
+  readonly dts: number;
+}
+
+/** Where the pictures of a part end; the sound, where there are none. */
+const endOf = ({ samples }: Part): TrackPosition | undefined => {
+  const kind = samples[0]?.kind;
+  const last = samples.findLast((sample) => sample.kind === kind);
+  return last && { kind: last.kind, dts: last.dts + last.duration };
+};
+
 export class RecordingRun {
   readonly #options: RecordingOptions;
   readonly #deps: RecordingDeps;
   readonly #camera: string;
   readonly #branch: Branch<Part>;
+  /** Unix ms. */
+  readonly #began: Milliseconds;
   readonly #nextSequence: () => number;
   readonly #onWritten: () => void;
   #writer: SegmentWriter | undefined;
@@ -44,7 +68,8 @@ export class RecordingRun {
   #pendingSince: Milliseconds = 0;
   #pendingDuration: Milliseconds = 0;
   #indexedAt: Milliseconds = 0;
-  #previous: { readonly sessionId: string; readonly endDts: number | undefined } | undefined;
+  #takenEnd: TrackPosition | undefined;
+  #previous: { readonly sessionId: string; readonly epoch: number; readonly endDts: number | undefined } | undefined;
   #writing: readonly Part[] = [];
   /** The next part while it is waited for; `#arrived` once it is there. */
   #incoming: Promise<void> | undefined;
@@ -58,6 +83,7 @@ export class RecordingRun {
     this.#options = options;
     this.#deps = deps;
     this.#camera = stream.camera;
+    this.#began = deps.clock.now();
     this.#nextSequence = nextSequence;
     this.#onWritten = onWritten;
     this.#branch = stream.parts.subscribe({ name: 'recorder', dropPolicy: 'fail', maxUnits: MAX_QUEUED_PARTS, maxBytes: MAX_QUEUED_BYTES });
@@ -141,6 +167,7 @@ export class RecordingRun {
     }
     if (this.#pending.length === 0) this.#pendingSince = this.#deps.clock.monotonic();
     this.#pending.push(part);
+    this.#takenEnd = endOf(part) ?? this.#takenEnd;
     this.#pendingDuration += part.duration;
     if (this.#isDue()) await this.#flush();
   }
@@ -157,7 +184,15 @@ export class RecordingRun {
   }
 
   #mustCut(part: Part, writer: SegmentWriter): boolean {
-    return !writer.accepts(part) || (part.randomAccess && part.wall - writer.start >= this.#options.segmentMs);
+    return !writer.accepts(part) || (part.randomAccess && (part.wall - writer.start >= this.#options.segmentMs || this.#holeBefore(part) >= HOLE));
+  }
+
+  /** Milliseconds missing between the part taken last and this one of the same epoch. */
+  #holeBefore(part: Part): Milliseconds {
+    const [first] = part.samples;
+    const end = this.#takenEnd;
+    if (!first || first.kind !== end?.kind) return 0;
+    return ((first.dts - end.dts) * 1000) / (part.init.tracks[first.kind]?.clockRate ?? 90_000);
   }
 
   #isDue(): boolean {
@@ -190,7 +225,7 @@ export class RecordingRun {
     this.#writer = undefined;
     this.#pending = [];
     this.#pendingDuration = 0;
-    this.#previous = failed ? undefined : { sessionId: writer.sessionId, endDts: writer.endDts('video') ?? writer.endDts('audio') };
+    this.#previous = failed ? undefined : { sessionId: writer.sessionId, epoch: writer.epoch, endDts: writer.endDts('video') ?? writer.endDts('audio') };
     // A disk that hangs fails the run but not this: the segment is closed whenever the disk answers.
     await withDeadline(this.#deps.clock, this.#seal(writer, failed));
   }
@@ -209,8 +244,8 @@ export class RecordingRun {
     }
   }
 
-  /** Milliseconds missing before `part`; null: none or nothing before; undefined: it continues the segment just closed, tick for tick. */
-  #gapTo(part: Part): Milliseconds | null | undefined {
+  /** What is missing before `part`; null: none or nothing before; undefined: it continues the segment just closed, tick for tick. */
+  #gapTo(part: Part): SegmentGap | null | undefined {
     const first = part.samples[0];
     const previous = this.#previous;
     const clockRate = first ? part.init.tracks[first.kind]?.clockRate ?? 90_000 : 90_000;
@@ -219,8 +254,11 @@ export class RecordingRun {
     }
     const before = this.#deps.inventory.newest(part.camera);
     if (!before) return null;
-    const gap = part.wall - (before.start + before.duration);
-    return gap > GAP_THRESHOLD ? Math.round(gap) : null;
+    const end = before.start + before.duration;
+    const gap = part.wall - end;
+    if (gap <= GAP_THRESHOLD) return null;
+    const { publicationEnds, keptBy } = this.#deps;
+    return { length: Math.round(gap), cause: previous ? publicationEnds.between(previous.epoch, part.epoch) : beforeRun(keptBy(before), part.epoch, this.#began) };
   }
 
   /** Waits for a part, for `closeSegment`, or until pending parts are due. Throws when the branch has failed. */

@@ -13,6 +13,7 @@ import { CAMERA_ID } from '../core/frame-ref.ts';
 import type { CameraId } from '../core/frame-ref.ts';
 import type { EventJournal } from '../media-control/port.ts';
 import type { Logger } from '../platform/logging.ts';
+import { toGapCause } from './port.ts';
 import type { SegmentRecord } from './port.ts';
 import type { SegmentIndex } from './segment-index.ts';
 import type { SegmentInventory } from './segment-inventory.ts';
@@ -55,11 +56,12 @@ export const repairRecordings = async (directory: string, deps: RepairDeps): Pro
 /** The record of a file that has been read: the same as its writer gave it. */
 export const recordOf = (index: SegmentIndex, sha256: string): SegmentRecord => {
   const { id, camera, sessionId, epoch, start, tracks, gapBefore } = index.info;
+  const gapCause = toGapCause(index.info.gapCause);
   const primary = index.tracks.find(({ track, samples }) => track.kind === 'video' && samples.length > 0) ?? index.tracks.find(({ samples }) => samples.length > 0);
   let end = 0;
   for (let i = 0; primary && i < primary.samples.length; i++) end = Math.max(end, (primary.samples.dts[i] ?? 0) + (primary.samples.duration[i] ?? 0));
   const duration = primary ? ((end - (primary.samples.dts[0] ?? 0)) * 1000) / primary.track.timescale : 0;
-  return { id, camera, sessionId, epoch, start, duration, bytes: index.wholeBytes, sha256, open: false, tracks, gapBefore };
+  return { id, camera, sessionId, epoch, start, duration, bytes: index.wholeBytes, sha256, open: false, tracks, gapBefore, ...(gapCause === undefined ? {} : { gapCause }) };
 };
 
 /** SHA-256, hex, of an open file's first `bytes` bytes. */

@@ -48,6 +48,11 @@ export class SegmentInventory {
     return this.#newest.get(camera);
   }
 
+  /** Of every camera's newest segment. */
+  newestIds(): string[] {
+    return [...this.#newest.values()].map(({ id }) => id);
+  }
+
   /** How many segments a camera has. */
   count(camera: CameraId): number {
     return this.#cameras.get(camera)?.length ?? 0;

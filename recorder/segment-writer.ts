@@ -10,10 +10,12 @@ import type { FrameBase, SegmentInfo } from '../core/fmp4/segment-info-box.ts';
 import type { Tracks } from '../core/track.ts';
 import type { Milliseconds } from '../core/units.ts';
 import type { InitSegment, Part } from '../muxer/port.ts';
-import type { SegmentRecord, SegmentTrack } from './port.ts';
+import type { GapCause, SegmentRecord, SegmentTrack } from './port.ts';
 import { segmentId, segmentPath } from './segment-path.ts';
 
 type Kind = 'video' | 'audio';
+
+type OwnInfo = Omit<SegmentInfo, 'frames' | 'gapCause'> & { readonly gapCause?: GapCause };
 
 /** What has been written of one track. */
 interface TrackState {
@@ -24,6 +26,12 @@ interface TrackState {
   base: FrameBase;
 }
 
+/** What is missing before a segment. */
+export interface SegmentGap {
+  readonly length: Milliseconds;
+  readonly cause: GapCause;
+}
+
 /** Thrown when the file system took less than it was given without saying why: on a regular file that is a full disk. */
 export class ShortWriteError extends Error {
   readonly code = 'ENOSPC';
@@ -32,7 +40,7 @@ export class ShortWriteError extends Error {
 export class SegmentWriter {
   readonly #path: string;
   readonly #file: FileHandle;
-  readonly #info: Omit<SegmentInfo, 'frames'>;
+  readonly #info: OwnInfo;
   readonly init: InitSegment;
   readonly #hash = createHash('sha256');
   readonly #tracks = new Map<Kind, TrackState>();
@@ -44,7 +52,7 @@ export class SegmentWriter {
   #closed = false;
   #writing: Promise<unknown> | undefined;
 
-  private constructor(path: string, file: FileHandle, info: Omit<SegmentInfo, 'frames'>, init: InitSegment) {
+  private constructor(path: string, file: FileHandle, info: OwnInfo, init: InitSegment) {
     this.#path = path;
     this.#file = file;
     this.#info = info;
@@ -52,19 +60,20 @@ export class SegmentWriter {
   }
 
   /** Creates the file that begins with `part`; nothing is in it before the first `write`. Throws what the file system throws. */
-  static async open(directory: string, part: Part, sequence: number, gapBefore: Milliseconds | null): Promise<SegmentWriter> {
+  static async open(directory: string, part: Part, sequence: number, gap: SegmentGap | null): Promise<SegmentWriter> {
     const id = segmentId(part.camera, part.wall, part.sessionId, sequence);
     const path = segmentPath(directory, id);
     await mkdir(dirname(path), { recursive: true });
     const file = await open(path, 'wx');
     const { camera, sessionId, sessionStart, epoch, wall: start, init } = part;
-    const info = { version: 1 as const, id, camera, sessionId, sessionStart, epoch, sequence, start, gapBefore, tracks: segmentTracks(init.tracks) };
+    const info = { version: 1 as const, id, camera, sessionId, sessionStart, epoch, sequence, start, gapBefore: gap?.length ?? null, ...(gap ? { gapCause: gap.cause } : {}), tracks: segmentTracks(init.tracks) };
     return new SegmentWriter(path, file, info, init);
   }
 
   get id(): string { return this.#info.id; }
   get start(): Milliseconds { return this.#info.start; }
   get sessionId(): string { return this.#info.sessionId; }
+  get epoch(): number { return this.#info.epoch; }
   get bytes(): number { return this.#bytes; }
   /** Length so far: of the pictures, or of the sound where there are none. Ticks only, so that the same comes out when the file is read. */
   get duration(): Milliseconds { return this.#duration; }
@@ -150,8 +159,8 @@ export class SegmentWriter {
   }
 
   #record(sha256: string | null): SegmentRecord {
-    const { id, camera, sessionId, epoch, start, tracks, gapBefore } = this.#info;
-    return { id, camera, sessionId, epoch, start, duration: this.#duration, bytes: this.#bytes, sha256, open: sha256 === null, tracks, gapBefore };
+    const { id, camera, sessionId, epoch, start, tracks, gapBefore, gapCause } = this.#info;
+    return { id, camera, sessionId, epoch, start, duration: this.#duration, bytes: this.#bytes, sha256, open: sha256 === null, tracks, gapBefore, ...(gapCause === undefined ? {} : { gapCause }) };
   }
 
   /** Counts the part's samples; returns the bases its `FrameRef`s need beyond those written. */

@@ -15,10 +15,11 @@ const toRow = (segment: Segment): Insertable<SegmentsTable> => ({
   open: segment.open ? 1 : 0,
   tracks: JSON.stringify(segment.tracks.map(({ kind, codec, width, height }) => ({ kind, codec, width: width ?? null, height: height ?? null }))),
   gap_before: segment.gapBefore ?? null,
+  gap_cause: segment.gapCause ?? null,
   expired_at: null,
 });
 
-/** 12 columns; SQLite takes 32,766 parameters. */
+/** 13 columns; SQLite takes 32,766 parameters. */
 const ROWS_PER_STATEMENT = 500;
 
 /**
@@ -35,7 +36,7 @@ export const upsertSegments = async (tx: Transaction<Database> | Kysely<Database
           .column('id')
           .doUpdateSet((e) => ({
             start_ms: e.ref('excluded.start_ms'), end_ms: e.ref('excluded.end_ms'), bytes: e.ref('excluded.bytes'), sha256: e.ref('excluded.sha256'),
-            open: e.ref('excluded.open'), tracks: e.ref('excluded.tracks'), gap_before: e.ref('excluded.gap_before'),
+            open: e.ref('excluded.open'), tracks: e.ref('excluded.tracks'), gap_before: e.ref('excluded.gap_before'), gap_cause: e.ref('excluded.gap_cause'),
           }))
           .where((e) => e.or([e('segments.open', '=', 1), e('excluded.open', '=', 0)])),
       )

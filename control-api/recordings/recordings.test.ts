@@ -18,7 +18,7 @@ const segments = (camera: string, session: string, from: number, pattern: readon
     const start = T0 + from * 1000 + i * 10_000;
     return [{
       id: `${camera}/${String(start)}-${session}-${String(i)}`, camera_id: camera, session_id: session, epoch: T0, start_ms: start, end_ms: start + 10_000, bytes: 1000, sha256: 'ab', open: 0 as const,
-      tracks: JSON.stringify([{ kind: 'video', codec: 'avc1.64001f', width: 1280, height: 720 }]), gap_before: pattern[i - 1] === null ? 10_000 : null, expired_at: null,
+      tracks: JSON.stringify([{ kind: 'video', codec: 'avc1.64001f', width: 1280, height: 720 }]), gap_before: pattern[i - 1] === null ? 10_000 : null, gap_cause: pattern[i - 1] === null ? 'disk' : null, expired_at: null,
     }];
   });
 
@@ -68,7 +68,7 @@ describe('recordings', () => {
   });
 
   test('gaps tell what is missing', async () => {
-    expect((await get('/v1/recordings/cam/gaps')).body.items).toEqual([{ start: at(30), end: at(40), duration: 10 }]);
+    expect((await get('/v1/recordings/cam/gaps')).body.items).toEqual([{ start: at(30), end: at(40), duration: 10, cause: 'disk' }]);
     expect((await get(`/v1/recordings/cam/gaps?from=${at(40)}`)).body.items).toEqual([]);
   });
 

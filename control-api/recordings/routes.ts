@@ -1,5 +1,6 @@
 import { OpenAPIHono, createRoute, z } from '@hono/zod-openapi';
 import type { Logger } from '../../platform/logging.ts';
+import { GAP_CAUSES, toGapCause } from '../../recorder/port.ts';
 import type { SegmentTrack } from '../../recorder/port.ts';
 import type { ApiEnv } from '../api-env.ts';
 import { answerTagged, tagged } from '../etag.ts';
@@ -31,7 +32,9 @@ const Segment = z
     gap_before: z.number().nullable().describe('Seconds missing since the segment before.'), pinned: z.boolean(), archived: z.boolean(), open: z.boolean().describe('Still being written.'),
   })
   .openapi('Segment');
-const Gap = z.object({ start: Timestamp, end: Timestamp, duration: z.number().describe('Seconds.') }).openapi('Gap');
+const Gap = z
+  .object({ start: Timestamp, end: Timestamp, duration: z.number().describe('Seconds.'), cause: z.enum(GAP_CAUSES).nullable().describe('Null in recordings of versions that did not say.') })
+  .openapi('Gap');
 
 const seconds = (ms: number): number => Math.round(ms) / 1000;
 const path = (camera: string, from: number, to: number): string => `/v1/recordings/${camera}/playback?from=${timestamp(Math.floor(from))}&to=${timestamp(Math.ceil(to))}`;
@@ -46,7 +49,7 @@ const segmentView = (row: SegmentRow): z.output<typeof Segment> => ({
 });
 const gapView = (row: SegmentRow): z.output<typeof Gap> => {
   const length = row.gap_before ?? 0;
-  return { start: timestamp(row.start_ms - length), end: timestamp(row.start_ms), duration: seconds(length) };
+  return { start: timestamp(row.start_ms - length), end: timestamp(row.start_ms), duration: seconds(length), cause: toGapCause(row.gap_cause) ?? null };
 };
 
 export const recordingRoutes = (recordings: RecordingService, guard: Guard, logger: Logger) => {

@@ -7,7 +7,7 @@ import type { FrameBase, SegmentInfo } from './segment-info-box.ts';
 const base: FrameBase = { kind: 'video', index: 0, pts: 90_000, rtpTs: 4_294_967_000, seq: 7, captureNtp: 1_750_000_000_000.25 };
 const info: SegmentInfo = {
   version: 1, id: 'cam/1750000000000-abcdefgh-3', camera: 'cam', sessionId: 'abcdefgh-1', sessionStart: 1_749_999_990_000, epoch: 1_749_999_990_123, sequence: 3,
-  start: 1_750_000_000_000.5, gapBefore: 1_200, tracks: [{ kind: 'video', codec: 'avc1.64001f', width: 1280, height: 720 }, { kind: 'audio', codec: 'opus', width: null, height: null }], frames: [base],
+  start: 1_750_000_000_000.5, gapBefore: 1_200, gapCause: 'restart', tracks: [{ kind: 'video', codec: 'avc1.64001f', width: 1280, height: 720 }, { kind: 'audio', codec: 'opus', width: null, height: null }], frames: [base],
 };
 const whole = (bytes: Buffer) => decodeSegmentInfoBox(bytes, { type: 'uuid', start: 0, payload: 8, end: bytes.length });
 

@@ -44,6 +44,8 @@ export interface SegmentInfo {
   /** Unix ms of the first picture. */
   readonly start: Milliseconds;
   readonly gapBefore: Milliseconds | null;
+  /** Why there is a gap; a word of the recorder's. */
+  readonly gapCause?: string;
   readonly tracks: readonly SegmentInfoTrack[];
   readonly frames: readonly FrameBase[];
 }
@@ -163,6 +165,7 @@ const readInfo = (info: JsonObject): SegmentInfo => {
     sequence: number(info.sequence),
     start: number(info.start),
     gapBefore: nullable(number, info.gapBefore),
+    ...(info.gapCause === undefined ? {} : { gapCause: text(info.gapCause) }),
     tracks: list(info.tracks).map((value) => {
       const track = object(value);
       return { kind: kind(track.kind), codec: text(track.codec), width: nullable(number, track.width), height: nullable(number, track.height) };

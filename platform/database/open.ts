@@ -6,12 +6,14 @@ import { Migrator } from 'kysely/migration';
 import type { Migration } from 'kysely/migration';
 import { firstLight } from './migrations/0001-first-light.ts';
 import { bounded } from './migrations/0002-bounded.ts';
+import { gapCause } from './migrations/0003-gap-cause.ts';
 import type { Database } from './schema.ts';
 
 /** In order of their names; Kysely records in the database which have run, and refuses a database newer than the program. */
 const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0001-first-light': firstLight,
   '0002-bounded': bounded,
+  '0003-gap-cause': gapCause,
 };
 
 /**

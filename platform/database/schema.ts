@@ -115,6 +115,8 @@ export interface SegmentsTable {
   /** JSON array of `SegmentTrack`. */
   tracks: string;
   gap_before: number | null;
+  /** `GapCause`; null where nothing is missing or it was not told. */
+  gap_cause: string | null;
   /** Set when retention gave it up: gone from lists, and the row itself a week later. */
   expired_at: number | null;
 }

@@ -9,7 +9,7 @@ import { startChromium } from '../support/chromium.ts';
 import { blankPage, counterShown, playCamera, reception } from '../support/live-peers.ts';
 import { clip } from '../support/media.ts';
 import { decodedPictures } from '../support/mp4-packets.ts';
-import { clipFrames, closedSegments, endOf, filesOf, playbackPath, recordedPictures, segmentsOf, startOf } from '../support/recordings.ts';
+import { clipFrames, closedSegments, endOf, filesOf, gapCausesOf, playbackPath, recordedPictures, segmentsOf, startOf } from '../support/recordings.ts';
 import { RespawningCamera } from '../support/respawning-camera.ts';
 import { TestServer, until } from '../support/server.ts';
 import type { Camera } from '../support/server.ts';
@@ -140,6 +140,7 @@ test('[REC-3] edge: cameras and viewers come back; of what viewers were given be
   for (const [i, { id }] of cameras.entries()) {
     const segments = await until(`${id} recorded again`, async () => { const all = await segmentsOf(server, id); return all.some((segment) => startOf(segment) > killed) && all; });
     expect(segments.find((segment) => startOf(segment) > killed)?.gap_before).toBeGreaterThan(0);
+    expect((await gapCausesOf(server, id)).at(-1)).toBe('restart');
     const kept = (await recordedPictures(dataDir, id)).filter(({ frame }) => frame.epoch < killed).map(({ hash }) => clipFrame.get(hash) ?? NaN);
     expect(kept.slice(1).filter((frame, k) => framesBetween(kept[k] ?? NaN, frame) !== 1), `${id}: recorded behind a picture that is missing`).toEqual([]);
     const lost = framesBetween(kept.at(-1) ?? NaN, seen[i] ?? NaN);
@@ -170,13 +171,17 @@ test('[REC-3] supervisor: its processes go with it, a new one takes the data ove
 
 test('[REC-3] the database deleted: cameras, recordings and playback come back from the files', async () => {
   const before = new Map(await Promise.all(CAMERAS.map(async (id) => [id, await segmentsOf(server, id)] as const)));
+  const gapsBefore = new Map(await Promise.all(CAMERAS.map(async (id) => [id, await gapCausesOf(server, id)] as const)));
   expect(await server.stop()).toBe(0);
   for (const suffix of ['', '-wal', '-shm']) await rm(join(dataDir, `imageflow.db${suffix}`), { force: true });
   server = await startServer();
   for (const id of CAMERAS) {
     const known = before.get(id)!;
+    const causes = gapsBefore.get(id);
     const again = await until(`the recordings of ${id}`, async () => { const all = await segmentsOf(server, id); return all.length >= known.length && all; });
     expect(again.map(({ id: segment, bytes, sha256 }) => ({ segment, bytes, sha256 }))).toEqual(known.map(({ id: segment, bytes, sha256 }) => ({ segment, bytes, sha256 })));
+    expect(await gapCausesOf(server, id)).toEqual(causes); // from the files
+    expect(causes).toContain('restart');
     const last = again.at(-1)!;
     const response = await server.fetch(playbackPath(id, Math.ceil(startOf(last)), Math.floor(endOf(last))));
     expect(response.status).toBe(200);

@@ -6,9 +6,11 @@ import type { Page } from 'playwright-core';
 import { startChromium } from '../support/chromium.ts';
 import { blankPage, playCamera, reception } from '../support/live-peers.ts';
 import { clip, ffmpegMake, ffmpegPush } from '../support/media.ts';
-import { segmentsOf } from '../support/recordings.ts';
+import { gapCausesOf, segmentsOf } from '../support/recordings.ts';
 import { TestServer, until } from '../support/server.ts';
 
+/** ffmpeg sends its first half second at once, which puts recorded time ahead: a shorter outage would leave no gap. */
+const OUTAGE_MS = 1_000;
 const CAMERA = 'wanderer';
 const stack = new AsyncDisposableStack();
 let folder: string;
@@ -41,6 +43,7 @@ test('[ING-9] [D-4] a viewer\'s peer connection goes on when the publisher is ki
   for (const [file, width] of [[clip('vtest-1080p30.mp4'), 1920], [small, 640], [clip('counter-720p30.mp4'), 1280]] as const) {
     await push[Symbol.asyncDispose](); // SIGKILL
     await until('the camera is away', async () => (await session()).phase === 'interrupted');
+    await new Promise((resolve) => { setTimeout(resolve, OUTAGE_MS); });
     const frozen = (await reception(page)).framesDecoded;
     push = ffmpegPush(file, url, { loop: true }); // ffmpeg begins every connection at an RTP timestamp of its own
     const back = await until(`a picture ${String(width)} wide`, async () => { const now = await reception(page); return now.width === width && now.framesDecoded > frozen + 60 && now; });
@@ -55,4 +58,5 @@ test('[ING-9] [D-4] a viewer\'s peer connection goes on when the publisher is ki
   // The recording goes on, too: one session, its gaps on record.
   const segments = await until('four recordings', async () => { const all = await segmentsOf(server, CAMERA); return new Set(all.map(({ tracks }) => tracks.find(({ kind }) => kind === 'video')?.width)).size === 3 && all; });
   expect(segments.filter(({ gap_before }) => gap_before !== null).length).toBeGreaterThanOrEqual(3);
+  expect(new Set(await gapCausesOf(server, CAMERA))).toEqual(new Set(['publisher_lost']));
 });

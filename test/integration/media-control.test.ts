@@ -87,7 +87,7 @@ test('events become rows, and the edge is known', async () => {
   edge.journal.append(sessionEvent(1, { phase: 'ended', endedAt: 1_750_000_000_500.5, reason: 'it left' }));
   edge.journal.append(segmentEvent(1, { open: true, sha256: null, bytes: 5, duration: 200 }));
   edge.journal.append(segmentEvent(1));
-  edge.journal.append(segmentEvent(2, { gapBefore: 125.5 }));
+  edge.journal.append(segmentEvent(2, { gapBefore: 125.5, gapCause: 'network_loss' }));
   edge.journal.append({ type: 'segment-expired', id: segmentOf(2).id, camera: 'line-1' });
   edge.journal.append({ type: 'alarm', alarm: { id: 'a', camera: 'line-1', code: 'C', message: 'm', raised: true, at: 5 } });
   edge.journal.append(detectionsEvent(7, 3));

@@ -225,6 +225,7 @@ test('[REC-4] a playback across a gap, another session and another picture size 
   while (r.segments().some(({ open }) => open)) await setImmediate();
 
   expect(r.segments().map(({ gapBefore }) => gapBefore).filter((gap) => gap !== null)).toEqual([expect.closeTo(7_000, -2), expect.closeTo(3_000, -2)]);
+  expect(r.segments().flatMap(({ gapCause }) => gapCause ?? [])).toEqual(['publisher_lost', 'publisher_left']);
   const file = await r.reader.playback({ camera: 'cam', from: epoch + 2_010, to: third + 2_000 }, r.segments(), NEVER);
   const path = join(r.directory, 'gap.mp4');
   await writeFile(path, await readAll(file));

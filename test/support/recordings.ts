@@ -43,6 +43,10 @@ export const closedSegments = (server: TestServer, camera: string): Promise<Segm
     return segments.length > 0 && segments.every(({ open }) => !open) && segments;
   });
 
+/** Why something is missing in the recordings of a camera, gap by gap. */
+export const gapCausesOf = async (server: TestServer, camera: string): Promise<(string | null)[]> =>
+  (await server.request<{ items: { cause: string | null }[] }>('GET', `/v1/recordings/${camera}/gaps?limit=100`)).items.map(({ cause }) => cause);
+
 export const playbackPath = (camera: string, from: number, to: number): string =>
   `/v1/recordings/${camera}/playback?from=${new Date(from).toISOString()}&to=${new Date(to).toISOString()}`;
 

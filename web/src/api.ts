@@ -50,6 +50,14 @@ export interface Segment {
   readonly open: boolean;
 }
 
+/** A time in which nothing was recorded although something was before and after. */
+export interface Gap {
+  readonly start: string;
+  readonly end: string;
+  readonly duration: number;
+  readonly cause: string | null;
+}
+
 export interface StoredDetection {
   readonly captured_at: string;
   readonly class_name: string;
@@ -114,6 +122,8 @@ export const api = {
   clearAlarm: (id: string) => json<undefined>(`/v1/alarms/${encodeURIComponent(id)}`, 'DELETE'),
   segments: (camera: string, from: Date, to: Date) =>
     all<Segment>(`/v1/recordings/${camera}/segments?from=${from.toISOString()}&to=${to.toISOString()}`, 20_000),
+  gaps: (camera: string, from: Date, to: Date) =>
+    all<Gap>(`/v1/recordings/${camera}/gaps?from=${from.toISOString()}&to=${to.toISOString()}`, 1_000),
   detections: (camera: string, from: Date, to: Date) =>
     all<StoredDetection>(`/v1/detections?camera=${camera}&from=${from.toISOString()}&to=${to.toISOString()}`, 5_000),
   playbackUrl: (camera: string, from: Date, to: Date): string =>

@@ -1,8 +1,9 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { ApiError, inWords } from '../api-error.ts';
 import { api } from '../api.ts';
-import type { Camera, Segment, StoredDetection } from '../api.ts';
+import type { Camera, Gap, Segment, StoredDetection } from '../api.ts';
 import { CameraTitle } from '../ui/camera-title.tsx';
+import { Gaps } from '../ui/gaps.tsx';
 import { NotRecorded } from '../ui/not-recorded.tsx';
 import { Timeline } from '../ui/timeline.tsx';
 import { usePolling } from '../ui/use-polling.ts';
@@ -45,6 +46,7 @@ export const Recordings = (props: { id: string }) => {
   const [end, setEnd] = useState(() => Date.now());
   const [following, setFollowing] = useState(true);
   const [segments, setSegments] = useState<readonly Segment[] | null>(null);
+  const [gaps, setGaps] = useState<readonly Gap[]>([]);
   const [detections, setDetections] = useState<readonly StoredDetection[]>([]);
   const [failure, setFailure] = useState<string | null>(null);
   const [playFailure, setPlayFailure] = useState<string | null>(null);
@@ -60,13 +62,15 @@ export const Recordings = (props: { id: string }) => {
     const [from, to] = [new Date(until - minutes * 60_000), new Date(until)];
     try {
       // Recordings outlive their camera: without one they are shown under its id.
-      const [of, found, seen] = await Promise.all([
+      const [of, found, missing, seen] = await Promise.all([
         api.camera(props.id).catch((error: unknown) => { if (error instanceof ApiError && error.status === 404) return null; throw error; }),
         api.segments(props.id, from, to),
+        api.gaps(props.id, from, to),
         minutes <= DETECTIONS_MINUTES ? api.detections(props.id, from, to) : [],
       ]);
       setCamera(of);
       setSegments(found);
+      setGaps(missing);
       setDetections(seen);
       setFailure(null);
       if (following) setEnd(until);
@@ -141,6 +145,7 @@ export const Recordings = (props: { id: string }) => {
         {list.length > 0 && <span>{amount(recorded)} recorded, {megabytes.toFixed(megabytes < 10 ? 1 : 0)} MB</span>}
         {position !== null && <strong>Playing {moment(position)}</strong>}
       </p>
+      <Gaps gaps={gaps} moment={moment} amount={amount} />
     </section>
   );
 };

@@ -1,0 +1,28 @@
+import type { Gap } from '../api.ts';
+
+const SHOWN = 5;
+const WORDS: Readonly<Record<string, string>> = {
+  publisher_lost: 'the connection to the camera was lost',
+  publisher_left: 'the camera had stopped sending',
+  network_loss: 'pictures did not arrive',
+  disk: 'the disk could not be written',
+  restart: 'the server was restarted',
+  recording_off: 'recording was switched off',
+};
+
+/** What is missing in a window of recordings and why, newest first. */
+export const Gaps = (props: { gaps: readonly Gap[]; moment: (at: number) => string; amount: (seconds: number) => string }) => {
+  const { gaps, moment, amount } = props;
+  if (gaps.length === 0) return null;
+  const more = gaps.length - SHOWN;
+  return (
+    <section class="gaps muted" aria-label="What is missing">
+      <ul>
+        {gaps.toReversed().slice(0, SHOWN).map((gap) => (
+          <li key={gap.end}><span>{moment(Date.parse(gap.start))} – {moment(Date.parse(gap.end))}</span> <span>{gap.duration < 1 ? 'under 1 s' : amount(gap.duration)} missing{gap.cause !== null && WORDS[gap.cause] !== undefined ? `: ${WORDS[gap.cause] ?? ''}` : ''}</span></li>
+        ))}
+      </ul>
+      {more > 0 && <p>and {more} more</p>}
+    </section>
+  );
+};
