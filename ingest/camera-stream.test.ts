@@ -55,6 +55,7 @@ describe('a camera\'s stream', () => {
     first.end('lost', 'gone');
     clock.advance(15_500);
     expect(stream.session).toMatchObject({ phase: 'ended', reason: 'publisher did not return' });
+    expect(stream.session).not.toHaveProperty('left');
     expect(stream.tracks).toBeNull();
     expect(stream.hub.gop()).toEqual([]);
     const second = stream.beginPublication(new FakeDriver());
@@ -216,7 +217,7 @@ describe('the registry', () => {
     registry.onRemoved((camera) => removed.push(camera));
     registry.remove('c');
     expect(driver.closed).toEqual(['camera removed']);
-    expect(sessions.at(-1)).toMatchObject({ phase: 'ended', reason: 'camera removed' });
+    expect(sessions.at(-1)).toMatchObject({ phase: 'ended', reason: 'camera removed', left: true });
     expect(removed).toEqual(['c']);
     expect(registry.get('c')).toBeUndefined();
     publication.publish(unit(publication)); // too late: ignored

@@ -38,14 +38,16 @@ export class PartSource implements PartStream, PartStreams {
   }
 
   push(clip: Clip, unit: ClipUnit, epoch: number): void {
+    if (this.session && this.session.epoch !== epoch) this.session = { ...this.session, epoch };
     const au = accessUnit(unit, clip, { camera: this.camera, epoch, seq: this.#seq });
     if (unit.kind === 'video') this.#seq++;
     this.#publish(this.#muxer?.push(au) ?? []);
   }
 
+  /** `ended`: on purpose. */
   change(phase: SessionPhase): void {
     if (!this.session) return;
-    this.session = { ...this.session, phase };
+    this.session = { ...this.session, phase, ...(phase === 'ended' ? { left: true } : {}) };
     this.#publish(this.#muxer?.flush() ?? []);
     for (const listener of this.#listeners) listener(this.session);
   }
