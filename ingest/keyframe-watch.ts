@@ -20,6 +20,8 @@ interface Watched {
   readonly sink: Disposable;
   /** `Clock.monotonic()` of the latest key frame, or since when one has been expected; null while nothing is live. */
   since: Milliseconds | null;
+  /** `Clock.monotonic()` of the latest picture. A camera that sends none at all is silent, which is not a matter of key frames. */
+  latest: Milliseconds;
   raised: boolean;
 }
 
@@ -44,9 +46,11 @@ export class KeyframeWatch implements Disposable {
 
   #add(stream: CameraStream): void {
     const watched: Watched = {
-      stream, since: null, raised: false,
+      stream, since: null, latest: -Infinity, raised: false,
       sink: stream.hub.attach((unit) => {
-        if (unit.kind === 'video' && unit.randomAccess) watched.since = this.#options.clock.monotonic();
+        if (unit.kind !== 'video') return;
+        watched.latest = this.#options.clock.monotonic();
+        if (unit.randomAccess) watched.since = watched.latest;
       }),
     };
     this.#watched.set(stream.camera, watched);
@@ -67,7 +71,7 @@ export class KeyframeWatch implements Disposable {
       const { camera, session, tracks } = watched.stream;
       if (session?.phase !== 'live' || !tracks?.video) watched.since = null;
       else watched.since ??= now;
-      const overdue = watched.since !== null && now - watched.since >= overdueMs;
+      const overdue = watched.since !== null && watched.latest - watched.since >= overdueMs;
       this.#tell(watched, overdue
         ? `Camera ${camera} has sent no key frame for ${String(Math.round(overdueMs / 1000))} s: nobody can begin to watch it, and its recording cannot be cut. Set a shorter key frame interval (GOP) in its encoder.`
         : null);
