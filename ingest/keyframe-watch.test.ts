@@ -6,11 +6,11 @@ import { KeyframeWatch } from './keyframe-watch.ts';
 import { EdgeStreamRegistry } from './stream-registry.ts';
 import { FakeDriver, pictureUnit } from './testing.ts';
 
-const setup = () => {
+const setup = (overdueMs = 12_000) => {
   const clock = new FakeClock();
   const registry = new EdgeStreamRegistry({ graceSeconds: 15, maxSessions: 10, clock, metrics: createMetrics('test'), logger: silentLogger() });
   const told: (string | null)[] = [];
-  const watch = new KeyframeWatch({ streams: registry, overdueMs: 12_000, clock, onOverdue: (camera, problem) => { told.push(problem === null ? null : camera); expect(problem ?? camera).toContain(camera); } });
+  const watch = new KeyframeWatch({ streams: registry, overdueMs, clock, onOverdue: (camera, problem) => { told.push(problem === null ? null : camera); expect(problem ?? camera).toContain(camera); } });
   const publication = registry.add({ id: 'line-1' }).beginPublication(new FakeDriver());
   /** A picture every 100 ms for `ms`; the first is a key frame if asked. */
   const play = (ms: number, key: boolean): void => {
@@ -45,6 +45,16 @@ test('[D-2] a camera that is away is not overdue, and what was raised is cleared
   for (let i = 0; i < 130; i++) { again.publish(pictureUnit(again, { randomAccess: false })); clock.advance(100); }
   registry.remove('line-2');
   expect(told).toEqual(['line-1', null, 'line-2', null]);
+});
+
+test('[D-2] a camera that sends no pictures at all is silent, not without key frames', () => {
+  const { clock, told, play } = setup(3_000);
+  play(2_000, true);
+  clock.advance(7_000); // still live: silence ends it after 10 s
+  expect(told).toEqual([]);
+  play(100, false); // it goes on, and its key frames are late by now
+  clock.advance(1_000);
+  expect(told).toEqual(['line-1']);
 });
 
 test('disposed, it tells nothing more', () => {

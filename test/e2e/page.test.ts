@@ -242,7 +242,7 @@ test('[DIS-5] an idle camera says how to publish; this browser publishes its cam
 });
 
 test('an alarm shows on the wall and on its camera\'s page, to those who may with a button that dismisses it', async () => {
-  // A browser that published on a busy machine may have been late with its key frames: that alarm is right, and not this test's.
+  // What tests before this one left (a browser on a busy machine is late with its key frames) is not this one's.
   for (const { id } of (await server.request<{ items: { id: string }[] }>('GET', '/v1/alarms')).items) await server.request('DELETE', `/v1/alarms/${encodeURIComponent(id)}`);
   await open('/');
   await page.waitForSelector('.tile');
