@@ -17,6 +17,8 @@ const toRow = (segment: Segment): Insertable<SegmentsTable> => ({
   gap_before: segment.gapBefore ?? null,
   gap_cause: segment.gapCause ?? null,
   expired_at: null,
+  prev_sha256: null,
+  archived_at: null,
 });
 
 /** 13 columns; SQLite takes 32,766 parameters. */

@@ -7,6 +7,7 @@ import type { Migration } from 'kysely/migration';
 import { firstLight } from './migrations/0001-first-light.ts';
 import { bounded } from './migrations/0002-bounded.ts';
 import { gapCause } from './migrations/0003-gap-cause.ts';
+import { marksAndArchive } from './migrations/0004-marks-and-archive.ts';
 import type { Database } from './schema.ts';
 
 /** In order of their names; Kysely records in the database which have run, and refuses a database newer than the program. */
@@ -14,6 +15,7 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0001-first-light': firstLight,
   '0002-bounded': bounded,
   '0003-gap-cause': gapCause,
+  '0004-marks-and-archive': marksAndArchive,
 };
 
 /**

@@ -117,8 +117,47 @@ export interface SegmentsTable {
   gap_before: number | null;
   /** `GapCause`; null where nothing is missing or it was not told. */
   gap_cause: string | null;
-  /** Set when retention gave it up: gone from lists, and the row itself a week later. */
+  /** Set when retention gave it up: gone from lists, and the row itself a week later. Never of a segment that is in the archive. */
   expired_at: number | null;
+  /** Of the camera's segment before it, hex: a chain that shows what was taken out or put in between. Null: the first, or of an older version. */
+  prev_sha256: string | null;
+  /** Whether the edge still has the file. 0 with `archived_at`: it is read from the archive. */
+  local: Generated<0 | 1>;
+  /** When the object store had acknowledged the whole of it; null: it is not in the archive. */
+  archived_at: number | null;
+}
+
+/** What somebody or a policy says of a range of a camera's recordings (ADR 4). */
+export interface MarksTable {
+  id: string;
+  camera_id: string;
+  from_ms: number;
+  to_ms: number;
+  /** `pin`: keep it. `link`: it shows a product, an inspection or a work order. `clip`: an event with what came before and after. */
+  kind: 'pin' | 'link' | 'clip';
+  /** 1: goes to the archive, and is kept on disk until it is there. 0: is kept on disk. */
+  archive: 0 | 1;
+  title: string | null;
+  note: string | null;
+  product_id: string | null;
+  inspection_id: string | null;
+  work_order_id: string | null;
+  instruction_id: string | null;
+  product_type: string | null;
+  machine_number: string | null;
+  /** `YYYY-MM-DD`. */
+  production_date: string | null;
+  monthly_sequence: number | null;
+  /** OK, NG, … */
+  inspection_result: string | null;
+  created_at: number;
+  /** User name, or the policy that made it. */
+  created_by: string | null;
+}
+
+export interface MarkTagsTable {
+  mark_id: string;
+  tag: string;
 }
 
 export interface DetectionsTable {
@@ -160,6 +199,8 @@ export interface Database {
   edges: EdgesTable;
   sessions: SessionsTable;
   segments: SegmentsTable;
+  marks: MarksTable;
+  mark_tags: MarkTagsTable;
   detections: DetectionsTable;
   alarms: AlarmsTable;
 }
