@@ -21,6 +21,7 @@ import { exitWithParent } from '../platform/parent-process.ts';
 import { yieldToMedia } from '../platform/process-priority.ts';
 import { internalAddresses, internalToken } from '../platform/runtime-directory.ts';
 import { HealthCheckRequestSchema } from '../proto/gen/grpc/health/v1/health_pb.ts';
+import { LocalSegments } from '../recorder/segment-file.ts';
 import { LocalSegmentReader } from '../recorder/segment-reader.ts';
 import { lockData } from './data-lock.ts';
 
@@ -66,7 +67,7 @@ export const runControl = async (config: Config): Promise<void> => {
   ];
   const api = stack.use(await createControlApi({
     db, config, clock, logger, metrics, probes, edges, version: await version(),
-    segmentReader: new LocalSegmentReader(place.recordings, logger),
+    segmentReader: new LocalSegmentReader(new LocalSegments(place.recordings), logger),
     models: new DirectoryModelCatalogue([join(ROOT, 'models'), place.models], clock),
     metricsSources: [httpMetrics('edge', async () => { const base = await edges.mediaBaseUrl(''); return base === null ? null : `${base}/metrics`; })],
     pagesDir: join(ROOT, 'web', 'dist'),

@@ -1,7 +1,8 @@
 /** Makes a change of H.264 parameters visible inside the stream: many players read only the first sample description of a file. */
 import { parameterSetsOf } from '../core/fmp4/init-reader.ts';
 import type { ProgressiveSource } from '../core/fmp4/progressive.ts';
-import { openSegment } from './segment-index.ts';
+import type { SegmentRecord } from './port.ts';
+import type { SegmentFiles } from './segment-file.ts';
 
 /** Enough for whatever an encoder puts before the SPS (access unit delimiter, SEI) and the SPS's own header. */
 const PEEK = 4096;
@@ -9,9 +10,9 @@ const SPS = 7;
 
 /**
  * Gives a `videoPrefix` to each source whose video parameters differ from those of the source before and whose first picture does not carry them
- * itself. `ids`: the segment of each source.
+ * itself. `segments`: the one of each source.
  */
-export const withParameterSets = async (directory: string, ids: readonly string[], sources: readonly ProgressiveSource[]): Promise<ProgressiveSource[]> => {
+export const withParameterSets = async (files: SegmentFiles, segments: readonly SegmentRecord[], sources: readonly ProgressiveSource[]): Promise<ProgressiveSource[]> => {
   const result: ProgressiveSource[] = [];
   let current: Buffer | undefined;
   for (const [i, source] of sources.entries()) {
@@ -25,16 +26,17 @@ export const withParameterSets = async (directory: string, ids: readonly string[
       continue;
     }
     const samples = source.samples[t];
-    const inBand = await carriesSps(directory, ids[i] ?? '', samples?.offset[first.first] ?? 0, samples?.bytes[first.first] ?? 0);
+    const segment = segments[i];
+    const inBand = segment !== undefined && await carriesSps(files, segment, samples?.offset[first.first] ?? 0, samples?.bytes[first.first] ?? 0);
     result.push(inBand ? source : { ...source, videoPrefix: parameterSetsOf(entry) });
   }
   return result;
 };
 
-const carriesSps = async (directory: string, id: string, offset: number, bytes: number): Promise<boolean> => {
-  await using file = await openSegment(directory, id);
-  const { buffer, bytesRead } = await file.read(Buffer.alloc(Math.min(PEEK, bytes)), 0, Math.min(PEEK, bytes), offset);
-  for (let at = 0; at + 5 <= bytesRead; at += 4 + buffer.readUInt32BE(at)) {
+const carriesSps = async (files: SegmentFiles, segment: SegmentRecord, offset: number, bytes: number): Promise<boolean> => {
+  await using file = await files.open(segment);
+  const buffer = await file.read(offset, Math.min(PEEK, bytes));
+  for (let at = 0; at + 5 <= buffer.length; at += 4 + buffer.readUInt32BE(at)) {
     if (((buffer[at + 4] ?? 0) & 0x1f) === SPS) return true;
   }
   return false;

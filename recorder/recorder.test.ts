@@ -10,6 +10,7 @@ import { silentLogger } from '../platform/logging.ts';
 import { createMetrics } from '../platform/metrics.ts';
 import type { SegmentRecord } from './port.ts';
 import { Recorder } from './recorder.ts';
+import { LocalSegments } from './segment-file.ts';
 import { readSegmentIndex, recordedSamples } from './segment-index.ts';
 import { TestStream, testInit, testPart } from './testing-parts.ts';
 
@@ -172,7 +173,7 @@ test('FrameRefs come back from the file also when they do not follow from the on
   if (!segment) throw new Error('nothing recorded');
   const frames = parts.flatMap(({ samples }) => samples.map(({ frame }) => frame));
   for (const record of [segment, { ...segment, open: true }]) { // by the index at its end, and box by box
-    expect([...recordedSamples(await readSegmentIndex(r.directory, record))].map(({ frame }) => frame)).toEqual(frames);
+    expect([...recordedSamples(await readSegmentIndex(new LocalSegments(r.directory), record))].map(({ frame }) => frame)).toEqual(frames);
   }
 });
 

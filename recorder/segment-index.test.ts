@@ -8,6 +8,7 @@ import { systemClock } from '../core/clock.ts';
 import { silentLogger } from '../platform/logging.ts';
 import type { SegmentRecord } from './port.ts';
 import { repairRecordings } from './repair.ts';
+import { LocalSegments, bytesOf } from './segment-file.ts';
 import { readSegmentIndex, recordedSamples, scanSegment } from './segment-index.ts';
 import { SegmentInventory } from './segment-inventory.ts';
 import { segmentPath } from './segment-path.ts';
@@ -34,8 +35,8 @@ beforeAll(async () => {
 afterAll(() => rm(directory, { recursive: true }));
 
 test('the index at the end of a file says what its parts say', async () => {
-  const quick = await readSegmentIndex(directory, record);
-  const slow = await readSegmentIndex(directory, { ...record, open: true });
+  const quick = await readSegmentIndex(new LocalSegments(directory), record);
+  const slow = await readSegmentIndex(new LocalSegments(directory), { ...record, open: true });
   expect([...recordedSamples(quick)].map((s) => ({ ...s, wall: Math.round(s.wall * 1000) }))).toEqual([...recordedSamples(slow)].map((s) => ({ ...s, wall: Math.round(s.wall * 1000) })));
   expect([quick.wholeBytes, slow.wholeBytes, quick.defect, slow.defect]).toEqual([whole.length, whole.length, null, null]);
 });
@@ -44,7 +45,7 @@ test('an open file is read up to its indexed bytes while it grows behind them', 
   const growing = { ...record, id: 'cam/1-growing-0', open: true, bytes: whole.length };
   await writeFile(segmentPath(directory, growing.id), whole);
   await appendFile(segmentPath(directory, growing.id), whole.subarray(0, 100));
-  expect((await readSegmentIndex(directory, growing)).defect).toBeNull();
+  expect((await readSegmentIndex(new LocalSegments(directory), growing)).defect).toBeNull();
   await rm(segmentPath(directory, growing.id));
 });
 
@@ -81,7 +82,7 @@ test('[REC-3] whatever happened to a file, it is read up to there or refused, an
     if (zeros && zeros[0] < length) bytes.fill(0, zeros[0], Math.min(length, zeros[0] + zeros[1]));
     await writeFile(path, bytes);
     for (const open of [true, false]) {
-      const read = readSegmentIndex(join(directory, 'fuzz'), { ...record, bytes: length, open }).catch((error: unknown) => { expect(error).toBeInstanceOf(MediaError); });
+      const read = readSegmentIndex(new LocalSegments(join(directory, 'fuzz')), { ...record, bytes: length, open }).catch((error: unknown) => { expect(error).toBeInstanceOf(MediaError); });
       await read;
     }
     await rm(join(place, 'segments.jsonl'), { force: true });
@@ -90,7 +91,7 @@ test('[REC-3] whatever happened to a file, it is read up to there or refused, an
     for (const { id, bytes: size } of inventory.list()) {
       await using file = await open(segmentPath(join(directory, 'fuzz'), id), 'r');
       expect((await file.stat()).size).toBe(size);
-      expect((await scanSegment(file, size)).defect).toBeNull();
+      expect((await scanSegment(bytesOf(file), size)).defect).toBeNull();
     }
     expect((await readdir(place)).filter((name) => name.endsWith('.mp4'))).toHaveLength(inventory.list().length);
   }), { numRuns: 300 });

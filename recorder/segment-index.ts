@@ -1,6 +1,4 @@
 /** Reads what a recorded file holds by its box headers and `moof`s alone: ten seconds of video cost some 100 small reads. */
-import { open } from 'node:fs/promises';
-import type { FileHandle } from 'node:fs/promises';
 import { LRUCache } from 'lru-cache';
 import { MAX_BOX_HEADER, malformed, readBoxHeader } from '../core/fmp4/box-reader.ts';
 import type { BoxHeader } from '../core/fmp4/box-reader.ts';
@@ -15,7 +13,7 @@ import type { FrameBase, SegmentInfo } from '../core/fmp4/segment-info-box.ts';
 import { MediaError, messageOf } from '../core/errors.ts';
 import type { Milliseconds } from '../core/units.ts';
 import type { RecordedSample, SegmentRecord } from './port.ts';
-import { segmentPath } from './segment-path.ts';
+import type { SegmentBytes, SegmentFiles } from './segment-file.ts';
 
 export interface IndexedTrack {
   readonly track: InitTrack;
@@ -54,10 +52,10 @@ class CutOffError extends MediaError {
 }
 
 /**
- * Reads the index of an open file's first `bytes` bytes. A defect after the head is reported, not thrown: the parts before it stay good.
+ * Reads the index of an open segment's first `bytes` bytes. A defect after the head is reported, not thrown: the parts before it stay good.
  * Throws INVALID_ARGUMENT when the head (`moov` and our `uuid` box) cannot be read, and what `read` throws.
  */
-export const scanSegment = async (file: FileHandle, bytes: number): Promise<SegmentIndex> => {
+export const scanSegment = async (file: SegmentBytes, bytes: number): Promise<SegmentIndex> => {
   const scan = new Scan();
   const window = new Window(file, bytes);
   let position = 0;
@@ -74,15 +72,15 @@ export const scanSegment = async (file: FileHandle, bytes: number): Promise<Segm
   return position === scan.wholeBytes ? scan.finish() : scan.finish('ends inside a part', position);
 };
 
-/** Reads the index of `record`'s file below `directory`: indexed bytes only, so an open segment may grow meanwhile. Throws NOT_FOUND when the file is gone. */
-export const readSegmentIndex = async (directory: string, record: SegmentRecord): Promise<SegmentIndex> => {
-  await using file = await openSegment(directory, record.id);
+/** Reads the index of `record`'s file: indexed bytes only, so an open segment may grow meanwhile. Throws NOT_FOUND when the file is gone. */
+export const readSegmentIndex = async (files: SegmentFiles, record: SegmentRecord): Promise<SegmentIndex> => {
+  await using file = await files.open(record);
   // Awaited here, because the file closes when this returns.
   return (record.open ? undefined : await readTrailer(file, record.bytes)) ?? (await scanSegment(file, record.bytes));
 };
 
 /** The index by the sample index at the end of a closed file and its head alone: two reads. Undefined when there is none or it makes no sense. */
-const readTrailer = async (file: FileHandle, bytes: number): Promise<SegmentIndex | undefined> => {
+const readTrailer = async (file: SegmentBytes, bytes: number): Promise<SegmentIndex | undefined> => {
   const tail = new Window(file, bytes);
   const head = new Window(file, bytes);
   try {
@@ -102,16 +100,6 @@ const readTrailer = async (file: FileHandle, bytes: number): Promise<SegmentInde
   } catch (error) {
     if (error instanceof MediaError) return undefined; // the boxes themselves will tell
     throw error;
-  }
-};
-
-/** Opens a segment's file for reading. Throws NOT_FOUND when it is gone. */
-export const openSegment = async (directory: string, id: string): Promise<FileHandle> => {
-  try {
-    return await open(segmentPath(directory, id), 'r');
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause;
-    throw new MediaError('NOT_FOUND', 'the recorded file is gone', { cause, context: { id } });
   }
 };
 
@@ -138,11 +126,11 @@ export function* recordedSamples(index: SegmentIndex): Generator<RecordedSample>
 
 /** Indexes of closed segments, kept while memory allows; open ones are read anew, since they grow. */
 export class SegmentIndexCache {
-  readonly #directory: string;
+  readonly #files: SegmentFiles;
   readonly #cache: LRUCache<string, SegmentIndex>;
 
-  constructor(directory: string, maxBytes = 64 << 20) {
-    this.#directory = directory;
+  constructor(files: SegmentFiles, maxBytes = 64 << 20) {
+    this.#files = files;
     this.#cache = new LRUCache({
       maxSize: maxBytes,
       sizeCalculation: (index) => 4096 + index.tracks.reduce((sum, { samples }) => sum + samples.byteSize, 0),
@@ -153,7 +141,7 @@ export class SegmentIndexCache {
     const key = `${record.id} ${String(record.bytes)}`;
     const cached = this.#cache.get(key);
     if (cached) return cached;
-    const index = await readSegmentIndex(this.#directory, record);
+    const index = await readSegmentIndex(this.#files, record);
     if (!record.open) this.#cache.set(key, index);
     return index;
   }
@@ -161,12 +149,12 @@ export class SegmentIndexCache {
 
 /** Positional reads through one small buffer. */
 class Window {
-  readonly #file: FileHandle;
+  readonly #file: SegmentBytes;
   readonly #limit: number;
-  #bytes = Buffer.allocUnsafe(0);
+  #bytes: Buffer = Buffer.allocUnsafe(0);
   #start = 0;
 
-  constructor(file: FileHandle, limit: number) {
+  constructor(file: SegmentBytes, limit: number) {
     this.#file = file;
     this.#limit = limit;
   }
@@ -189,16 +177,9 @@ class Window {
     if (start >= this.#start && end <= this.#start + this.#bytes.length) return;
     if (end - start > MAX_READ) throw malformed('a box too large to read');
     const size = Math.min(Math.max(end - start, WINDOW), this.#limit - start);
-    const bytes = Buffer.allocUnsafe(size);
-    let filled = 0;
-    while (filled < size) {
-      const { bytesRead } = await this.#file.read(bytes, filled, size - filled, start + filled);
-      if (bytesRead === 0) break;
-      filled += bytesRead;
-    }
-    this.#bytes = bytes.subarray(0, filled);
+    this.#bytes = await this.#file.read(start, size);
     this.#start = start;
-    if (start + filled < end) throw malformed('the file is shorter than its index says');
+    if (start + this.#bytes.length < end) throw malformed('the file is shorter than its index says');
   }
 }
 

@@ -3,6 +3,7 @@
  * reached the disk. Anything else (a bad sector, a changed byte) leaves parts behind it that are worth keeping.
  */
 import type { FileHandle } from 'node:fs/promises';
+import { bytesOf } from './segment-file.ts';
 import { scanSegment } from './segment-index.ts';
 import type { SegmentIndex } from './segment-index.ts';
 
@@ -19,11 +20,11 @@ const PIECE = 1 << 20;
 
 /** Reads a file of `size` bytes that may have been open in a crash. Throws as `scanSegment`. */
 export const scanAfterCrash = async (file: FileHandle, size: number): Promise<CrashScan> => {
-  const index = await scanSegment(file, size);
+  const index = await scanSegment(bytesOf(file), size);
   if (index.defect === null || (await endsInBox(file, size, index))) return { index, torn: true };
   const end = Math.max(index.wholeBytes, await endOfData(file, size));
   if (end === size) return { index, torn: false };
-  const written = await scanSegment(file, end);
+  const written = await scanSegment(bytesOf(file), end);
   return { index: written, torn: written.defect === null || (await endsInBox(file, end, written)) };
 };
 

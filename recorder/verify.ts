@@ -5,7 +5,8 @@ import { MediaError, messageOf } from '../core/errors.ts';
 import { CAMERA_ID } from '../core/frame-ref.ts';
 import type { SegmentRecord } from './port.ts';
 import { hashFile } from './repair.ts';
-import { openSegment, scanSegment } from './segment-index.ts';
+import { bytesOf, openSegment } from './segment-file.ts';
+import { scanSegment } from './segment-index.ts';
 import type { SegmentIndex } from './segment-index.ts';
 import { SEGMENT_FILE } from './segment-path.ts';
 
@@ -54,7 +55,7 @@ const verifySegment = async (directory: string, record: SegmentRecord): Promise<
     const { size } = await file.stat();
     if (size !== record.bytes) return `${String(size)} bytes, the index says ${String(record.bytes)}`;
     if ((await hashFile(file, size)) !== record.sha256) return 'SHA-256 differs from the index';
-    const index = await scanSegment(file, size);
+    const index = await scanSegment(bytesOf(file), size);
     return index.defect ?? structuralDefect(index);
   } catch (error) {
     if (error instanceof MediaError) return messageOf(error);

@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, open, readFile, readdir, rm, stat, unlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -15,6 +15,7 @@ import { silentLogger } from '../../platform/logging.ts';
 import { createMetrics } from '../../platform/metrics.ts';
 import type { PlaybackFile, SegmentRecord } from '../../recorder/port.ts';
 import { Recorder } from '../../recorder/recorder.ts';
+import { LocalSegments } from '../../recorder/segment-file.ts';
 import { readSegmentIndex, recordedSamples } from '../../recorder/segment-index.ts';
 import { LocalSegmentReader } from '../../recorder/segment-reader.ts';
 import { verifyRecordings } from '../../recorder/verify.ts';
@@ -45,7 +46,7 @@ const rig = async (options: { readonly directory?: string; readonly settings?: P
       const bytes = source.published.reduce((sum, { byteLength }) => sum + byteLength, 0);
       while ((await written()) < bytes) await setImmediate();
     },
-    reader: new LocalSegmentReader(directory, silentLogger()),
+    reader: new LocalSegmentReader(new LocalSegments(directory), silentLogger()),
     async [Symbol.asyncDispose]() {
       await recorder[Symbol.asyncDispose]();
       if (!options.directory) await rm(directory, { recursive: true });
@@ -61,7 +62,7 @@ const recordAll = async (r: Rig, media: Clip, epoch: number): Promise<void> => {
   while (r.segments().length === 0 || r.segments().some(({ open }) => open)) await setImmediate();
 };
 
-const sha = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+const sha = (bytes: Uint8Array): string => hash('sha256', bytes);
 const readAll = async (file: PlaybackFile, start = 0, end = file.byteLength): Promise<Buffer> => {
   const pieces: Buffer[] = [];
   for await (const piece of file.read(start, end, NEVER)) pieces.push(piece);
@@ -69,10 +70,8 @@ const readAll = async (file: PlaybackFile, start = 0, end = file.byteLength): Pr
 };
 
 /** What a strict decoder complains about; empty is what we want. */
-const complaints = (path: string): string => {
-  const out = execFileSync('sh', ['-c', 'ffmpeg -v warning -i "$0" -f null - 2>&1; ffprobe -v warning -count_packets -show_streams "$0" 2>&1 >/dev/null', path], { encoding: 'utf8' });
-  return out;
-};
+const complaints = (path: string): string =>
+  execFileSync('sh', ['-c', 'ffmpeg -v warning -i "$0" -f null - 2>&1; ffprobe -v warning -count_packets -show_streams "$0" 2>&1 >/dev/null', path], { encoding: 'utf8' });
 
 interface Packet { readonly codec_type: string; readonly pts: number; readonly dts: number; readonly flags: string; readonly size: string; readonly pos: string }
 const packetsOf = (path: string): Packet[] =>
@@ -111,7 +110,7 @@ test.each([
     expect(complaints(path)).toBe('');
     const bytes = await readFile(path);
     expect({ bytes: bytes.length, sha256: sha(bytes) }).toEqual({ bytes: segment.bytes, sha256: segment.sha256 });
-    const index = await readSegmentIndex(r.directory, segment);
+    const index = await readSegmentIndex(new LocalSegments(r.directory), segment);
     expect(index.defect).toBeNull();
     for (const s of recordedSamples(index)) {
       stored[s.kind].push({ hash: sha(bytes.subarray(s.offset, s.offset + s.bytes)), pts: s.pts, dts: s.dts, randomAccess: s.randomAccess, frame: s.frame });
@@ -267,7 +266,7 @@ test('[REC-3] a torn tail is cut off at the last whole part, wherever it is torn
   const last = r.segments().at(-1);
   const path = join(r.directory, `${last?.id ?? ''}.mp4`);
   const whole = await readFile(path);
-  const before = await readSegmentIndex(r.directory, { ...last, bytes: whole.length } as SegmentRecord);
+  const before = await readSegmentIndex(new LocalSegments(r.directory), { ...last, bytes: whole.length } as SegmentRecord);
   for (const missing of [1, 7, 9_000, 20_000, 60_000, 100_000]) {
     await writeFile(path, whole.subarray(0, whole.length - missing));
     await using again = await rig({ directory: r.directory });
@@ -276,7 +275,7 @@ test('[REC-3] a torn tail is cut off at the last whole part, wherever it is torn
     expect(size).toBe(repaired?.bytes);
     expect(size).toBeLessThanOrEqual(whole.length - missing);
     expect(complaints(path)).toBe('');
-    const index = await readSegmentIndex(r.directory, repaired as SegmentRecord);
+    const index = await readSegmentIndex(new LocalSegments(r.directory), repaired as SegmentRecord);
     expect(index.defect).toBeNull();
     expect(index.wallAtZero.length).toBeLessThanOrEqual(before.wallAtZero.length - (missing > 8_000 ? 1 : 0)); // less than that is only the index at the end
     expect((await verifyRecordings(r.directory, again.segments())).problems).toEqual([]);

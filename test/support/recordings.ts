@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { open, readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { FrameRef } from '../../core/frame-ref.ts';
+import { bytesOf } from '../../recorder/segment-file.ts';
 import { recordedSamples, scanSegment } from '../../recorder/segment-index.ts';
 import { packetsOf } from './mp4-packets.ts';
 import { until } from './server.ts';
@@ -75,7 +76,7 @@ export const recordedPictures = async (dataDir: string, camera: string): Promise
   for (const { path, bytes } of await filesOf(dataDir, camera)) {
     await using file = await open(path);
     const content = await readFile(path);
-    for (const sample of recordedSamples(await scanSegment(file, bytes))) {
+    for (const sample of recordedSamples(await scanSegment(bytesOf(file), bytes))) {
       if (sample.kind !== 'video') continue;
       const hash = `SHA256:${createHash('sha256').update(content.subarray(sample.offset, sample.offset + sample.bytes)).digest('hex')}`;
       pictures.push({ frame: sample.frame, wall: sample.wall, hash });
