@@ -37,6 +37,8 @@ import type { MetricsSource } from './health/metrics.ts';
 import { healthRoutes } from './health/routes.ts';
 import { HealthService } from './health/service.ts';
 import type { Probe } from './health/service.ts';
+import { markRoutes } from './marks/routes.ts';
+import { MarkService } from './marks/service.ts';
 import type { ModelCatalogue } from './models.ts';
 import { StaticPages } from './pages/static-pages.ts';
 import { recordingRoutes } from './recordings/routes.ts';
@@ -108,7 +110,8 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
   const edges = options.edges ?? new DatabaseEdgeDirectory(db, clock);
   const detections = stack.use(new DetectionService({ db, clock, logger, retentionHours: config.detections.retention_hours }));
   detections.start();
-  const recordings = new RecordingService(db, options.segmentReader, clock);
+  const marks = new MarkService(db, clock);
+  const recordings = new RecordingService({ db, reader: options.segmentReader, marks, clock });
   stack.use(new RetentionSweep({
     clock, logger,
     tasks: [
@@ -145,7 +148,7 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
     resources: [
       health, authRoutes(auth, guard), jwksRoutes(auth, [jwksPath, `/auth${jwksPath}`]), userRoutes(users, audit, guard), auditRoutes(audit, guard),
       cameraRoutes({ cameras, stats, audit, guard, clock, config, ports: mediaPorts }), cameraKeyRoutes({ cameras, stats, audit, guard }),
-      recordingRoutes(recordings, guard, logger), detectionRoutes(detections, guard), alarmRoutes(alarms, guard),
+      recordingRoutes(recordings, guard, logger), markRoutes(marks, audit, guard), detectionRoutes(detections, guard), alarmRoutes(alarms, guard),
     ],
     rootResources: [health, jwksRoutes(auth, [jwksPath])],
   });

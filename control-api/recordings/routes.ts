@@ -8,7 +8,7 @@ import type { Guard } from '../guard.ts';
 import { PageQuery, decodeCursor, page, pageOf } from '../paging.ts';
 import { CameraId, Instant, Timestamp, bearer, guarded, invalid, json, missing, timestamp } from '../schemas.ts';
 import { answerPlayback } from './playback.ts';
-import type { RecordingService } from './service.ts';
+import type { ListedSegment, RecordingService } from './service.ts';
 import type { RecordingRow, SegmentRow } from './store.ts';
 
 const CameraParam = z.object({ camera: CameraId.openapi({ param: { name: 'camera', in: 'path' } }) });
@@ -29,7 +29,7 @@ const Segment = z
   .object({
     id: z.string(), start: Timestamp, duration: z.number().describe('Seconds.'), bytes: z.int(), sha256: z.string().nullable(),
     tracks: z.array(z.object({ kind: z.enum(['video', 'audio']), codec: z.string(), width: z.int().nullable(), height: z.int().nullable() })),
-    gap_before: z.number().nullable().describe('Seconds missing since the segment before.'), pinned: z.boolean(), archived: z.boolean(), open: z.boolean().describe('Still being written.'),
+    gap_before: z.number().nullable().describe('Seconds missing since the segment before.'), pinned: z.boolean().describe("A mark keeps it on the edge's disk."), archived: z.boolean().describe('It is in the archive.'), open: z.boolean().describe('Still being written.'),
   })
   .openapi('Segment');
 const Gap = z
@@ -43,9 +43,9 @@ const recordingView = (row: RecordingRow): z.output<typeof Recording> => ({
   camera: row.camera_id, session_id: row.session_id, start: timestamp(row.start_ms), end: timestamp(row.end_ms), duration: seconds(row.end_ms - row.start_ms), bytes: row.bytes,
   segments: row.segments, open: row.open === 1, playback: path(row.camera_id, row.start_ms, row.end_ms),
 });
-const segmentView = (row: SegmentRow): z.output<typeof Segment> => ({
+const segmentView = (row: ListedSegment): z.output<typeof Segment> => ({
   id: row.id, start: timestamp(row.start_ms), duration: seconds(row.end_ms - row.start_ms), bytes: row.bytes, sha256: row.sha256, tracks: JSON.parse(row.tracks) as SegmentTrack[],
-  gap_before: row.gap_before === null ? null : seconds(row.gap_before), pinned: false, archived: false, open: row.open === 1,
+  gap_before: row.gap_before === null ? null : seconds(row.gap_before), pinned: row.pinned, archived: row.archived_at !== null, open: row.open === 1,
 });
 const gapView = (row: SegmentRow): z.output<typeof Gap> => {
   const length = row.gap_before ?? 0;

@@ -7,6 +7,7 @@ import type { Milliseconds } from '../../core/units.ts';
 import type { Database } from '../../platform/database/schema.ts';
 import type { PlaybackFile, SegmentReader, SegmentRecord, SegmentTrack } from '../../recorder/port.ts';
 import { deadline } from '../deadline.ts';
+import type { MarkService } from '../marks/service.ts';
 import { RecordingStore } from './store.ts';
 import type { RecordingRow, SegmentRow, TimeRange } from './store.ts';
 
@@ -20,18 +21,25 @@ export const toRecord = (row: SegmentRow): SegmentRecord => ({
   sha256: row.sha256, open: row.open === 1, tracks: JSON.parse(row.tracks) as SegmentTrack[], gapBefore: row.gap_before,
 });
 
+/** A segment, and whether a mark keeps it on the edge's disk. */
+export interface ListedSegment extends SegmentRow {
+  readonly pinned: boolean;
+}
+
 /** The recording index, and playback of a range of it. Recordings outlive their cameras. */
 export class RecordingService {
   readonly #store: RecordingStore;
   readonly #reader: SegmentReader;
+  readonly #marks: MarkService;
   readonly #clock: Clock;
   /** A player asks for many ranges of one file; its `moov` is made once. */
   readonly #prepared = new LRUCache<string, { readonly until: Milliseconds; readonly file: Promise<PlaybackFile> }>({ max: 8 });
 
-  constructor(db: Kysely<Database>, reader: SegmentReader, clock: Clock) {
-    this.#store = new RecordingStore(db);
-    this.#reader = reader;
-    this.#clock = clock;
+  constructor(options: { readonly db: Kysely<Database>; readonly reader: SegmentReader; readonly marks: MarkService; readonly clock: Clock }) {
+    this.#store = new RecordingStore(options.db);
+    this.#reader = options.reader;
+    this.#marks = options.marks;
+    this.#clock = options.clock;
   }
 
   recordings(filter: TimeRange & { readonly camera: string | undefined }, before: readonly [number, string] | undefined, limit: number): Promise<RecordingRow[]> {
@@ -39,10 +47,12 @@ export class RecordingService {
   }
 
   /** Throws NOT_FOUND for a camera that neither exists nor has left anything. */
-  async segments(camera: string, range: TimeRange, after: readonly [number, string] | undefined, limit: number): Promise<SegmentRow[]> {
+  async segments(camera: string, range: TimeRange, after: readonly [number, string] | undefined, limit: number): Promise<ListedSegment[]> {
     const rows = await this.#store.segments(camera, range, after, limit);
-    if (rows.length === 0) await this.#check(camera);
-    return rows;
+    const [first] = rows;
+    if (first === undefined) { await this.#check(camera); return []; }
+    const kept = await this.#marks.keeper(camera, { from: first.start_ms, to: rows.reduce((end, row) => Math.max(end, row.end_ms), first.end_ms) });
+    return rows.map((row) => ({ ...row, pinned: kept({ from: row.start_ms, to: row.end_ms, archived: row.archived_at !== null }) }));
   }
 
   /** Throws as `segments`. */

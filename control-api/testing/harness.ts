@@ -40,7 +40,7 @@ export type Answer<T = Record<string, unknown>> = { readonly status: number; rea
 
 export const startApi = async (overrides: HarnessOptions = {}) => {
   const directory = mkdtempSync(join(tmpdir(), 'control-api-'));
-  const clock = new FakeClock();
+  const clock = overrides.clock instanceof FakeClock ? overrides.clock : new FakeClock();
   const db = overrides.db ?? (await openDatabase(join(directory, 'control.db')));
   const metrics = createMetrics('control');
   const config = Config.parse({ data_dir: directory, bind: '127.0.0.1', http: { port: 0 }, admin: { password: ADMIN_PASSWORD }, sources: { file_dir: join(directory, 'clips') }, ...overrides.config });

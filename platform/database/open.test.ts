@@ -35,7 +35,7 @@ test('every table of the schema exists with the columns of its type', async () =
     detections: { camera_id: 'c', stream_epoch: 1_750_000_000_000, rtp_timestamp: 4_294_967_295, captured_at_ms: 1, sequence: 1, class_name: 'n', class_id: 0, confidence: 0.5, x: 0, y: 0, width: 1, height: 1, track_id: null, model: 'm', model_digest: 'd' },
     marks: {
       id: 'm', camera_id: 'c', from_ms: 1.5, to_ms: 2, kind: 'link' as const, archive: 1 as const, title: null, note: null, product_id: 'p', inspection_id: null, work_order_id: 'WO-1', instruction_id: null,
-      product_type: null, machine_number: null, production_date: '2026-11-28', monthly_sequence: 7, inspection_result: 'OK', created_at: 1, created_by: 'admin',
+      product_type: null, machine_number: null, production_date: '2026-11-28', monthly_sequence: 7, inspection_result: 'OK', created_at: 1, created_by: 'admin', seq: 1536,
     },
     alarms: { id: 'a', camera_id: null, code: 'c', message: 'm', raised: 1 as const, at: 1 },
   };
@@ -49,7 +49,7 @@ test('every table of the schema exists with the columns of its type', async () =
   await database.insertInto('segments').values(rows.segments).execute();
   await database.insertInto('detections').values(rows.detections).execute();
   await database.insertInto('marks').values(rows.marks).execute();
-  await database.insertInto('mark_tags').values({ mark_id: 'm', tag: 't' }).execute();
+  await database.insertInto('mark_tags').values({ mark_id: 'm', tag: 't', seq: 1536 }).execute();
   await database.insertInto('alarms').values(rows.alarms).execute();
   expect(await database.selectFrom('segments').selectAll().executeTakeFirst()).toEqual(rows.segments);
   expect(await database.selectFrom('marks').selectAll().executeTakeFirst()).toEqual(rows.marks);

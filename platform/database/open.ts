@@ -8,6 +8,7 @@ import { firstLight } from './migrations/0001-first-light.ts';
 import { bounded } from './migrations/0002-bounded.ts';
 import { gapCause } from './migrations/0003-gap-cause.ts';
 import { marksAndArchive } from './migrations/0004-marks-and-archive.ts';
+import { markOrder } from './migrations/0005-mark-order.ts';
 import type { Database } from './schema.ts';
 
 /** In order of their names; Kysely records in the database which have run, and refuses a database newer than the program. */
@@ -16,6 +17,7 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0002-bounded': bounded,
   '0003-gap-cause': gapCause,
   '0004-marks-and-archive': marksAndArchive,
+  '0005-mark-order': markOrder,
 };
 
 /**

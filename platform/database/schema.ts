@@ -153,11 +153,15 @@ export interface MarksTable {
   created_at: number;
   /** User name, or the policy that made it. */
   created_by: string | null;
+  /** Unique, and in the order of `from_ms`: see `control-api/marks/order.ts`. */
+  seq: number;
 }
 
 export interface MarkTagsTable {
   mark_id: string;
   tag: string;
+  /** The mark's. */
+  seq: number;
 }
 
 export interface DetectionsTable {

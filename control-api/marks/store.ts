@@ -1,0 +1,144 @@
+import { sql } from 'kysely';
+import type { Kysely, Selectable, Transaction } from 'kysely';
+import { MediaError } from '../../core/errors.ts';
+import type { Milliseconds } from '../../core/units.ts';
+import type { Database, MarkTagsTable, MarksTable } from '../../platform/database/schema.ts';
+import { markQuery } from './filter.ts';
+import type { MarkFilter } from './filter.ts';
+import { MAX_MARK_MS, firstSeq } from './order.ts';
+import type { Range } from './ranges.ts';
+
+export type MarkRow = Selectable<MarksTable>;
+/** A mark with its tags, in the order of the alphabet. */
+export interface Mark extends MarkRow {
+  readonly tags: readonly string[];
+}
+/** What a mark says, without what the server adds. */
+export type MarkContent = Omit<Mark, 'id' | 'seq' | 'created_at' | 'created_by'>;
+
+export interface CameraRange extends Range {
+  readonly camera: string;
+}
+
+/** Another control process may take the same `seq` meanwhile. */
+const TRIES = 5;
+/** Parameters a statement takes in every database. */
+const ROWS_PER_STATEMENT = 500;
+
+const WAITING = sql`s.expired_at is null and s.local = 1 and s.archived_at is null`;
+
+export class MarkStore {
+  readonly #db: Kysely<Database>;
+  constructor(db: Kysely<Database>) { this.#db = db; }
+
+  /** Throws RESOURCE_EXHAUSTED when a thousand marks begin in the same millisecond, UNAVAILABLE. */
+  insert(mark: Omit<Mark, 'seq'>): Promise<Mark> {
+    const { tags, ...row } = mark;
+    return this.#db.transaction().execute(async (tx) => {
+      for (let i = 0; i < TRIES; i++) {
+        const seq = await freeSeq(tx, mark.from_ms);
+        const result = await tx.insertInto('marks').values({ ...row, seq }).onConflict((conflict) => conflict.column('seq').doNothing()).executeTakeFirst();
+        if (result.numInsertedOrUpdatedRows !== 1n) continue;
+        await writeTags(tx, mark.id, tags, seq);
+        return { ...mark, seq };
+      }
+      throw new MediaError('UNAVAILABLE', 'Others add marks of the same moment; try again.', { reason: 'MARKS_BUSY', retryAfterSeconds: 1 });
+    });
+  }
+
+  /** Sets all that a mark says. False when there is none. Throws as `insert`. */
+  update(id: string, content: MarkContent): Promise<boolean> {
+    const { tags, ...columns } = content;
+    return this.#db.transaction().execute(async (tx) => {
+      const known = await tx.selectFrom('marks').select(['from_ms', 'seq']).where('id', '=', id).executeTakeFirst();
+      if (known === undefined) return false;
+      const seq = known.from_ms === content.from_ms ? known.seq : await freeSeq(tx, content.from_ms);
+      await tx.updateTable('marks').set({ ...columns, seq }).where('id', '=', id).execute();
+      await writeTags(tx, id, tags, seq);
+      return true;
+    });
+  }
+
+  async get(id: string): Promise<Mark | undefined> {
+    const [mark] = await this.#withTags(await this.#db.selectFrom('marks').selectAll().where('id', '=', id).execute());
+    return mark;
+  }
+
+  async delete(id: string): Promise<boolean> {
+    return (await this.#db.deleteFrom('marks').where('id', '=', id).executeTakeFirst()).numDeletedRows > 0n;
+  }
+
+  /** Newest first; `before`: the `seq` of the last one of the page before. */
+  async list(filter: MarkFilter, before: number | undefined, limit: number): Promise<Mark[]> {
+    const { from, seq, where } = markQuery(filter);
+    const position = before === undefined ? sql`true` : sql`${seq} < ${before}`;
+    const { rows } = await sql<MarkRow>`select m.* from ${from} where ${where} and ${position} order by ${seq} desc limit ${limit}`.execute(this.#db);
+    return this.#withTags(rows);
+  }
+
+  /** How many are to stay on the disk, counted up to `limit`. */
+  async countOnDisk(limit: number): Promise<number> {
+    const rows = await this.#db.selectFrom('marks').select('id').where('archive', '=', sql.lit(0)).limit(limit).execute();
+    return rows.length;
+  }
+
+  /** Ranges to keep on the edge's disk: marks that stay there, and those to archive of which something is there and nowhere else. */
+  async kept(): Promise<CameraRange[]> {
+    const onDisk = await this.#db.selectFrom('marks').select(['camera_id as camera', 'from_ms as from', 'to_ms as to']).where('archive', '=', sql.lit(0)).execute();
+    // The cameras are found by hopping from one to the next in `segments_waiting`; of each, only marks that end behind its oldest such segment matter.
+    const { rows } = await sql<CameraRange>`
+      with recursive hop (camera_id) as (
+        select min(s.camera_id) from segments s where ${WAITING}
+        union all
+        select (select min(s.camera_id) from segments s where ${WAITING} and s.camera_id > hop.camera_id) from hop where hop.camera_id is not null
+      )
+      select m.camera_id as "camera", m.from_ms as "from", m.to_ms as "to" from hop h cross join marks m
+      where h.camera_id is not null and m.archive = 1 and m.camera_id = h.camera_id
+        and m.to_ms > (select min(s.start_ms) from segments s where ${WAITING} and s.camera_id = h.camera_id)
+        and exists (select 1 from segments s where ${WAITING} and s.camera_id = m.camera_id and s.start_ms < m.to_ms and s.end_ms > m.from_ms
+          and s.start_ms >= coalesce((select s.start_ms from segments s where ${WAITING} and s.camera_id = m.camera_id and s.start_ms <= m.from_ms order by s.start_ms desc limit 1 offset 3), 0))`.execute(this.#db);
+    return [...onDisk, ...rows];
+  }
+
+  /** The ranges of a camera's marks that overlap a range. */
+  overlapping(camera: string, { from, to }: Range): Promise<(Range & { readonly archive: 0 | 1 })[]> {
+    return this.#db
+      .selectFrom('marks').select(['from_ms as from', 'to_ms as to', 'archive']).where('camera_id', '=', camera)
+      .where('seq', '<', firstSeq(to)).where('seq', '>=', firstSeq(from - MAX_MARK_MS)).where('from_ms', '<', to).where('to_ms', '>', from)
+      .execute();
+  }
+
+  /** Whether there is or was such a camera, or anything of it is listed. */
+  async known(camera: string): Promise<boolean> {
+    const row = await this.#db.selectFrom('cameras').select('id').where('id', '=', camera).executeTakeFirst();
+    return row !== undefined || (await this.#db.selectFrom('segments').select('id').where('camera_id', '=', camera).where('expired_at', 'is', null).limit(1).executeTakeFirst()) !== undefined;
+  }
+
+  async #withTags(rows: readonly MarkRow[]): Promise<Mark[]> {
+    const tags = new Map<string, string[]>();
+    for (let i = 0; i < rows.length; i += ROWS_PER_STATEMENT) {
+      const ids = rows.slice(i, i + ROWS_PER_STATEMENT).map(({ id }) => id);
+      for (const { mark_id, tag } of await this.#db.selectFrom('mark_tags').select(['mark_id', 'tag']).where('mark_id', 'in', ids).execute()) {
+        const known = tags.get(mark_id);
+        if (known === undefined) tags.set(mark_id, [tag]);
+        else known.push(tag);
+      }
+    }
+    return rows.map((row) => ({ ...row, tags: (tags.get(row.id) ?? []).sort() }));
+  }
+}
+
+/** A `seq` no other mark has. Two processes at once may find the same one: the unique index refuses the second. */
+const freeSeq = async (tx: Transaction<Database>, from: Milliseconds): Promise<number> => {
+  const [first, end] = [firstSeq(from), firstSeq(from + 1)];
+  const newest = await tx.selectFrom('marks').select('seq').where('seq', '>=', first).where('seq', '<', end).orderBy('seq', 'desc').limit(1).executeTakeFirst();
+  if (newest === undefined) return first;
+  if (newest.seq + 1 < end) return newest.seq + 1;
+  throw new MediaError('RESOURCE_EXHAUSTED', 'Too many marks begin in this millisecond; begin it a little earlier or later.', { reason: 'TOO_MANY_MARKS' });
+};
+
+const writeTags = async (tx: Transaction<Database>, id: string, tags: readonly string[], seq: number): Promise<void> => {
+  await tx.deleteFrom('mark_tags').where('mark_id', '=', id).execute();
+  const rows = tags.map((tag): MarkTagsTable => ({ mark_id: id, tag, seq }));
+  if (rows.length > 0) await tx.insertInto('mark_tags').values(rows).execute();
+};
