@@ -31,9 +31,10 @@ export const loadConfig = (options: LoadOptions): Config => {
   throw new MediaError('INVALID_ARGUMENT', `the configuration is wrong:\n  ${lines.join('\n  ')}`);
 };
 
-/** Where things are on disk, absolute. */
+/** Where things are, absolute. */
 export interface ConfigPaths {
   readonly dataDir: string;
+  /** SQLite's file, or the URL of PostgreSQL: what `openDatabase` takes. A secret. */
   readonly database: string;
   readonly recordings: string;
   /** The edge's journal of events (a folder). */
@@ -48,7 +49,7 @@ export const paths = (config: Config): ConfigPaths => {
   const dataDir = resolve(config.data_dir);
   return {
     dataDir,
-    database: join(dataDir, 'imageflow.db'),
+    database: config.database.url ?? join(dataDir, 'imageflow.db'),
     recordings: join(dataDir, 'recordings'),
     journal: join(dataDir, 'journal'),
     desiredState: join(dataDir, 'desired-state.bin'),

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { AdminConfig, ControlConfig, DetectionsConfig, JournalConfig, LogConfig } from './control.ts';
+import { DatabaseConfig } from './database.ts';
 import { CorsConfig, EdgeConfig, HttpConfig } from './http.ts';
 import { ExtractorConfig, InferenceConfig, WorkerConfig } from './inference.ts';
 import { CamerasConfig, LimitsConfig, MediaConfig, SessionConfig, SourcesConfig } from './media.ts';
@@ -27,6 +28,7 @@ export const Config = z.strictObject({
   inference: InferenceConfig.prefault({}),
   worker: WorkerConfig.prefault({}),
   extractor: ExtractorConfig.prefault({}),
+  database: DatabaseConfig.prefault({}),
   control: ControlConfig.prefault({}),
   admin: AdminConfig.prefault({}),
   journal: JournalConfig.prefault({}),

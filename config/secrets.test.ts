@@ -7,6 +7,7 @@ const config = Config.parse({
   public_url: 'https://olga:hunter2@box.example/base?token=abc123&x=1',
   admin: { password: 'very secret' },
   control: { internal_token: 'a token of the machines' },
+  database: { url: 'postgres://box:hunter2@db.example/imageflow' },
   webrtc: { ice_servers: [{ urls: 'turn:turn.example:3478', username: 'box', credential: 'turn secret' }, { urls: 'turn:box:hunter2@turn.example' }, { urls: 'stun:stun.example' }] },
 });
 
@@ -14,6 +15,7 @@ test('what is marked as secret is told to be set, whatever holds it; all else is
   const shown = withoutSecrets(config) as Config;
   expect(shown.admin).toEqual({ password: '(set)' });
   expect(shown.control).toEqual({ internal_token: '(set)' });
+  expect(shown.database).toEqual({ url: '(set)' });
   expect(shown.webrtc.ice_servers).toEqual([{ urls: 'turn:turn.example:3478', username: 'box', credential: '(set)' }, { urls: 'turn:(set)@turn.example' }, { urls: 'stun:stun.example' }]);
   expect(shown.public_url).toBe('https://(set)@box.example/base?token=(set)&x=1');
   expect(JSON.stringify(shown)).not.toMatch(/secret|machines|hunter2|abc123/);

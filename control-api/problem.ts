@@ -2,6 +2,7 @@
 import { HTTPException } from 'hono/http-exception';
 import { MediaError, httpStatus, messageOf } from '../core/errors.ts';
 import type { ErrorCode } from '../core/errors.ts';
+import { isImpossibleValue } from '../platform/database/failures.ts';
 import type { Logger } from '../platform/logging.ts';
 
 /** One member of a request that was refused, in the seed's shape. */
@@ -59,7 +60,7 @@ const CODE_OF_STATUS: Readonly<Record<number, ErrorCode>> = {
 /** Statuses of HTTP itself that no `ErrorCode` has, by `MediaErrorOptions.reason`. */
 const STATUS_OF_REASON: Readonly<Record<string, number>> = { REQUEST_TIMEOUT: 408, HEADERS_TOO_LARGE: 431 };
 
-/** Anything thrown as a `MediaError`: Hono's own exceptions by their status, all else as INTERNAL with its cause. */
+/** Anything thrown as a `MediaError`: Hono's own exceptions by their status, values no database takes as such, all else as INTERNAL with its cause. */
 export const toMediaError = (error: unknown): MediaError => {
   if (error instanceof MediaError) return error;
   if (error instanceof HTTPException) {
@@ -68,6 +69,7 @@ export const toMediaError = (error: unknown): MediaError => {
     if (code === 'UNSUPPORTED_MEDIA_TYPE') return new MediaError(code, 'The body must be application/json, and its Content-Type must say so.', { cause: error });
     return new MediaError(code, error.message === '' ? (TITLES[error.status] ?? 'The request failed.') : error.message, { cause: error });
   }
+  if (isImpossibleValue(error)) return new MediaError('INVALID_ARGUMENT', 'A value is none the database can hold: a number too large, or a text with a zero in it.', { cause: error, reason: 'VALUE_NOT_STORABLE' });
   return new MediaError('INTERNAL', messageOf(error), { cause: error });
 };
 

@@ -27,6 +27,8 @@ import { lockData } from './data-lock.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const PROBE_MS = 1000;
+/** A database server that is not there is waited for so long; then the supervisor starts this process again. */
+const DATABASE_MS = 60_000;
 
 const version = async (): Promise<string> => (JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as { version: string }).version;
 
@@ -49,7 +51,7 @@ export const runControl = async (config: Config): Promise<void> => {
   await using stack = new AsyncDisposableStack();
   stack.use(lockData(config, 'control'));
   stack.use(watchEventLoopDelay(metrics.eventLoopDelay, 'control', clock));
-  const db = stack.adopt(await openDatabase(place.database), (database) => database.destroy());
+  const db = stack.adopt(await openDatabase(place.database, { logger, waitMs: DATABASE_MS, signal: stop.signal }), (database) => database.destroy());
   const worker = stack.use(GrpcClient.dial(HealthService, addresses.worker, { clock, ...internalToken(config, addresses.worker) }));
   const edges = new DatabaseEdgeDirectory(db, clock);
   const edgePorts = { edgeHttp: config.edge.http_port, rtsp: config.rtsp.port };

@@ -18,6 +18,7 @@ const TOOLS: readonly Tool[] = [
     packages: ['gstreamer1.0-tools', 'gstreamer1.0-plugins-base', 'gstreamer1.0-plugins-good', 'gstreamer1.0-plugins-bad', 'gstreamer1.0-plugins-ugly', 'gstreamer1.0-libav', 'gstreamer1.0-nice', 'gstreamer1.0-rtsp', 'gir1.2-gst-plugins-bad-1.0', 'python3-gst-1.0'],
     probe: ['sh', '-c', 'gst-inspect-1.0 rtspclientsink && gst-inspect-1.0 webrtcbin && gst-inspect-1.0 nicesink && /usr/bin/python3 -c "import gi; gi.require_version(\'GstWebRTC\', \'1.0\')"'],
   },
+  { name: 'PostgreSQL', packages: ['postgresql'], probe: ['sh', '-c', 'ls /usr/lib/postgresql/*/bin/initdb'] },
   { name: 'aiortc', packages: ['python3-aiortc', 'python3-aiohttp'], probe: ['/usr/bin/python3', '-c', 'import aiortc, aiohttp'] },
 ];
 

@@ -1,5 +1,6 @@
 import type { Kysely, Selectable } from 'kysely';
 import type { Milliseconds } from '../../core/units.ts';
+import { dialectOf } from '../../platform/database/dialect.ts';
 import type { AlarmsTable, Database } from '../../platform/database/schema.ts';
 
 export type AlarmRow = Selectable<AlarmsTable>;
@@ -36,7 +37,7 @@ export class AlarmStore {
   async deleteCleared(cutoff: Milliseconds, limit: number): Promise<number> {
     const result = await this.#db
       .deleteFrom('alarms')
-      .where('id', 'in', (e) => e.selectFrom('alarms').select('id').where('raised', '=', 0).where('at', '<', cutoff).orderBy('at').limit(limit))
+      .where('id', 'in', (e) => e.selectFrom('alarms').select('id').where('raised', '=', 0).where('at', '<', cutoff).orderBy('at').limit(limit).$if(dialectOf(this.#db).shared, (query) => query.forUpdate().skipLocked()))
       .executeTakeFirst();
     return Number(result.numDeletedRows);
   }
@@ -49,7 +50,7 @@ export class AlarmStore {
       .where('id', 'in', (e) => {
         const old = e('at', '<', cutoff);
         const many = newestTooMany === undefined ? [] : [e('at', '<', newestTooMany.at), e.and([e('at', '=', newestTooMany.at), e('id', '<=', newestTooMany.id)])];
-        return e.selectFrom('alarms').select('id').where('code', 'in', codes).where(e.or([old, ...many])).orderBy('at').limit(limit);
+        return e.selectFrom('alarms').select('id').where('code', 'in', codes).where(e.or([old, ...many])).orderBy('at').limit(limit).$if(dialectOf(this.#db).shared, (query) => query.forUpdate().skipLocked());
       })
       .executeTakeFirst();
     return Number(result.numDeletedRows);

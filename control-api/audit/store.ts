@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { Insertable, Kysely, Selectable } from 'kysely';
 import type { Milliseconds } from '../../core/units.ts';
+import { dialectOf, holdAlone } from '../../platform/database/dialect.ts';
 import type { AuditTable, Database } from '../../platform/database/schema.ts';
 
 export type AuditRow = Selectable<AuditTable>;
@@ -17,7 +18,7 @@ export class AuditStore {
   async deleteBefore(cutoff: Milliseconds, limit: number): Promise<number> {
     const result = await this.#db
       .deleteFrom('audit')
-      .where('id', 'in', (e) => e.selectFrom('audit').select('id').where('at', '<', cutoff).orderBy('at').limit(limit))
+      .where('id', 'in', (e) => e.selectFrom('audit').select('id').where('at', '<', cutoff).orderBy('at').limit(limit).$if(dialectOf(this.#db).shared, (query) => query.forUpdate().skipLocked()))
       .executeTakeFirst();
     return Number(result.numDeletedRows);
   }
@@ -28,6 +29,8 @@ export class AuditStore {
    */
   trim(keep: number, limit: number): Promise<number> {
     return this.#db.transaction().execute(async (tx) => {
+      // Two that counted the same excess would delete it twice.
+      await holdAlone(tx, 'audit trim');
       const { rows } = await tx.selectFrom('audit').select((e) => e.fn.countAll<number>().as('rows')).executeTakeFirstOrThrow();
       const excess = Math.min(rows - keep, limit);
       if (excess <= 0) return 0;

@@ -1,5 +1,6 @@
 import type { Insertable, Kysely, Selectable, Updateable } from 'kysely';
 import type { Milliseconds } from '../../core/units.ts';
+import { dialectOf } from '../../platform/database/dialect.ts';
 import type { CameraKeysTable, CamerasTable, Database, SessionsTable } from '../../platform/database/schema.ts';
 
 export type CameraRow = Selectable<CamerasTable>;
@@ -88,7 +89,7 @@ export class CameraStore {
   /** See `CameraService.deleteEndedSessions`. */
   deleteEndedSessions(cutoff: Milliseconds, after: readonly [number, string] | undefined, limit: number): Promise<readonly [number, string] | undefined> {
     return this.#db.transaction().execute(async (tx) => {
-      let query = tx.selectFrom('sessions').select(['id', 'ended_at']).where('phase', '=', 'ended').where('ended_at', '<', cutoff).orderBy('ended_at').orderBy('id').limit(limit);
+      let query = tx.selectFrom('sessions').select(['id', 'ended_at']).where('phase', '=', 'ended').where('ended_at', '<', cutoff).orderBy('ended_at').orderBy('id').limit(limit).$if(dialectOf(tx).shared, (rows) => rows.forUpdate());
       // The first condition is implied by the second; it lets SQLite seek in the index.
       if (after !== undefined) query = query.where('ended_at', '>=', after[0]).where((e) => e.or([e('ended_at', '>', after[0]), e('id', '>', after[1])]));
       const seen = await query.execute();

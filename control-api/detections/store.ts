@@ -1,5 +1,6 @@
 import type { Kysely, Selectable } from 'kysely';
 import type { Milliseconds } from '../../core/units.ts';
+import { dialectOf } from '../../platform/database/dialect.ts';
 import type { Database, DetectionsTable } from '../../platform/database/schema.ts';
 
 export type DetectionRow = Selectable<DetectionsTable>;
@@ -38,7 +39,7 @@ export class DetectionStore {
   async deleteBefore(cutoff: Milliseconds, limit: number): Promise<number> {
     const result = await this.#db
       .deleteFrom('detections')
-      .where('id', 'in', (e) => e.selectFrom('detections').select('id').where('captured_at_ms', '<', cutoff).orderBy('captured_at_ms').limit(limit))
+      .where('id', 'in', (e) => e.selectFrom('detections').select('id').where('captured_at_ms', '<', cutoff).orderBy('captured_at_ms').limit(limit).$if(dialectOf(this.#db).shared, (query) => query.forUpdate().skipLocked()))
       .executeTakeFirst();
     return Number(result.numDeletedRows);
   }

@@ -1,12 +1,14 @@
 import { create } from '@bufbuild/protobuf';
-import { sql } from 'kysely';
 import type { Kysely, Transaction } from 'kysely';
 import type { Clock } from '../../core/clock.ts';
 import { MediaError, messageOf } from '../../core/errors.ts';
+import { dialectOf } from '../../platform/database/dialect.ts';
+import { isRefusedValue } from '../../platform/database/failures.ts';
 import type { Database } from '../../platform/database/schema.ts';
 import type { Logger } from '../../platform/logging.ts';
 import { EventSchema } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
 import type { Alarm, DetectionResult, Event, Gap, Hello, Session } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
+import { insertDetections } from './detection-rows.ts';
 import { expireSegment, upsertSegments } from './segment-rows.ts';
 
 /** What the database knows of an edge's journal. */
@@ -45,7 +47,7 @@ export class EventStore {
     try {
       return await this.#storeTogether(journalId, events);
     } catch (error) {
-      if (!isRefusedByTheDatabase(error)) throw error;
+      if (!isRefusedValue(error)) throw error;
       // One event the tables cannot hold must not keep all that follow out for ever.
       let lastSeq = 0;
       for (const event of events) lastSeq = await this.#storeAlone(journalId, event);
@@ -57,7 +59,7 @@ export class EventStore {
     try {
       return await this.#storeTogether(journalId, [event]);
     } catch (error) {
-      if (!isRefusedByTheDatabase(error)) throw error;
+      if (!isRefusedValue(error)) throw error;
       this.#logger.error({ journal: journalId, seq: Number(event.seq), type: event.event.case, error: messageOf(error) }, 'an event of an edge does not fit the database and was left out');
       const alarm = create(EventSchema, { seq: event.seq, event: { case: 'alarm', value: {
         id: `refused-${journalId}-${event.seq}`, code: 'event_refused', message: `An event (${String(event.event.case)}) does not fit the database: ${messageOf(error)}`, raised: true, at: this.#clock.now(),
@@ -68,7 +70,8 @@ export class EventStore {
 
   async #storeTogether(journalId: string, events: readonly Event[]): Promise<number> {
     return await this.#db.transaction().execute(async (tx) => {
-      const edge = await tx.selectFrom('edges').select('last_seq').where('journal_id', '=', journalId).executeTakeFirst();
+      // An edge that came to another control process may have its last batch still under way in this one.
+      const edge = await tx.selectFrom('edges').select('last_seq').where('journal_id', '=', journalId).$if(dialectOf(tx).shared, (query) => query.forUpdate()).executeTakeFirst();
       if (!edge) throw new MediaError('FAILED_PRECONDITION', 'the inventory comes before the first events');
       const fresh = events.filter((event) => Number(event.seq) > edge.last_seq);
       const lastSeq = Number(fresh.at(-1)?.seq ?? edge.last_seq);
@@ -109,13 +112,9 @@ export class EventStore {
           break;
       }
     }
-    await writeDetections(tx, results);
+    await insertDetections(tx, results);
   }
 }
-
-/** The values are at fault, not the disk: trying again would fail again. */
-const isRefusedByTheDatabase = (error: unknown): boolean =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' && /^SQLITE_(CONSTRAINT|MISMATCH|TOOBIG|RANGE)/.test(error.code);
 
 const writeSession = async (tx: Transaction<Database>, session: Session): Promise<void> => {
   const row = {
@@ -134,7 +133,7 @@ const writeSession = async (tx: Transaction<Database>, session: Session): Promis
 
 const writeAlarm = async (tx: Transaction<Database>, alarm: Pick<Alarm, 'id' | 'code' | 'message' | 'raised' | 'at' | 'camera'>): Promise<void> => {
   const { id, code, message, at } = alarm;
-  const changes = { camera_id: alarm.camera ?? null, code, message, raised: alarm.raised ? 1 : 0, at } as const;
+  const changes = { camera_id: alarm.camera ?? null, code, message, raised: alarm.raised ? 1 : 0, at: Math.round(at) } as const;
   await tx.insertInto('alarms').values({ id, ...changes }).onConflict((conflict) => conflict.column('id').doUpdateSet(changes)).execute();
 };
 
@@ -144,7 +143,7 @@ const LASTING_ALARMS = ['recording_damaged', 'journal_full', 'journal_damaged', 
 /** An edge that was killed ended neither its sessions nor its alarms. */
 const endWhatItsPredecessorLeft = async (tx: Transaction<Database>, at: number): Promise<void> => {
   await tx.updateTable('sessions').set({ phase: 'ended', ended_at: at, reason: 'the edge was restarted' }).where('phase', '!=', 'ended').where('started_at', '<=', at).execute();
-  await tx.updateTable('alarms').set({ raised: 0, at }).where('raised', '=', 1).where('code', 'not in', LASTING_ALARMS).where('at', '<=', at).execute();
+  await tx.updateTable('alarms').set({ raised: 0, at: Math.round(at) }).where('raised', '=', 1).where('code', 'not in', LASTING_ALARMS).where('at', '<=', Math.ceil(at)).execute();
 };
 
 const gapAlarm = (journalId: string, seq: number, gap: Gap, at: number): Pick<Alarm, 'id' | 'code' | 'message' | 'raised' | 'at' | 'camera'> => ({
@@ -154,16 +153,3 @@ const gapAlarm = (journalId: string, seq: number, gap: Gap, at: number): Pick<Al
   raised: true,
   at,
 });
-
-/** One statement with one parameter for any number of rows: SQLite's parser is dearer than its insert. */
-const writeDetections = async (tx: Transaction<Database>, results: readonly DetectionResult[]): Promise<void> => {
-  const rows = results.flatMap((r) =>
-    r.detections.map((d) => [
-      r.camera, r.epoch, r.rtpTimestamp, r.capturedAt, Number(r.sequence), d.className, d.classId, d.confidence, d.x, d.y, d.width, d.height, d.trackId ?? null, r.model, r.modelDigest,
-    ]),
-  );
-  if (rows.length === 0) return;
-  const values = sql.join(Array.from({ length: 15 }, (_, i) => sql`json_extract(value, ${sql.lit(`$[${i}]`)})`));
-  await sql`insert into detections (camera_id, stream_epoch, rtp_timestamp, captured_at_ms, sequence, class_name, class_id, confidence, x, y, width, height, track_id, model, model_digest)
-    select ${values} from json_each(${JSON.stringify(rows)})`.execute(tx);
-};

@@ -2,13 +2,13 @@ import { create } from '@bufbuild/protobuf';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Kysely } from 'kysely';
 import { FakeClock } from '../../core/testing-clock.ts';
-import { openDatabase } from '../../platform/database/open.ts';
 import type { Database } from '../../platform/database/schema.ts';
+import { freshDatabase } from '../../platform/testing/fresh-database.ts';
 import { HelloSchema, InventorySchema } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
 import { InventoryIntake } from './inventory.ts';
 
 let db: Kysely<Database>;
-beforeEach(async () => { db = await openDatabase(':memory:'); });
+beforeEach(async () => { db = await freshDatabase(); });
 afterEach(async () => { await db.destroy(); });
 
 const row = (camera: string, n: number, expiredAt: number | null = null) => ({

@@ -63,7 +63,11 @@ export class InventoryIntake {
     for (const camera of cameras) {
       const settings = settingsOf(camera);
       if (!CAMERA_ID.test(camera.id)) continue;
-      await tx.insertInto('cameras').values({ id: camera.id, name: camera.name, ...settings, created_at: now, updated_at: now, deleted_at: null }).execute();
+      await tx
+        .insertInto('cameras')
+        .values({ id: camera.id, name: camera.name, ...settings, created_at: now, updated_at: now, deleted_at: null })
+        .onConflict((conflict) => conflict.doNothing())
+        .execute();
     }
     const adopted = new Set(cameras.map((camera) => camera.id));
     for (const key of keys) {

@@ -21,7 +21,7 @@ const toRow = (segment: Segment): Insertable<SegmentsTable> => ({
   archived_at: null,
 });
 
-/** 13 columns; SQLite takes 32,766 parameters. */
+/** 15 columns; SQLite takes 32,766 parameters, PostgreSQL 65,535. */
 const ROWS_PER_STATEMENT = 500;
 
 /**
@@ -29,10 +29,12 @@ const ROWS_PER_STATEMENT = 500;
  * newer than the events that are still on their way.
  */
 export const upsertSegments = async (tx: Transaction<Database> | Kysely<Database>, segments: readonly Segment[]): Promise<void> => {
-  for (let i = 0; i < segments.length; i += ROWS_PER_STATEMENT) {
+  // No statement may touch a row twice; what comes last counts.
+  const rows = [...new Map(segments.map((segment) => [segment.id, segment])).values()];
+  for (let i = 0; i < rows.length; i += ROWS_PER_STATEMENT) {
     await tx
       .insertInto('segments')
-      .values(segments.slice(i, i + ROWS_PER_STATEMENT).map(toRow))
+      .values(rows.slice(i, i + ROWS_PER_STATEMENT).map(toRow))
       .onConflict((conflict) =>
         conflict
           .column('id')

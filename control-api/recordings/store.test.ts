@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import type { Insertable, Kysely } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { openDatabase } from '../../platform/database/open.ts';
 import type { Database, SegmentsTable } from '../../platform/database/schema.ts';
+import { freshDatabase } from '../../platform/testing/fresh-database.ts';
 import { RecordingStore } from './store.ts';
 import type { RecordingRow } from './store.ts';
 
@@ -43,7 +43,7 @@ const runsOf = (rows: readonly Row[], { camera, from, to }: { readonly camera: s
 
 describe('the recording index', () => {
   let db: Kysely<Database>;
-  beforeAll(async () => { db = await openDatabase(':memory:'); });
+  beforeAll(async () => { db = await freshDatabase(); });
   beforeEach(async () => { await db.deleteFrom('segments').execute(); });
   afterAll(async () => { await db.destroy(); });
 

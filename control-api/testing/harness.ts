@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { Config } from '../../config/schema.ts';
 import { listenerUrl } from '../../core/listener-url.ts';
 import { FakeClock } from '../../core/testing-clock.ts';
-import { openDatabase } from '../../platform/database/open.ts';
 import { silentLogger } from '../../platform/logging.ts';
 import { createMetrics } from '../../platform/metrics.ts';
+import { freshDatabase } from '../../platform/testing/fresh-database.ts';
 import type { PlaybackFile } from '../../recorder/port.ts';
 import { createControlApi } from '../control-api.ts';
 import type { ControlApiOptions } from '../control-api.ts';
@@ -41,7 +41,7 @@ export type Answer<T = Record<string, unknown>> = { readonly status: number; rea
 export const startApi = async (overrides: HarnessOptions = {}) => {
   const directory = mkdtempSync(join(tmpdir(), 'control-api-'));
   const clock = overrides.clock instanceof FakeClock ? overrides.clock : new FakeClock();
-  const db = overrides.db ?? (await openDatabase(join(directory, 'control.db')));
+  const db = overrides.db ?? (await freshDatabase(join(directory, 'control.db')));
   const metrics = createMetrics('control');
   const config = Config.parse({ data_dir: directory, bind: '127.0.0.1', http: { port: 0 }, admin: { password: ADMIN_PASSWORD }, sources: { file_dir: join(directory, 'clips') }, ...overrides.config });
   const api = await createControlApi({

@@ -4,11 +4,14 @@ import BetterSqlite3 from 'better-sqlite3';
 import { Kysely, SqliteDialect } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import type { Migration } from 'kysely/migration';
+import type { Milliseconds } from '../../core/units.ts';
+import type { Logger } from '../logging.ts';
 import { firstLight } from './migrations/0001-first-light.ts';
 import { bounded } from './migrations/0002-bounded.ts';
 import { gapCause } from './migrations/0003-gap-cause.ts';
 import { marksAndArchive } from './migrations/0004-marks-and-archive.ts';
 import { markOrder } from './migrations/0005-mark-order.ts';
+import { describePostgres, isPostgresUrl, migrationDialect, postgresDialect, waitForPostgres } from './postgres.ts';
 import type { Database } from './schema.ts';
 
 /** In order of their names; Kysely records in the database which have run, and refuses a database newer than the program. */
@@ -20,14 +23,27 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0005-mark-order': markOrder,
 };
 
+export interface OpenOptions {
+  readonly logger?: Logger;
+  /** How long a PostgreSQL that does not answer is waited for; default: it is asked once. */
+  readonly waitMs?: Milliseconds;
+  readonly signal?: AbortSignal;
+}
+
 /**
- * Opens (and makes) the control process's SQLite database and brings its tables up to date. `:memory:` for tests.
- * The caller ends it with `destroy()`. Throws when the file is not a database, is damaged or newer than this program.
+ * Opens (and makes) the control process's database and brings its tables up to date: PostgreSQL for a `postgres://` URL, else SQLite in a
+ * file of that path, `:memory:` for tests. The caller ends it with `destroy()`.
  *
+ * Throws when the file is not a database, when the database is damaged or newer than this program; UNAVAILABLE or FAILED_PRECONDITION when
+ * PostgreSQL does not answer or refuses.
+ */
+export const openDatabase = (place: string, options: OpenOptions = {}): Promise<Kysely<Database>> => (isPostgresUrl(place) ? openPostgres(place, options) : openSqlite(place));
+
+/**
  * WAL with `synchronous = NORMAL`: a killed process loses no committed transaction; a power cut may lose the last ones, and then the
  * edge's journal, whose cursor was lost with them, sends their events again (D-10).
  */
-export const openDatabase = async (path: string): Promise<Kysely<Database>> => {
+const openSqlite = async (path: string): Promise<Kysely<Database>> => {
   if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true });
   const sqlite = new BetterSqlite3(path);
   try {
@@ -42,13 +58,31 @@ export const openDatabase = async (path: string): Promise<Kysely<Database>> => {
     throw error;
   }
   const database = new Kysely<Database>({ dialect: new SqliteDialect({ database: sqlite }) });
-  const migrator = new Migrator({ db: database, provider: { getMigrations: () => Promise.resolve({ ...MIGRATIONS }) } });
-  const { error } = await migrator.migrateToLatest();
-  if (error !== undefined) {
+  try {
+    await migrate(database, path);
+  } catch (error) {
     // Kysely closes only what a query has used.
     await database.destroy();
     sqlite.close();
-    throw new Error(`the database ${path} cannot be brought up to date`, { cause: error });
+    throw error;
   }
   return database;
+};
+
+/** Of several processes that start at once one migrates, and the others wait for it: Kysely takes an advisory lock. */
+const openPostgres = async (url: string, options: OpenOptions): Promise<Kysely<Database>> => {
+  await waitForPostgres({ url, logger: options.logger, waitMs: options.waitMs ?? 0, signal: options.signal });
+  const migrating = new Kysely<Database>({ dialect: migrationDialect(url) });
+  try {
+    await migrate(migrating, describePostgres(url));
+  } finally {
+    await migrating.destroy();
+  }
+  return new Kysely<Database>({ dialect: postgresDialect({ url, logger: options.logger }) });
+};
+
+const migrate = async (database: Kysely<Database>, name: string): Promise<void> => {
+  const migrator = new Migrator({ db: database, provider: { getMigrations: () => Promise.resolve({ ...MIGRATIONS }) } });
+  const { error } = await migrator.migrateToLatest();
+  if (error !== undefined) throw new Error(`the database ${name} cannot be brought up to date`, { cause: error });
 };

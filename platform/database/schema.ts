@@ -4,6 +4,12 @@ import type { Generated } from 'kysely';
  * The tables of the control process, as Kysely sees them. All times are Unix milliseconds; booleans are 0 or 1 (SQLite has no other);
  * a column called JSON holds text written by `JSON.stringify`. `migrations/` makes them, in this shape.
  *
+ * One schema for SQLite and PostgreSQL. A migration is `migration((d) => [statements])` of `dialect.ts` and takes the types of its columns
+ * from `d` (`${d.integer}`, `${d.real}`, `${d.text}`, `${d.identity}`); what the databases have no common word for it decides by `d.name`.
+ * Queries are written for both; where they cannot be, `dialectOf(db)` tells. PostgreSQL refuses what SQLite takes: `1.5` for an `integer`,
+ * a text with a zero in it; and it may have several control processes: whoever reads rows to decide what to write locks them
+ * (`dialectOf(db).shared`, `forUpdate`) or holds the decision alone (`holdAlone`).
+ *
  * Recordings, sessions and detections refer to cameras by id only, without a foreign key: they outlive a deleted camera, and come back
  * from the edge's files after the database is lost.
  */

@@ -1,44 +1,36 @@
-import { sql } from 'kysely';
-import type { Kysely } from 'kysely';
-import type { Migration } from 'kysely/migration';
+import { migration } from '../dialect.ts';
 
 /** The tables of first light. Never edited once released: a change of shape is another migration. */
-const STATEMENTS = [
-  `create table cameras (id text primary key, name text not null, source text not null, pipelines text not null, recording text not null,
-     created_at integer not null, updated_at integer not null, deleted_at integer, extra text not null default '{}')`,
-  `create table camera_keys (id text primary key, camera_id text not null, kind text not null check (kind in ('publish', 'view')),
-     hash text not null unique, ha1 text not null, created_at integer not null, revoked_at integer)`,
+export const firstLight = migration((d) => [
+  `create table cameras (id ${d.text} primary key, name ${d.text} not null, source ${d.text} not null, pipelines ${d.text} not null, recording ${d.text} not null,
+     created_at ${d.integer} not null, updated_at ${d.integer} not null, deleted_at ${d.integer}, extra ${d.text} not null default '{}')`,
+  `create table camera_keys (id ${d.text} primary key, camera_id ${d.text} not null, kind ${d.text} not null check (kind in ('publish', 'view')),
+     hash ${d.text} not null unique, ha1 ${d.text} not null, created_at ${d.integer} not null, revoked_at ${d.integer})`,
   `create index camera_keys_camera on camera_keys (camera_id)`,
-  `create table users (id text primary key, username text not null unique, password_hash text not null, role text not null,
-     created_at integer not null, disabled_at integer)`,
-  `create table refresh_tokens (id text primary key, family text not null, user_id text not null references users (id) on delete cascade,
-     hash text not null unique, expires_at integer not null, used_at integer, revoked_at integer)`,
+  `create table users (id ${d.text} primary key, username ${d.text} not null unique, password_hash ${d.text} not null, role ${d.text} not null,
+     created_at ${d.integer} not null, disabled_at ${d.integer})`,
+  `create table refresh_tokens (id ${d.text} primary key, family ${d.text} not null, user_id ${d.text} not null references users (id) on delete cascade,
+     hash ${d.text} not null unique, expires_at ${d.integer} not null, used_at ${d.integer}, revoked_at ${d.integer})`,
   `create index refresh_tokens_family on refresh_tokens (family)`,
   `create index refresh_tokens_user on refresh_tokens (user_id)`,
-  `create table revoked_tokens (jti text primary key, expires_at integer not null)`,
-  `create table signing_keys (kid text primary key, private_jwk text not null, public_jwk text not null, created_at integer not null,
-     retired_at integer)`,
-  `create table audit (id integer primary key autoincrement, at integer not null, principal text, action text not null, target text,
-     result text not null, detail text)`,
+  `create table revoked_tokens (jti ${d.text} primary key, expires_at ${d.integer} not null)`,
+  `create table signing_keys (kid ${d.text} primary key, private_jwk ${d.text} not null, public_jwk ${d.text} not null, created_at ${d.integer} not null,
+     retired_at ${d.integer})`,
+  `create table audit (id ${d.identity}, at ${d.integer} not null, principal ${d.text}, action ${d.text} not null, target ${d.text},
+     result ${d.text} not null, detail ${d.text})`,
   `create index audit_at on audit (at)`,
-  `create table edges (journal_id text primary key, edge_id text not null, last_seq integer not null, media_base_url text not null,
-     seen_at integer not null)`,
-  `create table sessions (id text primary key, camera_id text not null, phase text not null, protocol text not null, started_at real not null,
-     ended_at real, reason text, epoch integer)`,
+  `create table edges (journal_id ${d.text} primary key, edge_id ${d.text} not null, last_seq ${d.integer} not null, media_base_url ${d.text} not null,
+     seen_at ${d.integer} not null)`,
+  `create table sessions (id ${d.text} primary key, camera_id ${d.text} not null, phase ${d.text} not null, protocol ${d.text} not null, started_at ${d.real} not null,
+     ended_at ${d.real}, reason ${d.text}, epoch ${d.integer})`,
   `create index sessions_camera on sessions (camera_id, started_at)`,
-  `create table segments (id text primary key, camera_id text not null, session_id text not null, epoch integer not null, start_ms real not null,
-     end_ms real not null, bytes integer not null, sha256 text, open integer not null, tracks text not null, gap_before real, expired_at integer)`,
+  `create table segments (id ${d.text} primary key, camera_id ${d.text} not null, session_id ${d.text} not null, epoch ${d.integer} not null, start_ms ${d.real} not null,
+     end_ms ${d.real} not null, bytes ${d.integer} not null, sha256 ${d.text}, open ${d.integer} not null, tracks ${d.text} not null, gap_before ${d.real}, expired_at ${d.integer})`,
   `create index segments_camera_start on segments (camera_id, start_ms)`,
-  `create table detections (id integer primary key autoincrement, camera_id text not null, stream_epoch integer not null, rtp_timestamp integer not null,
-     captured_at_ms real not null, sequence integer not null, class_name text not null, class_id integer not null, confidence real not null,
-     x real not null, y real not null, width real not null, height real not null, track_id text, model text not null, model_digest text not null)`,
+  `create table detections (id ${d.identity}, camera_id ${d.text} not null, stream_epoch ${d.integer} not null, rtp_timestamp ${d.integer} not null,
+     captured_at_ms ${d.real} not null, sequence ${d.integer} not null, class_name ${d.text} not null, class_id ${d.integer} not null, confidence ${d.real} not null,
+     x ${d.real} not null, y ${d.real} not null, width ${d.real} not null, height ${d.real} not null, track_id ${d.text}, model ${d.text} not null, model_digest ${d.text} not null)`,
   `create index detections_camera_captured on detections (camera_id, captured_at_ms)`,
   `create index detections_captured on detections (captured_at_ms)`,
-  `create table alarms (id text primary key, camera_id text, code text not null, message text not null, raised integer not null, at integer not null)`,
-];
-
-export const firstLight: Migration = {
-  async up(db: Kysely<unknown>): Promise<void> {
-    for (const statement of STATEMENTS) await sql.raw(statement).execute(db);
-  },
-};
+  `create table alarms (id ${d.text} primary key, camera_id ${d.text}, code ${d.text} not null, message ${d.text} not null, raised ${d.integer} not null, at ${d.integer} not null)`,
+]);

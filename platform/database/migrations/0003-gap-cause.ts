@@ -1,10 +1,4 @@
-import { sql } from 'kysely';
-import type { Kysely } from 'kysely';
-import type { Migration } from 'kysely/migration';
+import { migration } from '../dialect.ts';
 
 /** Why something is missing before a segment. */
-export const gapCause: Migration = {
-  async up(db: Kysely<unknown>): Promise<void> {
-    await sql`alter table segments add column gap_cause text`.execute(db);
-  },
-};
+export const gapCause = migration((d) => [`alter table segments add column gap_cause ${d.text}`]);
