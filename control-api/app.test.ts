@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { SignJWT, generateKeyPair } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { TOKEN_ISSUER } from './api-env.ts';
-import { startApi } from './testing/harness.ts';
+import { fakeReader, startApi } from './testing/harness.ts';
 import type { Harness } from './testing/harness.ts';
 import { rawExchange } from './testing/raw-http.ts';
 
@@ -132,7 +132,7 @@ describe('errors and headers', () => {
   });
 
   test('details of our own faults stay in the log', async () => {
-    await using broken = await startApi({ segmentReader: { playback: () => Promise.reject(new Error('secret path')) } });
+    await using broken = await startApi({ segmentReader: fakeReader({ playback: () => Promise.reject(new Error('secret path')) }) });
     const admin = (await broken.login()).access_token;
     await broken.db.insertInto('segments').values({ id: 's', camera_id: 'c', session_id: 's', epoch: 1, start_ms: 1000, end_ms: 2000, bytes: 1, sha256: null, open: 0, tracks: '[]', gap_before: null, expired_at: null }).execute();
     const { status, body } = await broken.call('GET', '/v1/recordings/c/playback?from=1970-01-01T00:00:00Z&to=1970-01-01T00:01:00Z', { token: admin });

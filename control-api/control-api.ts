@@ -41,6 +41,7 @@ import { markRoutes } from './marks/routes.ts';
 import { MarkService } from './marks/service.ts';
 import type { ModelCatalogue } from './models.ts';
 import { StaticPages } from './pages/static-pages.ts';
+import { playbackRoutes } from './recordings/playback-routes.ts';
 import { recordingRoutes } from './recordings/routes.ts';
 import { RecordingService } from './recordings/service.ts';
 import { KEEP, RetentionSweep, SWEEP_ROWS, deleting } from './retention.ts';
@@ -148,7 +149,7 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
     resources: [
       health, authRoutes(auth, guard), jwksRoutes(auth, [jwksPath, `/auth${jwksPath}`]), userRoutes(users, audit, guard), auditRoutes(audit, guard),
       cameraRoutes({ cameras, stats, audit, guard, clock, config, ports: mediaPorts }), cameraKeyRoutes({ cameras, stats, audit, guard }),
-      recordingRoutes(recordings, guard, logger), markRoutes(marks, audit, guard), detectionRoutes(detections, guard), alarmRoutes(alarms, guard),
+      recordingRoutes(recordings, guard), playbackRoutes({ recordings, detections, guard, logger }), markRoutes(marks, audit, guard), detectionRoutes(detections, guard), alarmRoutes(alarms, guard),
     ],
     rootResources: [health, jwksRoutes(auth, [jwksPath])],
   });

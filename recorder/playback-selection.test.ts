@@ -17,7 +17,7 @@ const segment = ({ at, session = 's', epoch = 1, pictures = 10, drift = 0, start
   for (let i = 0; i < 50; i++) audio.push((at + 1000 + i * 20) * 48, (at + 1000 + i * 20) * 48, 960, 5000 + i, 1, true, 0);
   const info = { version: 1 as const, id: `cam/${String(at)}`, camera: 'cam', sessionId: session, sessionStart: T0, epoch, sequence: 0, start: T0 + at, gapBefore: null, tracks: [], frames: [] };
   return {
-    info, wallAtZero: [T0 - 1000 + drift], wholeBytes: 0, defect: null, cutAt: null,
+    info, wallAtZero: [T0 - 1000 + drift], initBytes: 0, mediaStart: 0, wholeBytes: 0, defect: null, cutAt: null,
     tracks: [
       { track: { ...TRACK, kind: 'video' }, samples, bases: [] },
       ...(sound ? [{ track: { ...TRACK, id: 2, kind: 'audio' as const, format: 'Opus', timescale: 48_000 }, samples: audio, bases: [] }] : []),

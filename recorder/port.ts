@@ -72,16 +72,36 @@ export interface PlaybackRange {
 }
 
 /** A `video/mp4` of known length whose bytes can be had from any offset. */
-export interface PlaybackFile {
+export interface RecordedFile {
   readonly byteLength: number;
   /** Strong, quoted (RFC 9110 §8.8.3). */
   readonly etag: string;
   readonly contentType: 'video/mp4';
+  /** Bytes [start, end) in pieces, one read ahead. Throws NOT_FOUND when a recorded file has gone meanwhile: never other bytes. */
+  read(start: number, end: number, signal: AbortSignal): AsyncIterable<Buffer>;
+}
+
+/** A file made of a range. */
+export interface PlaybackFile extends RecordedFile {
   /** Wall time (Unix ms) of the first and the last picture displayed; the file's time 0 is the first. */
   readonly firstWall: Milliseconds;
   readonly lastWall: Milliseconds;
-  /** Bytes [start, end) in pieces; opens at most two recording files ahead. */
-  read(start: number, end: number, signal: AbortSignal): AsyncIterable<Buffer>;
+}
+
+/** Bytes of one recorded file that are a CMAF segment, and its init segment, which is the file's first bytes. */
+export interface CmafSegment {
+  readonly segment: SegmentRecord;
+  readonly initBytes: number;
+  /** Equal for equal init segments. */
+  readonly initDigest: string;
+  /** In the file. */
+  readonly offset: number;
+  readonly length: number;
+  /** Wall time (Unix ms) of its first picture, and how long it is. */
+  readonly start: Milliseconds;
+  readonly duration: Milliseconds;
+  /** Its media time or init segment does not continue the one before. */
+  readonly discontinuity: boolean;
 }
 
 /** All reading of recordings goes through this, so that a remote edge fits later (D-16). */
@@ -91,4 +111,8 @@ export interface SegmentReader {
    * `segments`: the index rows that overlap the range, in order. Throws NOT_FOUND when nothing was recorded.
    */
   playback(range: PlaybackRange, segments: readonly SegmentRecord[], signal: AbortSignal): Promise<PlaybackFile>;
+  /** The range as bytes of recorded files, for a playlist. Segments whose files are gone are left out. */
+  cmafSegments(range: PlaybackRange, segments: readonly SegmentRecord[], signal: AbortSignal): Promise<readonly CmafSegment[]>;
+  /** One recorded file as it is, up to the bytes indexed. */
+  file(segment: SegmentRecord): RecordedFile;
 }

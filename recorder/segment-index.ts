@@ -1,55 +1,17 @@
 /** Reads what a recorded file holds by its box headers and `moof`s alone: ten seconds of video cost some 100 small reads. */
 import { LRUCache } from 'lru-cache';
-import { MAX_BOX_HEADER, malformed, readBoxHeader } from '../core/fmp4/box-reader.ts';
-import type { BoxHeader } from '../core/fmp4/box-reader.ts';
-import { readMoov } from '../core/fmp4/init-reader.ts';
-import type { InitTrack } from '../core/fmp4/init-reader.ts';
-import { readMoof, readPrft } from '../core/fmp4/part-reader.ts';
-import { SampleColumns } from '../core/fmp4/sample-columns.ts';
-import { decodeSampleIndex, isSampleIndex, sampleIndexSize } from '../core/fmp4/sample-index-box.ts';
-import type { SampleIndex } from '../core/fmp4/sample-index-box.ts';
-import { decodeSegmentInfoBox, frameAt } from '../core/fmp4/segment-info-box.ts';
-import type { FrameBase, SegmentInfo } from '../core/fmp4/segment-info-box.ts';
+import { decodeSampleIndex, sampleIndexSize } from '../core/fmp4/sample-index-box.ts';
+import { frameAt } from '../core/fmp4/segment-info-box.ts';
 import { MediaError, messageOf } from '../core/errors.ts';
-import type { Milliseconds } from '../core/units.ts';
 import type { RecordedSample, SegmentRecord } from './port.ts';
 import type { SegmentBytes, SegmentFiles } from './segment-file.ts';
+import { CutOffError, Scan, Window } from './segment-scan.ts';
+import type { SegmentHead, SegmentIndex } from './segment-scan.ts';
 
-export interface IndexedTrack {
-  readonly track: InitTrack;
-  readonly samples: SampleColumns;
-  readonly bases: readonly FrameBase[];
-}
+export type { IndexedTrack, SegmentHead, SegmentIndex } from './segment-scan.ts';
 
-/** What one recorded file holds. */
-export interface SegmentIndex {
-  readonly info: SegmentInfo;
-  readonly tracks: readonly IndexedTrack[];
-  /** Per part: the wall time (Unix ms) of media time 0, from its `prft`. A sample's wall = this + pts in ms. */
-  readonly wallAtZero: readonly Milliseconds[];
-  /** Where the last whole part ends; equal to the bytes asked for unless there is a `defect`. */
-  readonly wholeBytes: number;
-  /** Why reading stopped before the end, in words; null when every byte made sense. */
-  readonly defect: string | null;
-  /** With a defect of the kind a crash leaves, a box or part that the end of the file cuts off: where that box begins. Else null. */
-  readonly cutAt: number | null;
-}
-
-/** What a segment's file is made of. */
-const BOX_TYPES: ReadonlySet<string> = new Set(['ftyp', 'styp', 'free', 'skip', 'moov', 'uuid', 'prft', 'moof', 'mdat']);
-/** Boxes that must be read whole are refused beyond this. */
-const MAX_READ = 4 << 20;
 /** Holds the sample index of ten seconds of video and sound. */
 const TRAILER_WINDOW = 32 << 10;
-/** Holds `prft` + `moof` + the header of `mdat` of an ordinary part. */
-const WINDOW = 4096;
-
-/** The end of the file is in the middle of something. */
-class CutOffError extends MediaError {
-  constructor(what: string) {
-    super('INVALID_ARGUMENT', `not a readable MP4: ${what}`, { reason: 'MALFORMED_MP4' });
-  }
-}
 
 /**
  * Reads the index of an open segment's first `bytes` bytes. A defect after the head is reported, not thrown: the parts before it stay good.
@@ -90,17 +52,27 @@ const readTrailer = async (file: SegmentBytes, bytes: number): Promise<SegmentIn
     if (size === undefined || size > bytes) return undefined;
     await tail.hold(bytes - size, bytes);
     const index = decodeSampleIndex(tail.bytes.subarray(bytes - size - tail.start), bytes - size);
-    const scan = new Scan();
-    for (let position = 0; !scan.hasHead;) {
-      const box = await head.header(position);
-      await scan.take(box, head, bytes);
-      position = box.end;
-    }
-    return scan.finishWith(index, bytes);
+    return (await scanHead(head, bytes)).finishWith(index, bytes);
   } catch (error) {
     if (error instanceof MediaError) return undefined; // the boxes themselves will tell
     throw error;
   }
+};
+
+/** Reads the beginning of `record`'s file alone. Throws NOT_FOUND when the file is gone, INVALID_ARGUMENT when it makes no sense. */
+export const readSegmentHead = async (files: SegmentFiles, record: SegmentRecord): Promise<SegmentHead> => {
+  await using file = await files.open(record);
+  return (await scanHead(new Window(file, record.bytes), record.bytes)).finishHead();
+};
+
+const scanHead = async (window: Window, bytes: number): Promise<Scan> => {
+  const scan = new Scan();
+  for (let position = 0; !scan.hasHead;) {
+    const box = await window.header(position);
+    await scan.take(box, window, bytes);
+    position = box.end;
+  }
+  return scan;
 };
 
 /** All samples of an index, per track in file order. */
@@ -146,148 +118,3 @@ export class SegmentIndexCache {
     return index;
   }
 }
-
-/** Positional reads through one small buffer. */
-class Window {
-  readonly #file: SegmentBytes;
-  readonly #limit: number;
-  #bytes: Buffer = Buffer.allocUnsafe(0);
-  #start = 0;
-
-  constructor(file: SegmentBytes, limit: number) {
-    this.#file = file;
-    this.#limit = limit;
-  }
-
-  /** Position in the file of the window's first byte. */
-  get start(): number { return this.#start; }
-  get bytes(): Buffer { return this.#bytes; }
-
-  async header(position: number): Promise<BoxHeader> {
-    await this.hold(position, Math.min(position + MAX_BOX_HEADER, this.#limit));
-    const box = readBoxHeader(this.#bytes, position - this.#start, this.#start, this.#limit);
-    if (!box) throw new CutOffError('a cut box header');
-    if (!BOX_TYPES.has(box.type)) throw malformed(`an unexpected ${printable(box.type)} box`);
-    if (box.end > this.#limit) throw new CutOffError(`a cut ${box.type} box`);
-    return box;
-  }
-
-  /** Makes the window hold the file's [start, end). Throws INVALID_ARGUMENT when that is too much or the file is shorter. */
-  async hold(start: number, end: number): Promise<void> {
-    if (start >= this.#start && end <= this.#start + this.#bytes.length) return;
-    if (end - start > MAX_READ) throw malformed('a box too large to read');
-    const size = Math.min(Math.max(end - start, WINDOW), this.#limit - start);
-    this.#bytes = await this.#file.read(start, size);
-    this.#start = start;
-    if (start + this.#bytes.length < end) throw malformed('the file is shorter than its index says');
-  }
-}
-
-/** The state of one scan. */
-class Scan {
-  #info: SegmentInfo | undefined;
-  #tracks: IndexedTrack[] = [];
-  readonly #bases: Record<'video' | 'audio', FrameBase[]> = { video: [], audio: [] };
-  readonly #wallAtZero: Milliseconds[] = [];
-  #wall: Milliseconds | undefined;
-  #pending: { readonly dataStart: number; readonly dataEnd: number; readonly lengths: readonly number[]; readonly bases: readonly FrameBase[] } | undefined;
-  #pendingBases: FrameBase[] = [];
-  wholeBytes = 0;
-
-  async take(box: BoxHeader, window: Window, limit: number): Promise<void> {
-    switch (box.type) {
-      case 'mdat':
-        this.#takeMdat(box);
-        return;
-      case 'ftyp': case 'styp': case 'free': case 'skip': return;
-    }
-    if (box.end === limit && box.type === 'moof') throw new CutOffError('a moof without its mdat');
-    await window.hold(box.start, box.end);
-    const base = window.start;
-    const local: BoxHeader = { type: box.type, start: box.start - base, payload: box.payload - base, end: box.end - base };
-    if (box.type === 'moov') this.#takeMoov(window.bytes, local);
-    else if (box.type === 'uuid') this.#takeUuid(window.bytes, local, box.end);
-    else if (box.type === 'prft') this.#takePrft(window.bytes, local);
-    else this.#takeMoof(window.bytes, local, base);
-  }
-
-  finish(defect: string | null = null, cutAt: number | null = null): SegmentIndex {
-    if (!this.#info || this.#tracks.length === 0) throw malformed(defect ?? 'not a recorded segment');
-    this.#discardPending();
-    for (const { samples } of this.#tracks) samples.trim();
-    return { info: this.#info, tracks: this.#tracks, wallAtZero: this.#wallAtZero, wholeBytes: this.wholeBytes, defect, cutAt };
-  }
-
-  /** The head has been read: what the file says about itself is known. */
-  get hasHead(): boolean { return this.#info !== undefined; }
-
-  /** With the samples from the file's own index instead of its parts. */
-  finishWith(index: SampleIndex, bytes: number): SegmentIndex {
-    if (!this.#info) throw malformed('not a recorded segment');
-    const tracks = this.#tracks.map(({ track }) => ({ track, samples: index[track.kind], bases: index.bases.filter(({ kind }) => kind === track.kind) }));
-    return { info: this.#info, tracks, wallAtZero: index.wallAtZero, wholeBytes: bytes, defect: null, cutAt: null };
-  }
-
-  #takeMoov(bytes: Buffer, box: BoxHeader): void {
-    if (this.#tracks.length > 0) throw malformed('two moov boxes');
-    this.#tracks = readMoov(bytes, box).map((track) => ({ track, samples: new SampleColumns(), bases: this.#bases[track.kind] }));
-  }
-
-  #takeUuid(bytes: Buffer, box: BoxHeader, end: number): void {
-    if (isSampleIndex(bytes.subarray(box.payload, box.end)) && !this.#pending) {
-      this.wholeBytes = end;
-      return;
-    }
-    const content = decodeSegmentInfoBox(bytes, box);
-    if (!content) return;
-    if ('frames' in content) {
-      this.#pendingBases = [...content.frames];
-      return;
-    }
-    if (this.#info || this.#tracks.length === 0) throw malformed('segment information in an unexpected place');
-    this.#info = content.segment;
-    this.#addBases(content.segment.frames);
-    this.wholeBytes = end;
-  }
-
-  #takePrft(bytes: Buffer, box: BoxHeader): void {
-    const { trackId, wall, mediaTime } = readPrft(bytes, box);
-    const track = this.#tracks.find((candidate) => candidate.track.id === trackId)?.track;
-    if (!track) throw malformed('a prft of an unknown track');
-    this.#wall = wall - (mediaTime * 1000) / track.timescale;
-  }
-
-  #takeMoof(bytes: Buffer, box: BoxHeader, base: number): void {
-    if (!this.#info) throw malformed('a part before the segment information');
-    if (this.#wall === undefined) throw malformed('a part without a wall clock');
-    if (this.#pending) throw malformed('a moof without its mdat');
-    const lengths = this.#tracks.map(({ samples }) => samples.length);
-    // Known to be incomplete until its mdat has been seen: what is appended here may have to go again.
-    this.#pending = { dataStart: Infinity, dataEnd: 0, lengths, bases: this.#pendingBases };
-    const summary = readMoof(bytes, box, base, this.#tracks.map(({ track }) => track), this.#tracks.map(({ samples }) => samples), this.#wallAtZero.length);
-    this.#pending = { ...summary, lengths, bases: this.#pendingBases };
-    this.#pendingBases = [];
-  }
-
-  #takeMdat(box: BoxHeader): void {
-    if (!this.#pending || this.#wall === undefined) throw malformed('an mdat without its moof');
-    const { dataStart, dataEnd, bases } = this.#pending;
-    // Ours holds its samples and nothing else: a longer one has swallowed parts that follow.
-    if (dataStart !== box.payload || dataEnd !== box.end) throw malformed('an mdat that is not its samples');
-    this.#addBases(bases);
-    this.#wallAtZero.push(this.#wall);
-    this.#pending = undefined;
-    this.wholeBytes = box.end;
-  }
-
-  #addBases(bases: readonly FrameBase[]): void {
-    for (const base of bases) this.#bases[base.kind].push(base);
-  }
-
-  #discardPending(): void {
-    this.#tracks.forEach(({ samples }, i) => { samples.truncate(this.#pending?.lengths[i] ?? samples.length); });
-    this.#pending = undefined;
-  }
-}
-
-const printable = (type: string): string => (/^[\x20-\x7e]{4}$/.test(type) ? type : 'nameless');

@@ -1,16 +1,20 @@
 /** `SegmentReader` over recorded files, wherever they lie: runs in the control process, beside the edge that writes them (D-16). */
-import { createHash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import { MediaError } from '../core/errors.ts';
 import { buildProgressive } from '../core/fmp4/progressive.ts';
 import type { Milliseconds } from '../core/units.ts';
 import type { Logger } from '../platform/logging.ts';
+import { cutSegment, wholeSegment, withDiscontinuities } from './cmaf-cuts.ts';
+import type { CmafHead, WholeSegment } from './cmaf-cuts.ts';
+import { inOrder } from './in-order.ts';
 import { withParameterSets } from './parameter-sets.ts';
 import { selectRange } from './playback-selection.ts';
-import type { PlaybackFile, PlaybackRange, SegmentReader, SegmentRecord } from './port.ts';
+import type { CmafSegment, PlaybackFile, PlaybackRange, RecordedFile, SegmentReader, SegmentRecord } from './port.ts';
 import { ProgressiveFile } from './progressive-file.ts';
+import { SegmentBytesFile } from './segment-bytes-file.ts';
 import type { SegmentFiles } from './segment-file.ts';
-import { SegmentIndexCache } from './segment-index.ts';
+import { SegmentIndexCache, readSegmentHead } from './segment-index.ts';
 
 /** Longest range of one file, and most samples: memory for the tables is 33 bytes a sample. */
 const MAX_RANGE: Milliseconds = 6 * 3_600_000;
@@ -19,12 +23,15 @@ const MAX_SAMPLES = 4_000_000;
 const CONCURRENT_READS = 3;
 /** A player asks for the same file many times, range by range. */
 const MAX_CACHED_HEADER_BYTES = 64 << 20;
+/** Some 200 bytes each. */
+const MAX_CACHED_HEADS = 50_000;
 
 export class LocalSegmentReader implements SegmentReader {
   readonly #files: SegmentFiles;
   readonly #logger: Logger;
   readonly #indexes: SegmentIndexCache;
   readonly #playbacks = new LRUCache<string, ProgressiveFile>({ maxSize: MAX_CACHED_HEADER_BYTES, sizeCalculation: (file) => file.memory });
+  readonly #heads = new LRUCache<string, CmafHead>({ max: MAX_CACHED_HEADS });
 
   constructor(files: SegmentFiles, logger: Logger) {
     this.#files = files;
@@ -55,19 +62,46 @@ export class LocalSegmentReader implements SegmentReader {
     return file;
   }
 
+  file(segment: SegmentRecord): RecordedFile {
+    return new SegmentBytesFile(this.#files, segment, this.#logger);
+  }
+
+  async cmafSegments(range: PlaybackRange, segments: readonly SegmentRecord[], signal: AbortSignal): Promise<readonly CmafSegment[]> {
+    const edges = new Set([segments[0], segments.at(-1)]);
+    const found = await this.#readEach(segments, signal, async (segment): Promise<WholeSegment | undefined> => {
+      const whole = wholeSegment(segment, await this.#head(segment));
+      return edges.has(segment) ? cutSegment(whole, await this.#indexes.get(segment), range) : whole;
+    });
+    return withDiscontinuities(found, segments);
+  }
+
+  async #head(segment: SegmentRecord): Promise<CmafHead> {
+    const cached = this.#heads.get(segment.id);
+    if (cached) return cached;
+    const { initBytes, mediaStart, tracks } = await readSegmentHead(this.#files, segment);
+    const initDigest = hash('sha256', JSON.stringify(tracks.map(({ id, timescale, sampleEntry }) => [id, timescale, sampleEntry.toString('latin1')])), 'base64url');
+    const head = { initBytes, initDigest, mediaStart };
+    this.#heads.set(segment.id, head);
+    return head;
+  }
+
+  #readIndexes(segments: readonly SegmentRecord[], signal: AbortSignal) {
+    return this.#readEach(segments, signal, async (segment) => ({ segment, index: await this.#indexes.get(segment) }));
+  }
+
   /** A file that has gone since the list was made (retention) is left out, as if the list were newer. */
-  async #readIndexes(segments: readonly SegmentRecord[], signal: AbortSignal) {
-    const indexes = await inOrder(segments, CONCURRENT_READS, async (segment) => {
+  async #readEach<T>(segments: readonly SegmentRecord[], signal: AbortSignal, read: (segment: SegmentRecord) => Promise<T | undefined>): Promise<T[]> {
+    const found = await inOrder(segments, CONCURRENT_READS, async (segment) => {
       signal.throwIfAborted();
       try {
-        return { segment, index: await this.#indexes.get(segment) };
+        return await read(segment);
       } catch (error) {
         if (!(error instanceof MediaError)) throw error;
         this.#logger.warn({ segment: segment.id, err: error }, 'recording left out of a playback');
         return undefined;
       }
     });
-    return indexes.filter((index) => index !== undefined);
+    return found.filter((each) => each !== undefined);
   }
 }
 
@@ -76,15 +110,4 @@ const etagOf = ({ camera, from, to }: PlaybackRange, segments: readonly SegmentR
   const hash = createHash('sha256').update(`1 ${camera} ${String(from)} ${String(to)}`);
   for (const { id, bytes } of segments) hash.update(` ${id} ${String(bytes)}`);
   return `"${hash.digest('base64url').slice(0, 32)}"`;
-};
-
-/** Maps with at most `limit` at work; results in order. Throws the first failure. */
-const inOrder = async <T, R>(items: readonly T[], limit: number, work: (item: T) => Promise<R>): Promise<R[]> => {
-  const results: R[] = [];
-  const queue = items.entries();
-  const worker = async (): Promise<void> => {
-    for (const [i, item] of queue) results[i] = await work(item);
-  };
-  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker));
-  return results;
 };

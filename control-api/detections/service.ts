@@ -3,6 +3,8 @@ import type { Clock } from '../../core/clock.ts';
 import type { Milliseconds } from '../../core/units.ts';
 import type { Database } from '../../platform/database/schema.ts';
 import type { Logger } from '../../platform/logging.ts';
+import { presencesOf } from './presence.ts';
+import type { Presence } from './presence.ts';
 import { DetectionStore } from './store.ts';
 import type { DetectionFilter, DetectionRow } from './store.ts';
 
@@ -10,6 +12,10 @@ const SWEEP_MS: Milliseconds = 60_000;
 /** Rows per statement: SQLite answers nobody else meanwhile, and 500 rows take a few milliseconds. */
 const BATCH = 500;
 const PAUSE_MS: Milliseconds = 50;
+/** Ten hours of one class, or ten minutes of sixty. */
+const MAX_SECONDS = 36_000;
+
+export type { Presence } from './presence.ts';
 
 /** Stored detections, and their end after `detections.retention_hours`. */
 export class DetectionService implements Disposable {
@@ -29,6 +35,11 @@ export class DetectionService implements Disposable {
 
   list(filter: DetectionFilter, order: 'asc' | 'desc', after: readonly [number, number] | undefined, limit: number): Promise<DetectionRow[]> {
     return this.#store.list(filter, order, after, limit);
+  }
+
+  /** When which class was in the picture of `camera` within [from, to). What is beyond 36,000 class-seconds is left out. */
+  async presences(camera: string, from: Milliseconds, to: Milliseconds): Promise<Presence[]> {
+    return presencesOf(await this.#store.seconds(camera, from, to, MAX_SECONDS));
   }
 
   /** Begins to delete what is too old, in small batches, from now on. */

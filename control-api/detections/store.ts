@@ -1,7 +1,9 @@
+import { sql } from 'kysely';
 import type { Kysely, Selectable } from 'kysely';
 import type { Milliseconds } from '../../core/units.ts';
 import { dialectOf } from '../../platform/database/dialect.ts';
 import type { Database, DetectionsTable } from '../../platform/database/schema.ts';
+import type { DetectedSecond } from './presence.ts';
 
 export type DetectionRow = Selectable<DetectionsTable>;
 
@@ -33,6 +35,15 @@ export class DetectionStore {
       query = query.where('captured_at_ms', order === 'asc' ? '>=' : '<=', at).where((e) => e.or([e('captured_at_ms', beyond, at), e('id', beyond, id)]));
     }
     return query.execute();
+  }
+
+  /** What was detected in each second of [from, to), sorted by class and time; at most `limit` rows. */
+  seconds(camera: string, from: Milliseconds, to: Milliseconds, limit: number): Promise<DetectedSecond[]> {
+    const second = sql<number>`cast(floor(captured_at_ms / 1000.0) as integer)`;
+    return this.#db.selectFrom('detections')
+      .select((e) => ['class_name', second.as('second'), sql<number>`cast(${e.fn.countAll()} as integer)`.as('count'), e.fn.max('confidence').as('max_confidence')])
+      .where('camera_id', '=', camera).where('captured_at_ms', '>=', from).where('captured_at_ms', '<', to)
+      .groupBy(['class_name', second]).orderBy('class_name').orderBy('second').limit(limit).execute();
   }
 
   /** Deletes at most `limit` rows captured before `cutoff`; how many. */

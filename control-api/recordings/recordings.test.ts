@@ -3,7 +3,7 @@ import { request } from 'node:http';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { PlaybackRange, SegmentRecord } from '../../recorder/port.ts';
-import { fakeFile, startApi } from '../testing/harness.ts';
+import { fakeFile, fakeReader, startApi } from '../testing/harness.ts';
 import type { Harness } from '../testing/harness.ts';
 import { ifRangeAllows, parseRange } from './range.ts';
 
@@ -27,7 +27,7 @@ describe('recordings', () => {
   let token: string;
   const asked: { range: PlaybackRange; segments: readonly SegmentRecord[] }[] = [];
   beforeAll(async () => {
-    h = await startApi({ segmentReader: { playback: (range, list) => { asked.push({ range, segments: list }); return Promise.resolve(fakeFile(BYTES)); } } });
+    h = await startApi({ segmentReader: fakeReader({ playback: (range, list) => { asked.push({ range, segments: list }); return Promise.resolve(fakeFile(BYTES)); } }) });
     token = (await h.login()).access_token;
     await h.call('POST', '/v1/cameras', { token, json: { id: 'empty' } });
     await h.db.insertInto('segments').values([...segments('cam', 'a', 0, [1, 1, 1, null, 1, 1]), ...segments('cam', 'b', 100, [1, 1]), ...segments('gone', 'c', 5, [1])]).execute();
@@ -142,7 +142,7 @@ test('a client that goes away stops the reading, and one that reads slowly slows
       } finally { stopped.resolve(undefined); }
     },
   };
-  await using h = await startApi({ segmentReader: { playback: () => Promise.resolve(endless) } });
+  await using h = await startApi({ segmentReader: fakeReader({ playback: () => Promise.resolve(endless) }) });
   await h.db.insertInto('segments').values(segments('cam', 'a', 0, [1])).execute();
   const { access_token: token } = await h.login();
   const url = `${h.base}/v1/recordings/cam/playback?from=${at(0)}&to=${at(9)}`;

@@ -1,5 +1,4 @@
 import { OpenAPIHono, createRoute, z } from '@hono/zod-openapi';
-import type { Logger } from '../../platform/logging.ts';
 import { GAP_CAUSES, toGapCause } from '../../recorder/port.ts';
 import type { SegmentTrack } from '../../recorder/port.ts';
 import type { ApiEnv } from '../api-env.ts';
@@ -7,7 +6,6 @@ import { answerTagged, tagged } from '../etag.ts';
 import type { Guard } from '../guard.ts';
 import { PageQuery, decodeCursor, page, pageOf } from '../paging.ts';
 import { CameraId, Instant, Timestamp, bearer, guarded, invalid, json, missing, timestamp } from '../schemas.ts';
-import { answerPlayback } from './playback.ts';
 import type { ListedSegment, RecordingService } from './service.ts';
 import type { RecordingRow, SegmentRow } from './store.ts';
 
@@ -16,7 +14,6 @@ const ordered = (range: { readonly from?: number | undefined; readonly to?: numb
 const notOrdered = { path: ['to'], error: 'must be after from' };
 const SearchQuery = z.object({ camera: CameraId.optional(), from: Instant.optional(), to: Instant.optional(), ...PageQuery }).refine(ordered, notOrdered);
 const RangeQuery = z.object({ from: Instant.optional(), to: Instant.optional(), ...PageQuery }).refine(ordered, notOrdered);
-const PlaybackQuery = z.object({ from: Instant, to: Instant, token: z.string().optional().describe('An access token, for a `<video>` element that cannot send headers.') }).refine(ordered, notOrdered);
 const Position = z.tuple([z.number(), z.string()]);
 
 const Recording = z
@@ -52,7 +49,7 @@ const gapView = (row: SegmentRow): z.output<typeof Gap> => {
   return { start: timestamp(row.start_ms - length), end: timestamp(row.start_ms), duration: seconds(length), cause: toGapCause(row.gap_cause) ?? null };
 };
 
-export const recordingRoutes = (recordings: RecordingService, guard: Guard, logger: Logger) => {
+export const recordingRoutes = (recordings: RecordingService, guard: Guard) => {
   const common = { tags: ['recordings'], security: bearer, middleware: guard.require('recording:view') };
   const unchanged = { 304: { description: 'Unchanged.' } };
   const search = createRoute({
@@ -66,14 +63,6 @@ export const recordingRoutes = (recordings: RecordingService, guard: Guard, logg
   const gaps = createRoute({
     ...common, method: 'get', path: '/recordings/{camera}/gaps', summary: 'What is missing between segments, in order.', request: { params: CameraParam, query: RangeQuery },
     responses: { 200: json(pageOf(Gap), 'A page.'), ...unchanged, ...invalid, ...guarded, ...missing },
-  });
-  const playback = createRoute({
-    ...common, middleware: guard.require('recording:view', { queryToken: true }), method: 'get', path: '/recordings/{camera}/playback',
-    summary: 'Everything recorded in a range as one MP4, not re-encoded. Range, If-Range, If-None-Match and HEAD work.', request: { params: CameraParam, query: PlaybackQuery },
-    responses: {
-      200: { description: 'The file.', content: { 'video/mp4': { schema: z.string().openapi({ format: 'binary' }) } } },
-      206: { description: 'Some of its bytes.' }, ...unchanged, 416: { description: 'No such bytes.' }, ...invalid, ...guarded, ...missing,
-    },
   });
   return new OpenAPIHono<ApiEnv>()
     .openapi(search, async (c) => {
@@ -90,15 +79,5 @@ export const recordingRoutes = (recordings: RecordingService, guard: Guard, logg
       const { from, to, limit, cursor } = c.req.valid('query');
       const rows = await recordings.gaps(c.req.valid('param').camera, { from, to }, decodeCursor(cursor, Position), limit + 1);
       return answerTagged(c.req.header('if-none-match'), tagged(page(rows, limit, gapView, (row) => [row.start_ms, row.id])));
-    })
-    .openapi(playback, async (c) => {
-      const { camera } = c.req.valid('param');
-      const { from, to } = c.req.valid('query');
-      const file = await recordings.playback(camera, from, to);
-      const request = {
-        head: c.env.incoming.method === 'HEAD', range: c.req.header('range'), ifRange: c.req.header('if-range'), ifNoneMatch: c.req.header('if-none-match')
-      };
-      const name = `${camera}-${new Date(from).toISOString().replace(/[:.]/g, '-')}.mp4`;
-      return answerPlayback(file, request, name, c.env.outgoing, logger);
     });
 };

@@ -5,7 +5,7 @@ import type { Clock } from '../../core/clock.ts';
 import { MediaError } from '../../core/errors.ts';
 import type { Milliseconds } from '../../core/units.ts';
 import type { Database } from '../../platform/database/schema.ts';
-import type { PlaybackFile, SegmentReader, SegmentRecord, SegmentTrack } from '../../recorder/port.ts';
+import type { CmafSegment, PlaybackFile, PlaybackRange, RecordedFile, SegmentReader, SegmentRecord, SegmentTrack } from '../../recorder/port.ts';
 import { deadline } from '../deadline.ts';
 import type { MarkService } from '../marks/service.ts';
 import { RecordingStore } from './store.ts';
@@ -25,6 +25,8 @@ export const toRecord = (row: SegmentRow): SegmentRecord => ({
 export interface ListedSegment extends SegmentRow {
   readonly pinned: boolean;
 }
+
+const nothingRecorded = (camera: string): MediaError => new MediaError('NOT_FOUND', 'Nothing was recorded in this range.', { reason: 'NOTHING_RECORDED', context: { camera } });
 
 /** The recording index, and playback of a range of it. Recordings outlive their cameras. */
 export class RecordingService {
@@ -64,13 +66,7 @@ export class RecordingService {
 
   /** One MP4 of a range. Throws NOT_FOUND when nothing was recorded in it. */
   async playback(camera: string, from: Milliseconds, to: Milliseconds): Promise<PlaybackFile> {
-    const rows = await this.#store.segments(camera, { from, to }, undefined, MAX_SEGMENTS + 1);
-    if (rows.length > MAX_SEGMENTS) throw new MediaError('UNPROCESSABLE', 'The range is too long for one file.', { reason: 'RANGE_TOO_LONG' });
-    if (rows.length === 0) {
-      await this.#check(camera);
-      throw new MediaError('NOT_FOUND', 'Nothing was recorded in this range.', { reason: 'NOTHING_RECORDED', context: { camera } });
-    }
-    const segments = rows.map(toRecord);
+    const segments = await this.#recorded(camera, from, to);
     const key = hash('sha256', JSON.stringify([camera, from, to, segments.map((segment) => [segment.id, segment.bytes])]), 'base64');
     const now = this.#clock.monotonic();
     const known = this.#prepared.get(key);
@@ -81,9 +77,35 @@ export class RecordingService {
     return file;
   }
 
+  /** The range as pieces of recorded files. Throws NOT_FOUND when nothing was recorded in it. */
+  async cmafSegments(range: PlaybackRange): Promise<readonly CmafSegment[]> {
+    const listed = await this.#recorded(range.camera, range.from, range.to);
+    using limit = deadline(this.#clock, PREPARE_MS);
+    const segments = await this.#reader.cmafSegments(range, listed, limit.signal);
+    if (segments.length === 0) throw nothingRecorded(range.camera);
+    return segments;
+  }
+
+  /** One recorded file, also one that has just left the lists: who plays it may finish. Throws NOT_FOUND. */
+  async file(camera: string, name: string): Promise<RecordedFile> {
+    const row = await this.#store.segment(`${camera}/${name}`);
+    if (row === undefined) throw new MediaError('NOT_FOUND', 'There is no such recorded segment.', { reason: 'SEGMENT_NOT_FOUND', context: { camera } });
+    return this.#reader.file(toRecord(row));
+  }
+
   /** Forgets at most `limit` segments given up before `cutoff`, whose files are long gone; how many. */
   deleteExpired(cutoff: Milliseconds, limit: number): Promise<number> {
     return this.#store.deleteExpired(cutoff, limit);
+  }
+
+  async #recorded(camera: string, from: Milliseconds, to: Milliseconds): Promise<SegmentRecord[]> {
+    const rows = await this.#store.segments(camera, { from, to }, undefined, MAX_SEGMENTS + 1);
+    if (rows.length > MAX_SEGMENTS) throw new MediaError('UNPROCESSABLE', 'The range is too long for one playback.', { reason: 'RANGE_TOO_LONG' });
+    if (rows.length === 0) {
+      await this.#check(camera);
+      throw nothingRecorded(camera);
+    }
+    return rows.map(toRecord);
   }
 
   /** Not bound to one client: others may wait for the same file. */

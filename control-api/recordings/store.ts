@@ -41,6 +41,11 @@ export class RecordingStore {
     return query.execute();
   }
 
+  /** Whether it is listed or not. */
+  segment(id: string): Promise<SegmentRow | undefined> {
+    return this.#db.selectFrom('segments').selectAll().where('id', '=', id).executeTakeFirst();
+  }
+
   /** Segments after which something is missing, told by the segment after the hole. */
   gaps(camera: string, range: TimeRange, after: readonly [number, string] | undefined, limit: number): Promise<SegmentRow[]> {
     let query = this.#db.selectFrom('segments').selectAll().where('camera_id', '=', camera).where('expired_at', 'is', null).where('gap_before', '>', 0).orderBy('start_ms').orderBy('id').limit(limit);

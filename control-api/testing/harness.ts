@@ -8,7 +8,7 @@ import { FakeClock } from '../../core/testing-clock.ts';
 import { silentLogger } from '../../platform/logging.ts';
 import { createMetrics } from '../../platform/metrics.ts';
 import { freshDatabase } from '../../platform/testing/fresh-database.ts';
-import type { PlaybackFile } from '../../recorder/port.ts';
+import type { PlaybackFile, SegmentReader } from '../../recorder/port.ts';
 import { createControlApi } from '../control-api.ts';
 import type { ControlApiOptions } from '../control-api.ts';
 import { Passwords } from '../auth/service.ts';
@@ -31,6 +31,14 @@ export const fakeFile = (bytes: Buffer, etag = '"file-1"'): PlaybackFile => ({
   },
 });
 
+/** A reader of nothing, but for what a test gives. */
+export const fakeReader = (known: Partial<SegmentReader>): SegmentReader => ({
+  playback: () => Promise.reject(new Error('no playback here')),
+  cmafSegments: () => Promise.resolve([]),
+  file: () => fakeFile(Buffer.alloc(0)),
+  ...known,
+});
+
 export interface HarnessOptions extends Partial<Omit<ControlApiOptions, 'config'>> {
   /** Merged into the configuration's top level. */
   readonly config?: Record<string, unknown>;
@@ -46,7 +54,7 @@ export const startApi = async (overrides: HarnessOptions = {}) => {
   const config = Config.parse({ data_dir: directory, bind: '127.0.0.1', http: { port: 0 }, admin: { password: ADMIN_PASSWORD }, sources: { file_dir: join(directory, 'clips') }, ...overrides.config });
   const api = await createControlApi({
     clock, logger: silentLogger(), metrics, probes: [], pagesDir: null, version: '0.0.0-test',
-    segmentReader: { playback: () => Promise.resolve(fakeFile(Buffer.alloc(10_000, 7))) },
+    segmentReader: fakeReader({ playback: () => Promise.resolve(fakeFile(Buffer.alloc(10_000, 7))) }),
     models: { names: () => Promise.resolve(['inspect-320', 'nanodet-g-416.int8.u8']) },
     passwords: new Passwords({ cost: { N: 2 ** 10, r: 8, p: 1 } }),
     ...overrides, db, config,

@@ -54,3 +54,62 @@ export const watchHls = (page: Page, seconds: number): Promise<HlsPlayed> =>
       width: video.videoWidth, latency: hls.latency, errors: hlsErrors,
     };
   }, seconds);
+
+/** What a recorded playlist was, played from its beginning to its end. */
+export interface VodPlayed {
+  /** Null: it played to its end. */
+  readonly error: string | null;
+  readonly errors: readonly string[];
+  readonly pictures: number;
+  /** Seconds. */
+  readonly duration: number;
+  /** Where it began, in the playlist, and the wall time (Unix ms) shown there and at the end. */
+  readonly begin: number;
+  readonly firstDate: number;
+  readonly lastDate: number;
+  /** ID of every EXT-X-DATERANGE. */
+  readonly dateRanges: readonly string[];
+}
+
+interface VodHls extends Hls {
+  readonly playingDate: Date | null;
+  readonly levels: readonly { readonly details?: { readonly dateRanges: Readonly<Record<string, unknown>> } }[];
+}
+
+/** Plays a recorded playlist from where it wants to begin, four times as fast as it was, with no credential but what its URL carries. */
+export const playVod = async (page: Page, url: string): Promise<VodPlayed> => {
+  await page.evaluate(() => { (globalThis as unknown as HlsPage).hls?.destroy(); });
+  await page.setContent('<video muted></video>');
+  await page.addScriptTag({ path: createRequire(import.meta.url).resolve('hls.js/dist/hls.min.js') });
+  return await page.evaluate(async (playlist) => {
+    const scope = globalThis as unknown as HlsPage;
+    const video = document.querySelector('video');
+    if (!video) throw new Error('no video');
+    const errors: string[] = [];
+    const hls = new scope.Hls({}) as VodHls;
+    (scope as { hls?: Hls }).hls = hls;
+    // A stall says how busy the machine is, nothing of the playlist.
+    hls.on('hlsError', (_event, data) => { if (data.details !== 'bufferStalledError') errors.push(`${data.details}${data.fatal ? ' (fatal)' : ''}`); });
+    hls.loadSource(playlist);
+    hls.attachMedia(video);
+    await new Promise((resolve) => { video.addEventListener('canplay', resolve, { once: true }); });
+    const begin = video.currentTime;
+    const firstDate = hls.playingDate?.getTime() ?? NaN;
+    video.playbackRate = 4;
+    const error = await new Promise<string | null>((resolve) => {
+      video.onended = () => { resolve(null); };
+      video.onerror = () => { resolve(video.error?.message ?? 'error'); };
+      let shown = -1;
+      const timer = setInterval(() => {
+        if (video.ended || video.error) { clearInterval(timer); return; }
+        if (shown === video.currentTime) { clearInterval(timer); resolve(`stands still at ${String(shown)} s of ${String(video.duration)} s`); }
+        shown = video.currentTime;
+      }, 15_000);
+      video.play().catch((reason: unknown) => { resolve(String(reason)); });
+    });
+    return {
+      error, errors, begin, firstDate, lastDate: hls.playingDate?.getTime() ?? NaN, duration: video.duration, pictures: video.getVideoPlaybackQuality().totalVideoFrames,
+      dateRanges: Object.keys(hls.levels[0]?.details?.dateRanges ?? {}),
+    };
+  }, url);
+};
