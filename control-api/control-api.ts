@@ -20,6 +20,7 @@ import { AuthService } from './auth/service.ts';
 import type { Passwords } from './auth/service.ts';
 import { EdgeStatsClient } from './cameras/edge-stats.ts';
 import { cameraKeyRoutes } from './cameras/key-routes.ts';
+import { recordingSwitchRoutes } from './cameras/recording-routes.ts';
 import { cameraRoutes } from './cameras/routes.ts';
 import { CameraService } from './cameras/service.ts';
 import type { MediaPorts } from './cameras/urls.ts';
@@ -30,6 +31,8 @@ import { detectionRoutes } from './detections/routes.ts';
 import { DetectionService } from './detections/service.ts';
 import { DatabaseEdgeDirectory } from './edge-directory.ts';
 import type { EdgeDirectory } from './edge-directory.ts';
+import { EventClips } from './event-clips/service.ts';
+import type { SeenPicture } from './event-clips/service.ts';
 import { FrontDoor } from './front-door/front-door.ts';
 import { createGuard } from './guard.ts';
 import { MetricsService } from './health/metrics.ts';
@@ -44,6 +47,8 @@ import { StaticPages } from './pages/static-pages.ts';
 import { playbackRoutes } from './recordings/playback-routes.ts';
 import { recordingRoutes } from './recordings/routes.ts';
 import { RecordingService } from './recordings/service.ts';
+import { retentionHoldRoutes } from './retention-hold/routes.ts';
+import { RetentionHoldService } from './retention-hold/service.ts';
 import { KEEP, RetentionSweep, SWEEP_ROWS, deleting } from './retention.ts';
 import { ApiServer } from './server.ts';
 import { userRoutes } from './users/routes.ts';
@@ -85,6 +90,8 @@ export interface ControlApiOptions {
 
 export interface ControlApi extends AsyncDisposable {
   readonly desiredState: DesiredStateSource;
+  /** Detections that have come to the database: some are events. */
+  observe(pictures: readonly SeenPicture[]): void;
   /** The port listened on; 0 before `listen`. */
   readonly port: number;
   /** At the first start: makes `admin`. A `password` is to be printed, once. */
@@ -105,13 +112,16 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
   });
   const users = new UserService(db, auth, clock);
   const cameras = new CameraService({ db, clock, config, models: options.models });
-  const desiredState = stack.use(new DesiredStateService({ cameras, auth, audit, config, clock, logger }));
+  const marks = new MarkService(db, clock);
+  const holds = new RetentionHoldService(db);
+  const desiredState = stack.use(new DesiredStateService({ cameras, auth, audit, marks, holds, config, clock, logger }));
   await desiredState.start();
+  const clips = stack.use(new EventClips({ cameras, marks, clock, logger }));
+  await clips.start();
   const alarms = new AlarmService({ store: new AlarmStore(db), clock, metrics, logger });
   const edges = options.edges ?? new DatabaseEdgeDirectory(db, clock);
   const detections = stack.use(new DetectionService({ db, clock, logger, retentionHours: config.detections.retention_hours }));
   detections.start();
-  const marks = new MarkService(db, clock);
   const recordings = new RecordingService({ db, reader: options.segmentReader, marks, clock });
   stack.use(new RetentionSweep({
     clock, logger,
@@ -148,8 +158,15 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
     pages: options.pagesDir === null ? null : new StaticPages(options.pagesDir),
     resources: [
       health, authRoutes(auth, guard), jwksRoutes(auth, [jwksPath, `/auth${jwksPath}`]), userRoutes(users, audit, guard), auditRoutes(audit, guard),
-      cameraRoutes({ cameras, stats, audit, guard, clock, config, ports: mediaPorts }), cameraKeyRoutes({ cameras, stats, audit, guard }),
-      recordingRoutes(recordings, guard), playbackRoutes({ recordings, detections, guard, logger }), markRoutes(marks, audit, guard), detectionRoutes(detections, guard), alarmRoutes(alarms, guard),
+      cameraRoutes({ cameras, stats, audit, guard, clock, config, ports: mediaPorts }),
+      cameraKeyRoutes({ cameras, stats, audit, guard }),
+      recordingSwitchRoutes({ cameras, audit, guard }),
+      recordingRoutes(recordings, guard),
+      playbackRoutes({ recordings, detections, guard, logger }),
+      markRoutes(marks, audit, guard),
+      retentionHoldRoutes(holds, audit, guard),
+      detectionRoutes(detections, guard),
+      alarmRoutes(alarms, guard),
     ],
     rootResources: [health, jwksRoutes(auth, [jwksPath])],
   });
@@ -161,6 +178,7 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
   const owned = stack.move();
   return {
     desiredState,
+    observe: (pictures) => { clips.observe(pictures); },
     get port() { return port; },
     ensureAdmin: () => users.ensureAdmin(config.admin.password),
     listen: async () => (port = await server.listen(config.http.port, config.http.bind ?? config.bind)),

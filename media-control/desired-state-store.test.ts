@@ -38,6 +38,20 @@ test('a state counts at once and is there after a restart, as the modules know i
   expect(second.cameras()).toHaveLength(2);
 });
 
+test('[REC-2] [D-9] windows, hours and what to keep are there after a restart; with no state at all nobody has said what to keep', async () => {
+  const first = open();
+  expect(first.kept).toBeUndefined();
+  first.apply(create(DesiredStateSchema, {
+    version: '1', kept: [{ camera: 'line-1', from: 1.5, to: 2 }], confirmedHold: 7,
+    cameras: [{ id: 'line-1', recording: 'always', windowMinutes: 60, maxBytes: 1n << 40n, hours: { timezone: 'UTC', times: [{ days: [0, 6], from: 60, to: 30 }] } }],
+  }));
+  await first[Symbol.asyncDispose]();
+  const second = open();
+  expect(second.camera('line-1')).toMatchObject({ window: { minutes: 60, maxBytes: 2 ** 40 }, hours: { timezone: 'UTC', times: [{ days: [0, 6], from: 60, to: 30 }] } });
+  expect(second.kept).toMatchObject([{ camera: 'line-1', from: 1.5, to: 2 }]);
+  expect(second.confirmedHold).toBe(7);
+});
+
 test('waiting for a camera ends when it comes, or in time', async () => {
   const store = open();
   const there = store.waitFor('line-1', 1000);

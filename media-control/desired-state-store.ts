@@ -10,7 +10,7 @@ import type { Milliseconds } from '../core/units.ts';
 import type { Logger } from '../platform/logging.ts';
 import { DesiredStateSchema } from '../proto/gen/imageflow/v1/media_control_pb.ts';
 import type { Camera, DesiredState } from '../proto/gen/imageflow/v1/media_control_pb.ts';
-import type { CameraSpec } from './port.ts';
+import type { CameraSpec, KeptRange } from './port.ts';
 
 /** A camera of the desired state as the edge's modules know it. */
 export const toCameraSpec = (camera: Camera): CameraSpec => ({
@@ -19,6 +19,8 @@ export const toCameraSpec = (camera: Camera): CameraSpec => ({
   source: camera.source.case === 'file' ? { type: 'file', url: camera.source.value.url } : { type: 'push' },
   detectors: camera.detectors.map(({ id, model, fps, confidence }) => ({ id, model, fps, confidence: confidence ?? null })),
   recording: camera.recording === 'off' ? 'off' : 'always',
+  ...(camera.hours && { hours: { timezone: camera.hours.timezone, times: camera.hours.times.map(({ days, from, to }) => ({ days: [...days], from, to })) } }),
+  ...((camera.windowMinutes ?? camera.maxBytes) !== undefined && { window: { minutes: camera.windowMinutes ?? null, maxBytes: camera.maxBytes === undefined ? null : Number(camera.maxBytes) } }),
 });
 
 /** CRC-32 of the rest, then the message. */
@@ -74,6 +76,11 @@ export class DesiredStateStore implements AsyncDisposable {
   get state(): DesiredState | undefined { return this.#state; }
   /** `host:port` or `unix:/path` of the workers. */
   get workerAddresses(): readonly string[] { return this.#state?.workerAddresses ?? []; }
+
+  /** Recordings to spare; undefined while no state is known. */
+  get kept(): readonly KeptRange[] | undefined { return this.#state?.kept; }
+  /** The hold of retention that was confirmed last, Unix ms. */
+  get confirmedHold(): Milliseconds | undefined { return this.#state?.confirmedHold; }
 
   cameras(): readonly CameraSpec[] { return [...this.#cameras.values()]; }
   camera(id: CameraId): CameraSpec | undefined { return this.#cameras.get(id); }

@@ -2,6 +2,7 @@
 import type { CameraId } from '../core/frame-ref.ts';
 import type { DetectionResult } from '../core/detection.ts';
 import type { SessionInfo } from '../ingest/port.ts';
+import type { Milliseconds } from '../core/units.ts';
 import type { SegmentRecord } from '../recorder/port.ts';
 
 /** A detector to run on a camera, resolved by the control plane from the camera's `pipelines[]`. */
@@ -22,7 +23,39 @@ export interface CameraSpec {
   readonly name: string;
   readonly source: SourceSpec;
   readonly detectors: readonly DetectorSpec[];
+  /** What the policy and somebody's switch come to; within `hours`, where there are any. */
   readonly recording: 'always' | 'off';
+  readonly hours?: RecordingHours;
+  /** Absent: `recorder.window_minutes` and no limit but that of all. */
+  readonly window?: RecordingWindow;
+}
+
+/** How much of a camera's recordings is kept where no mark asks for more. Null: as the edge's configuration says. */
+export interface RecordingWindow {
+  readonly minutes: number | null;
+  readonly maxBytes: number | null;
+}
+
+/** Times of the week at which a camera is recorded. */
+export interface RecordingHours {
+  /** IANA name. */
+  readonly timezone: string;
+  readonly times: readonly WeeklyTime[];
+}
+
+export interface WeeklyTime {
+  /** 0 = Sunday … 6 = Saturday: the day on which it begins. */
+  readonly days: readonly number[];
+  /** Minutes after local midnight; `to` at or before `from` is on the next day. */
+  readonly from: number;
+  readonly to: number;
+}
+
+/** A range of a camera's recordings that retention spares. Unix ms, [from, to). */
+export interface KeptRange {
+  readonly camera: CameraId;
+  readonly from: Milliseconds;
+  readonly to: Milliseconds;
 }
 
 /** Who shows a credential. `id` is what is revoked: a token's `jti`, a key's id. */

@@ -76,7 +76,7 @@ export const runControl = async (config: Config): Promise<void> => {
     mediaPorts: () => edgePorts,
     otherPorts: () => ({ webrtc: config.webrtc.port }),
   }));
-  const service = stack.use(new EdgeService({ db, desired: api.desiredState, workerAddresses: [addresses.worker], clock, logger }));
+  const service = stack.use(new EdgeService({ db, desired: api.desiredState, workerAddresses: [addresses.worker], onDetections: (results) => { api.observe(results); }, clock, logger }));
   stack.use(await GrpcServer.start({ listen: addresses.control, ...internalToken(config, addresses.control), services: [service.registration], clock, onError: (error, method) => { logger.error({ err: error, method }, 'a gRPC handler failed'); } }));
   const admin = await api.ensureAdmin();
   if (admin.password !== undefined) {

@@ -36,7 +36,7 @@ import { readBody } from '../transport/http/body.ts';
 import { MediaHttpServer } from '../transport/http/media-http-server.ts';
 import { NdcEngine } from '../transport/webrtc/ndc-engine.ts';
 import { lockData } from './data-lock.ts';
-import { followDesiredState } from './edge-cameras.ts';
+import { followDesiredState, recordingAsDesired } from './edge-cameras.ts';
 import { serveEdgeStats } from './edge-stats.ts';
 
 /** So many intervals without a key frame raise an alarm. */
@@ -94,7 +94,7 @@ export const runEdge = async (config: Config): Promise<void> => {
     }));
     const muxers = stack.use(new CameraMuxers(registry, { partMs: config.media.part_ms, logger, metrics }));
     const recorder = stack.use(await Recorder.start(place.recordings, config.recorder, {
-      streams: muxers, journal, clock, logger, metrics, policyOf: (camera) => store.camera(camera)?.recording ?? 'off',
+      streams: muxers, journal, clock, logger, metrics, ...recordingAsDesired(store, clock),
     }));
     const extractors = stack.use(new ExtractorPool({
       processes: config.extractor.processes, idleSeconds: config.extractor.idle_seconds, deadlineMs: config.inference.deadline_ms,

@@ -9,6 +9,7 @@ import type { Part } from '../muxer/port.ts';
 import { silentLogger } from '../platform/logging.ts';
 import { createMetrics } from '../platform/metrics.ts';
 import type { SegmentRecord } from './port.ts';
+import { KeptRanges } from './kept-ranges.ts';
 import { Recorder } from './recorder.ts';
 import { LocalSegments } from './segment-file.ts';
 import { readSegmentIndex, recordedSamples } from './segment-index.ts';
@@ -21,7 +22,7 @@ const rig = async (settings: { readonly flush_ms?: number; readonly policy?: () 
   const events: EdgeEvent[] = [];
   const metrics = createMetrics('test');
   const recorder = await Recorder.start(directory, { segment_seconds: 1, flush_ms: settings.flush_ms ?? 200, window_minutes: 15, min_free_bytes: 0, max_bytes: null }, {
-    streams: stream, journal: { append: (event) => { events.push(event); } }, clock, logger: silentLogger(), metrics, policyOf: settings.policy ?? (() => 'always'),
+    streams: stream, journal: { append: (event) => { events.push(event); } }, clock, logger: silentLogger(), metrics, policyOf: settings.policy ?? (() => 'always'), kept: () => new KeptRanges([]),
   });
   const written = async (): Promise<number> => (await metrics.recordedBytes.get()).values[0]?.value ?? 0;
   let expected = 0;
@@ -103,7 +104,7 @@ test('[REC-4] pictures missing within a publication are a gap, too, and so is wh
   expect(r.segments().map(({ gapBefore, gapCause }) => [gapBefore, gapCause])).toEqual([[null, undefined], [1_600, 'network_loss'], [3_000, 'network_loss'], [3_600, 'recording_off']]);
   await r.recorder[Symbol.asyncDispose]();
   const again = await Recorder.start(r.directory, { segment_seconds: 1, flush_ms: 200, window_minutes: 15, min_free_bytes: 0, max_bytes: null }, {
-    streams: r.stream, journal: { append: () => undefined }, clock: r.clock, logger: silentLogger(), metrics: r.metrics, policyOf: () => 'always',
+    streams: r.stream, journal: { append: () => undefined }, clock: r.clock, logger: silentLogger(), metrics: r.metrics, policyOf: () => 'always', kept: () => new KeptRanges([]),
   });
   await using _again = again;
   await r.until(() => r.stream.parts.branchCount === 1);
@@ -187,7 +188,7 @@ test('a clean stop closes every segment, and the next start knows them without r
   expect(JSON.parse(manifest.trim())).toEqual(segment);
   const events: EdgeEvent[] = [];
   const again = await Recorder.start(r.directory, { segment_seconds: 1, flush_ms: 200, window_minutes: 1e6, min_free_bytes: 0, max_bytes: null }, {
-    streams: new TestStream(), journal: { append: (event) => { events.push(event); } }, clock: r.clock, logger: silentLogger(), metrics: r.metrics, policyOf: () => 'off',
+    streams: new TestStream(), journal: { append: (event) => { events.push(event); } }, clock: r.clock, logger: silentLogger(), metrics: r.metrics, policyOf: () => 'off', kept: () => new KeptRanges([]),
   });
   await again[Symbol.asyncDispose]();
   expect(events).toEqual([{ type: 'segment', segment }]);

@@ -3,11 +3,12 @@ import { mkdir } from 'node:fs/promises';
 import type { Clock } from '../core/clock.ts';
 import type { CameraId } from '../core/frame-ref.ts';
 import type { Milliseconds } from '../core/units.ts';
-import type { EventJournal } from '../media-control/port.ts';
+import type { EventJournal, RecordingWindow } from '../media-control/port.ts';
 import type { PartStream, PartStreams } from '../muxer/port.ts';
 import type { Logger } from '../platform/logging.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import { CameraRecorder } from './camera-recorder.ts';
+import type { KeptRanges } from './kept-ranges.ts';
 import type { SegmentRecord } from './port.ts';
 import { repairRecordings } from './repair.ts';
 import { Retention } from './retention.ts';
@@ -30,9 +31,17 @@ export interface RecorderDeps {
   readonly metrics: Pick<Metrics, 'recorderLag' | 'recordedBytes' | 'branchDropped'>;
   /** The camera's recording policy now; asked when a camera appears and by `refresh`. */
   readonly policyOf: (camera: CameraId) => 'always' | 'off';
+  /** The camera's own window; undefined: that of the settings. */
+  readonly windowOf?: (camera: CameraId) => RecordingWindow | undefined;
+  /** What marks ask to keep; undefined: nobody has said yet, so everything is kept. */
+  readonly kept: () => KeptRanges | undefined;
+  /** The hold of retention that an operator has confirmed last, by its `since`. */
+  readonly confirmedHold?: () => Milliseconds | undefined;
 }
 
 const LAG_PERIOD: Milliseconds = 1_000;
+/** Recording hours begin and end to so much. */
+const POLICY_PERIOD: Milliseconds = 5_000;
 
 export class Recorder implements AsyncDisposable {
   readonly #directory: string;
@@ -52,9 +61,16 @@ export class Recorder implements AsyncDisposable {
     this.#deps = deps;
     this.#inventory = inventory;
     this.#inherited = new Set(inventory.newestIds());
-    const limits = { windowMs: settings.window_minutes * 60_000, minFreeBytes: settings.min_free_bytes, maxBytes: settings.max_bytes };
-    this.#retention = new Retention(directory, limits, { ...deps, inventory });
+    const limits = {
+      of: (camera: CameraId) => {
+        const own = deps.windowOf?.(camera);
+        return { windowMs: (own?.minutes ?? settings.window_minutes) * 60_000, maxBytes: own?.maxBytes ?? null };
+      },
+      minFreeBytes: settings.min_free_bytes, maxBytes: settings.max_bytes, isKept: (segment: SegmentRecord) => deps.kept()?.has(segment) ?? true,
+    };
+    this.#retention = new Retention(directory, limits, { ...deps, inventory, ...(deps.confirmedHold && { confirmed: deps.confirmedHold }) });
     this.#subscriptions.use(deps.clock.every(LAG_PERIOD, () => { this.#reportLag(); }));
+    this.#subscriptions.use(deps.clock.every(POLICY_PERIOD, () => { for (const camera of this.#cameras.keys()) this.refresh(camera); }));
     this.#subscriptions.use(deps.streams.onStream((stream) => { this.#add(stream); }));
     this.#subscriptions.use(deps.streams.onRemoved((camera) => { this.#remove(camera); }));
   }

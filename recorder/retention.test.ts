@@ -7,18 +7,30 @@ import { expect, test } from 'vitest';
 import { FakeClock } from '../core/testing-clock.ts';
 import type { EdgeEvent } from '../media-control/port.ts';
 import { silentLogger } from '../platform/logging.ts';
+import { KeptRanges } from './kept-ranges.ts';
 import { Retention } from './retention.ts';
 import type { RetentionDisk } from './retention.ts';
 import { SegmentInventory } from './segment-inventory.ts';
 
-const rig = async (minFreeBytes: number, disk?: RetentionDisk) => {
-  const directory = await mkdtemp(join(tmpdir(), 'imageflow-retention-'));
-  await mkdir(join(directory, 'cam'));
+interface RigOptions {
+  readonly disk?: RetentionDisk;
+  readonly kept?: () => KeptRanges;
+  readonly confirmed?: () => number | undefined;
+  /** Of one that was there before. */
+  readonly directory?: string;
+}
+
+const rig = async (minFreeBytes: number, { disk, kept, confirmed, directory: given }: RigOptions = {}) => {
+  const directory = given ?? (await mkdtemp(join(tmpdir(), 'imageflow-retention-')));
+  await mkdir(join(directory, 'cam'), { recursive: true });
   const clock = new FakeClock();
   const events: EdgeEvent[] = [];
   const journal = { append: (event: EdgeEvent): void => { events.push(event); } };
   const inventory = new SegmentInventory(journal);
-  const retention = new Retention(directory, { windowMs: 60_000, minFreeBytes, maxBytes: null }, { clock, logger: silentLogger(), inventory, journal, ...(disk && { disk }) });
+  const retention = new Retention(
+    directory, { of: () => ({ windowMs: 60_000, maxBytes: null }), minFreeBytes, maxBytes: null, isKept: (segment) => kept?.().has(segment) ?? false },
+    { clock, logger: silentLogger(), inventory, journal, ...(disk && { disk }), ...(confirmed && { confirmed }) },
+  );
   const add = async (sequence: number): Promise<string> => {
     const id = `cam/${String(clock.now())}-abc-${String(sequence)}`;
     await writeFile(join(directory, `${id}.mp4`), 'x');
@@ -102,7 +114,7 @@ class HangingDisk implements RetentionDisk {
 
 test('a disk that hangs holds neither a sweep nor a thread for each: it is asked once, and again when it has answered', async () => {
   const disk = new HangingDisk();
-  await using r = await rig(0, disk);
+  await using r = await rig(0, { disk });
   disk.hangs = true;
   const sweep = r.retention.sweep();
   r.clock.advance(4_999);
@@ -119,7 +131,7 @@ test('a disk that hangs holds neither a sweep nor a thread for each: it is asked
 
 test('a recording whose deletion hung is deleted later', async () => {
   const disk = new HangingDisk();
-  await using r = await rig(0, disk);
+  await using r = await rig(0, { disk });
   await r.add(0);
   await r.pass(130_000);
   disk.calls.length = 0;
@@ -138,11 +150,83 @@ test('a recording whose deletion hung is deleted later', async () => {
 
 test('a stop does not wait for a disk that hangs', async () => {
   const disk = new HangingDisk();
-  await using r = await rig(0, disk);
+  await using r = await rig(0, { disk });
   disk.hangs = true;
   void r.retention.sweep();
   const over = r.retention[Symbol.asyncDispose]();
   r.clock.advance(2_000);
   await over;
   disk.answer();
+});
+
+test('[REC-2] a kept range stays, through age and a full disk; once nobody keeps it, it goes', async () => {
+  let kept = new KeptRanges([]);
+  await using r = await rig(0, { kept: () => kept });
+  const first = await r.add(0);
+  kept = new KeptRanges([{ camera: 'cam', from: r.clock.now() + 9_000, to: r.clock.now() + 60_000 }]);
+  await r.pass(600_000);
+  expect(await r.retention.relieve()).toBe(false);
+  expect(r.inventory.list().map(({ id }) => id)).toEqual([first]);
+  kept = new KeptRanges([]);
+  await r.pass(70_000);
+  expect(r.there(first)).toBe(false);
+});
+
+const holdAlarms = (events: readonly EdgeEvent[]) => events.flatMap((event) => (event.type === 'alarm' && event.alarm.code === 'recording_retention_held' ? [event.alarm] : []));
+
+test('[REC-3] more than half of everything at once is not deleted but asked about, also after a restart, until it is confirmed', async () => {
+  const operator: { confirmed?: number | undefined } = {};
+  await using r = await rig(0, { confirmed: () => operator.confirmed });
+  for (let i = 0; i < 60; i++) await r.add(i);
+  r.clock.step(86_400_000); // the clock jumps, or the server was off for a day
+  await r.retention.sweep();
+  await r.retention.sweep();
+  expect(holdAlarms(r.events)).toMatchObject([{ raised: true, id: 'recording/retention' }]);
+  expect(r.inventory.list()).toHaveLength(60);
+
+  // What comes later goes in its time; and a new process asks, too.
+  const later = await r.add(100);
+  await r.pass(75_000);
+  expect(r.inventory.list().map(({ id }) => id)).not.toContain(later);
+  expect(r.inventory.list()).toHaveLength(60);
+  const events: EdgeEvent[] = [];
+  const again = new Retention(r.directory, { of: () => ({ windowMs: 60_000, maxBytes: null }), minFreeBytes: 0, maxBytes: null, isKept: () => false }, {
+    clock: r.clock, logger: silentLogger(), inventory: r.inventory, journal: { append: (event) => { events.push(event); } },
+  });
+  await again.sweep();
+  await again[Symbol.asyncDispose]();
+  expect(holdAlarms(events)).toMatchObject([{ raised: true, at: holdAlarms(r.events)[0]?.at }]);
+
+  operator.confirmed = holdAlarms(r.events)[0]?.at;
+  await r.retention.sweep();
+  expect(r.inventory.list()).toEqual([]);
+  expect(holdAlarms(r.events).at(-1)).toMatchObject({ raised: false });
+});
+
+test('[REC-3] a hold ends by itself when the clock comes back', async () => {
+  await using r = await rig(0);
+  const began = r.clock.now();
+  for (let i = 0; i < 60; i++) await r.add(i);
+  r.clock.step(3_600_000);
+  await r.retention.sweep();
+  expect(holdAlarms(r.events)).toHaveLength(1);
+  r.clock.step(began - r.clock.now());
+  await r.retention.sweep();
+  expect(holdAlarms(r.events).at(-1)).toMatchObject({ raised: false });
+  expect(r.inventory.list()).toHaveLength(60);
+});
+
+test('[REC-3] a disk that is nearly full takes of what is held as much as it needs, the oldest first', async () => {
+  let free = 1000;
+  await using r = await rig(500, { disk: { freeBytes: () => Promise.resolve(free), unlink: () => Promise.resolve() } });
+  for (let i = 0; i < 60; i++) {
+    await r.add(i);
+    r.clock.advance(1);
+  }
+  r.clock.step(86_400_000);
+  await r.retention.sweep();
+  expect(r.inventory.list()).toHaveLength(60);
+  free = 490;
+  await r.retention.sweep();
+  expect(r.inventory.list().map(({ id }) => id.split('-').at(-1))).toEqual(Array.from({ length: 50 }, (_, i) => String(i + 10)));
 });

@@ -7,8 +7,10 @@ import type { EventJournal } from '../media-control/port.ts';
 import type { Logger } from '../platform/logging.ts';
 import { withDeadline } from './deadline.ts';
 import type { SegmentRecord } from './port.ts';
+import { isDrastic, readHold, released, writeHold } from './retention-hold.ts';
+import type { Hold } from './retention-hold.ts';
 import { planRetention } from './retention-policy.ts';
-import type { RetentionLimits } from './retention-policy.ts';
+import type { RetentionLimits, RetentionPlan } from './retention-policy.ts';
 import type { SegmentInventory } from './segment-inventory.ts';
 import { segmentPath } from './segment-path.ts';
 
@@ -25,6 +27,8 @@ export interface RetentionDeps {
   readonly inventory: SegmentInventory;
   readonly journal: EventJournal;
   readonly disk?: RetentionDisk;
+  /** The hold (by its `since`) that an operator has confirmed last. */
+  readonly confirmed?: () => Milliseconds | undefined;
 }
 
 const realDisk: RetentionDisk = {
@@ -41,6 +45,7 @@ const READERS_GRACE: Milliseconds = 60_000;
 /** A clean stop has 10 s for the whole server, and the cameras may have taken five. */
 const STOP_DEADLINE: Milliseconds = 2_000;
 const LOW_DISK_ALARM = 'recording/disk';
+export const HOLD_ALARM = 'recording/retention';
 
 interface Expired {
   readonly segment: SegmentRecord;
@@ -56,6 +61,8 @@ export class Retention implements AsyncDisposable {
   #expired: Expired[] = [];
   #sweeping: Promise<boolean> | undefined;
   #alarmed = false;
+  /** What waits for an operator's word; null: the file has not been read yet. */
+  #hold: Hold | undefined | null = null;
   /** An operation that outlived its deadline has not come back: another one would only hold another of libuv's four threads. */
   #stuck = false;
 
@@ -101,15 +108,17 @@ export class Retention implements AsyncDisposable {
     if (this.#stuck) return false;
     const { clock, inventory } = this.#deps;
     const freeBytes = await this.#answered(this.#disk.freeBytes(this.#directory));
-    const { expire, pressure } = planRetention(inventory, clock.now(), this.#limits, { freeBytes, expiredBytes: this.expiredBytes });
-    for (const segment of expire) this.#expire(segment, clock.monotonic() + READERS_GRACE);
+    const plan = planRetention(inventory, clock.now(), this.#limits, { freeBytes, expiredBytes: this.expiredBytes });
+    const { pressure } = plan;
+    await this.#watchHold(plan);
+    for (const segment of released(plan, this.#hold ?? undefined)) this.#expire(segment, clock.monotonic() + READERS_GRACE);
     const freed = await this.#unlinkDue(pressure);
     if (!pressure || !freed) this.#watchDisk(pressure, freeBytes); // while files go, it is not yet known whether that is enough
     return freed;
   }
 
   #oldestClosed(): SegmentRecord | undefined {
-    for (const segment of this.#deps.inventory.oldestFirst()) if (!segment.open) return segment;
+    for (const segment of this.#deps.inventory.oldestFirst()) if (!segment.open && !this.#limits.isKept(segment)) return segment;
     return undefined;
   }
 
@@ -153,12 +162,39 @@ export class Retention implements AsyncDisposable {
     }
   }
 
+  /** Begins a hold when a plan is drastic, ends it when it was confirmed or nothing of it is to go any more. */
+  async #watchHold(plan: RetentionPlan): Promise<void> {
+    const { clock, inventory, confirmed, logger } = this.#deps;
+    const before = this.#hold === null ? await this.#answered(readHold(this.#directory)) : this.#hold;
+    let hold = before;
+    const free = hold === undefined ? plan.expire : plan.expire.filter(({ start }) => start > (hold?.through ?? 0));
+    if (hold && (confirmed?.() === hold.since || free.length === plan.expire.length)) hold = undefined;
+    else if (isDrastic(hold ? { expire: free, expireBytes: free.reduce((sum, { bytes }) => sum + bytes, 0) } : plan, inventory.totalBytes)) {
+      hold = { since: hold?.since ?? Math.floor(clock.now()), through: plan.expire.at(-1)?.start ?? 0 };
+    }
+    const first = this.#hold === null;
+    this.#hold = hold;
+    if (hold === before && !(first && hold)) return;
+    if (hold !== before) await this.#answered(writeHold(this.#directory, hold, logger));
+    this.#tellHold(hold, plan);
+  }
+
+  #tellHold(hold: Hold | undefined, { expire, expireBytes }: RetentionPlan): void {
+    const { clock, inventory, journal, logger } = this.#deps;
+    const size = `${String(expire.length)} segments, ${(expireBytes / 1e6).toFixed(0)} MB of ${(inventory.totalBytes / 1e6).toFixed(0)} MB`;
+    const message = hold
+      ? `More than half of all recordings (${size}) would go at once: the clock may have jumped, a window was made shorter, or the server was off for long. Nothing of it is deleted before you confirm it on the recordings page (only a disk that is nearly full takes what it needs).`
+      : 'Nothing is held back from deletion any more.';
+    if (hold) logger.warn({ segments: expire.length, bytes: expireBytes }, 'retention would delete more than half of everything: held');
+    journal.append({ type: 'alarm', alarm: { id: HOLD_ALARM, camera: null, code: 'recording_retention_held', message, raised: hold !== undefined, at: hold?.since ?? clock.now() } });
+  }
+
   /** Nothing left to delete and still too little room: an operator must act. */
   #watchDisk(low: boolean, freeBytes: number): void {
     if (low === this.#alarmed) return;
     this.#alarmed = low;
     const message = low
-      ? `Less than recorder.min_free_bytes is free (${String(Math.round(freeBytes / 1e6))} MB), and there are no older recordings to delete.`
+      ? `Less than recorder.min_free_bytes is free (${String(Math.round(freeBytes / 1e6))} MB), and there are no older recordings to delete but kept ones. Remove marks, shorten windows, or make room.`
       : 'There is enough room for recordings again.';
     this.#deps.journal.append({ type: 'alarm', alarm: { id: LOW_DISK_ALARM, camera: null, code: 'recording_disk_low', message, raised: low, at: this.#deps.clock.now() } });
   }

@@ -11,6 +11,7 @@ export class SegmentInventory {
   readonly #journal: EventJournal;
   readonly #cameras = new Map<CameraId, SegmentList>();
   readonly #newest = new Map<CameraId, SegmentRecord>();
+  readonly #bytes = new Map<CameraId, number>();
   #totalBytes = 0;
 
   constructor(journal: EventJournal) {
@@ -26,7 +27,7 @@ export class SegmentInventory {
     let list = this.#cameras.get(camera);
     if (!list) this.#cameras.set(camera, list = new SegmentList());
     const before = list.put(segment);
-    this.#totalBytes += segment.bytes - (before?.bytes ?? 0);
+    this.#grow(camera, segment.bytes - (before?.bytes ?? 0));
     const newest = this.#newest.get(camera);
     if (!newest || newest.start <= segment.start) this.#newest.set(camera, segment);
     this.#journal.append({ type: 'segment', segment }, before && segment.open ? 'later' : 'now'); // how far it has grown, every camera says every few seconds
@@ -38,8 +39,11 @@ export class SegmentInventory {
     const list = this.#cameras.get(camera);
     const removed = list?.remove(segment);
     if (!removed) return;
-    this.#totalBytes -= removed.bytes;
-    if (list?.length === 0) this.#cameras.delete(camera);
+    this.#grow(camera, -removed.bytes);
+    if (list?.length === 0) {
+      this.#cameras.delete(camera);
+      this.#bytes.delete(camera);
+    }
     this.#journal.append({ type: 'segment-expired', id, camera });
   }
 
@@ -56,6 +60,25 @@ export class SegmentInventory {
   /** How many segments a camera has. */
   count(camera: CameraId): number {
     return this.#cameras.get(camera)?.length ?? 0;
+  }
+
+  /** Cameras that have any. */
+  cameras(): CameraId[] {
+    return [...this.#cameras.keys()];
+  }
+
+  /** Bytes of a camera's segments. */
+  bytesOf(camera: CameraId): number {
+    return this.#bytes.get(camera) ?? 0;
+  }
+
+  /** A camera's segments, oldest first; whoever stops early has looked at no others. Not to be changed meanwhile. */
+  *oldestOf(camera: CameraId): Generator<SegmentRecord, undefined> {
+    const list = this.#cameras.get(camera);
+    for (let i = 0; list && i < list.length; i++) {
+      const segment = list.at(i);
+      if (segment) yield segment;
+    }
   }
 
   /** A camera's segments, oldest first. */
@@ -79,6 +102,11 @@ export class SegmentInventory {
       from.next++;
       yield oldest;
     }
+  }
+
+  #grow(camera: CameraId, bytes: number): void {
+    this.#totalBytes += bytes;
+    this.#bytes.set(camera, this.bytesOf(camera) + bytes);
   }
 
   /** Everything there is, oldest first: also what to send when the control plane has lost its database. */

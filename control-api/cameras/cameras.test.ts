@@ -47,7 +47,7 @@ describe('cameras', () => {
   test('what comes later, and what does not exist, is 422 and says so', async () => {
     for (const [change, code] of [
       [{ source: { type: 'rtsp', url: 'rtsp://camera/1' } }, 'SOURCE_NOT_SUPPORTED'], [{ source: { type: 'whep', url: 'http://x' } }, 'SOURCE_NOT_SUPPORTED'],
-      [{ recording: { policy: 'on-event' } }, 'RECORDING_POLICY_NOT_SUPPORTED'], [{ pipelines: ['no-such'] }, 'UNKNOWN_PIPELINE'],
+      [{ pipelines: ['no-such'] }, 'UNKNOWN_PIPELINE'],
       [{ pipelines: ['detect', { id: 'detect', fps: 5 }] }, 'DUPLICATE_PIPELINE'], [{ source: { type: 'file' } }, 'SOURCE_URL_MISSING'],
     ] as const) {
       expect(await post({ id: 'later', ...change }), JSON.stringify(change)).toMatchObject({ status: 422, body: { code } });
@@ -94,6 +94,41 @@ describe('cameras', () => {
     expect((await h.call('PUT', '/v1/cameras/change', { token, json: { id: 'other', name: 'x' } })).status).toBe(400);
     expect((await h.call('PATCH', '/v1/cameras/change', { token, json: {} })).status).toBe(400);
     expect((await h.call('PATCH', '/v1/cameras/nobody', { token, json: { name: 'x' } })).status).toBe(404);
+  });
+
+  const desired = (id: string) => h.api.desiredState.current().cameras.find((camera) => camera.id === id);
+
+  test('[REC-2] [REC-9] a camera has its own window, bytes and hours; on-event keeps a short window', async () => {
+    const recording = { policy: 'always', window_minutes: 1440, max_bytes: 5_000_000_000, hours: { timezone: 'Asia/Tokyo', times: [{ days: ['mon', 'fri'], from: '22:00', to: '06:30' }] } };
+    expect(await post({ id: 'window', recording })).toMatchObject({ status: 201, body: { recording } });
+    expect(desired('window')).toMatchObject({
+      recording: 'always', window: { minutes: 1440, maxBytes: 5_000_000_000 }, hours: { timezone: 'Asia/Tokyo', times: [{ days: [1, 5], from: 22 * 60, to: 6 * 60 + 30 }] },
+    });
+    await post({ id: 'on-event', recording: { policy: 'on-event', on_event: { detected: [{ class_name: 'scratch' }] } } });
+    expect(desired('on-event')).toMatchObject({ recording: 'always', window: { minutes: 5, maxBytes: null } });
+    expect((await h.call('GET', '/v1/cameras/on-event', { token })).body).toMatchObject({ recording: { on_event: { pre_seconds: 10, post_seconds: 10, detected: [{ class_name: 'scratch', min_confidence: 0.5 }] } } });
+    await post({ id: 'plain' });
+    expect(desired('plain')).not.toHaveProperty('window');
+    for (const wrong of [
+      { policy: 'always', window_minutes: 0 }, { policy: 'always', max_bytes: 5 }, { policy: 'always', hours: { timezone: 'Mars/Olympus', times: [{ from: '06:00', to: '07:00' }] } },
+      { policy: 'always', hours: { times: [{ from: '24:00', to: '07:00' }] } }, { policy: 'always', hours: { times: [] } }, { policy: 'sometimes' }, { policy: 'always', switched: 'on' },
+    ]) expect((await post({ id: 'wrong', recording: wrong })).status, JSON.stringify(wrong)).toBe(400);
+  });
+
+  test('[REC-9] [SD-53] recording is switched by hand, whatever policy and hours say, until recording is set anew', async () => {
+    await post({ id: 'switch', recording: { policy: 'off', hours: { times: [{ from: '06:00', to: '07:00' }] } } });
+    expect(desired('switch')).toMatchObject({ recording: 'off' });
+    expect(await h.call('POST', '/v1/cameras/switch/recording/start', { token })).toMatchObject({ status: 200, body: { policy: 'off', switched: 'on' } });
+    expect(desired('switch')).toMatchObject({ recording: 'always' });
+    expect(desired('switch')).not.toHaveProperty('hours');
+    await h.call('PATCH', '/v1/cameras/switch', { token, json: { name: 'still on' } });
+    expect(desired('switch')).toMatchObject({ recording: 'always' });
+    expect(await h.call('POST', '/v1/cameras/switch/recording/stop', { token })).toMatchObject({ status: 200, body: { switched: 'off' } });
+    expect(desired('switch')).toMatchObject({ recording: 'off' });
+    const set = await h.call('PATCH', '/v1/cameras/switch', { token, json: { recording: { policy: 'always' } } });
+    expect(set.body['recording']).toEqual({ policy: 'always' });
+    expect(desired('switch')).toMatchObject({ recording: 'always' });
+    expect((await h.call('POST', '/v1/cameras/nobody/recording/start', { token })).status).toBe(404);
   });
 
   test('a removed camera is gone from lists and desired state with its keys, and its id can be used anew', async () => {

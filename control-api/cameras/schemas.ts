@@ -15,8 +15,44 @@ export const Pipeline = z
   .openapi('CameraPipeline', { description: "`detect` (the default detector) or a model's name; as an object with its own rate and threshold." });
 export type Pipeline = z.output<typeof Pipeline>;
 
-export const Recording = z.strictObject({ policy: z.enum(['always', 'on-event', 'off']) }).openapi('CameraRecording', { description: '`on-event` comes later: 422.' });
-export type Recording = z.output<typeof Recording>;
+export const DAYS = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'] as const;
+const TimeOfDay = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'must be HH:MM').openapi({ example: '06:00' });
+const isTimeZone = (name: string): boolean => {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: name });
+    return true;
+  } catch {
+    return false;
+  }
+};
+const Hours = z
+  .strictObject({
+    timezone: z.string().max(64).refine(isTimeZone, 'must be an IANA time zone, e.g. Asia/Tokyo').prefault('UTC'),
+    times: z.array(z.strictObject({ days: z.array(z.enum(DAYS)).min(1).max(7).prefault([...DAYS]), from: TimeOfDay, to: TimeOfDay.describe('At or before `from`: on the next day.') })).min(1).max(50),
+  })
+  .openapi('RecordingHours', { description: 'Times of the week at which the camera is recorded.' });
+export type Hours = z.output<typeof Hours>;
+
+const Seconds = z.number().min(0).max(600);
+const OnEvent = z
+  .strictObject({
+    pre_seconds: Seconds.prefault(10), post_seconds: Seconds.prefault(10),
+    detected: z.array(z.strictObject({ class_name: z.string().min(1).max(128), min_confidence: z.number().min(0).max(1).prefault(0.5) })).max(32).prefault([]).describe('Detections that are events by themselves.'),
+  })
+  .openapi('RecordingOnEvent', { description: 'An event becomes a clip with what came before and after it.' });
+export type OnEvent = z.output<typeof OnEvent>;
+
+const RECORDING = {
+  policy: z.enum(['always', 'on-event', 'off']).describe('`on-event`: a short window only (5 minutes unless `window_minutes` says otherwise); what events mark is kept.'),
+  window_minutes: z.number().min(1).max(366 * 24 * 60).optional().describe('Rolling window of this camera, instead of `recorder.window_minutes`.'),
+  max_bytes: z.int().min(1 << 20).optional().describe('Most bytes of this camera; the oldest go first.'),
+  hours: Hours.optional(),
+  on_event: OnEvent.optional(),
+};
+export const Recording = z.strictObject(RECORDING).openapi('CameraRecording');
+/** As stored: beside what was set, the switch of `recording/start` and `recording/stop`, which counts more until recording is set anew. */
+export const StoredRecording = z.strictObject({ ...RECORDING, switched: z.enum(['on', 'off']).optional().describe('By `recording/start` or `recording/stop`; setting `recording` ends it.') }).openapi('CameraRecordingState');
+export type StoredRecording = z.output<typeof StoredRecording>;
 
 /** Of the contract, but nothing acts on them yet: whoever sets one is told so by 422, instead of believing it. */
 const Hints = {
@@ -55,7 +91,7 @@ export const CameraSession = z
 
 export const Camera = z
   .object({
-    id: CameraId, name: z.string(), source: Source, pipelines: z.array(Pipeline), recording: Recording, ...Hints, created_at: Timestamp, updated_at: Timestamp,
+    id: CameraId, name: z.string(), source: Source, pipelines: z.array(Pipeline), recording: StoredRecording, ...Hints, created_at: Timestamp, updated_at: Timestamp,
     urls: Urls, direct_urls: DirectUrls.nullable(),
     phase: z.enum(['idle', 'connecting', 'live', 'interrupted']),
     session: CameraSession.nullable().describe('The newest session, also when it has ended.'),

@@ -10,26 +10,28 @@ import { FieldsError } from '../problem.ts';
 import { checkPipelines, toDetectors } from './detectors.ts';
 import { newKey } from './keys.ts';
 import { HINTS } from './schemas.ts';
-import type { CameraPatch, NewCamera, Pipeline, Recording, Source } from './schemas.ts';
+import type { CameraPatch, NewCamera, Pipeline, Source, StoredRecording } from './schemas.ts';
+import { recordingSpec } from './recording-spec.ts';
 import { checkSource } from './source-check.ts';
 import { CameraStore } from './store.ts';
 import type { CameraRow, KeyRow, SessionRow } from './store.ts';
 
 export type { CameraRow, KeyRow, SessionRow } from './store.ts';
 export { NewCamera } from './schemas.ts';
+export type { OnEvent } from './schemas.ts';
 
 /** A camera's stored JSON, read. */
 export interface CameraSettings {
   readonly source: Source;
   readonly pipelines: readonly Pipeline[];
-  readonly recording: Recording;
+  readonly recording: StoredRecording;
   readonly extra: Record<string, unknown>;
 }
 
 export const settingsOf = (row: CameraRow): CameraSettings => ({
   source: JSON.parse(row.source) as Source,
   pipelines: JSON.parse(row.pipelines) as Pipeline[],
-  recording: JSON.parse(row.recording) as Recording,
+  recording: JSON.parse(row.recording) as StoredRecording,
   extra: JSON.parse(row.extra) as Record<string, unknown>,
 });
 
@@ -41,7 +43,7 @@ export const toSpec = (row: CameraRow, inference: Config['inference']): CameraSp
     name: row.name,
     source: source.type === 'file' && source.url !== undefined ? { type: 'file', url: source.url } : { type: 'push' },
     detectors: toDetectors(pipelines, inference),
-    recording: recording.policy === 'off' ? 'off' : 'always',
+    ...recordingSpec(recording),
   };
 };
 
@@ -109,6 +111,14 @@ export class CameraService {
     return this.get(id);
   }
 
+  /** Switches recording on or off, whatever its policy says, until `recording` is set anew. Throws NOT_FOUND. */
+  async switchRecording(id: string, switched: 'on' | 'off'): Promise<CameraRow> {
+    const { recording } = settingsOf(await this.get(id));
+    if (recording.switched !== switched && !(await this.#store.update(id, { recording: JSON.stringify({ ...recording, switched }), updated_at: this.#clock.now() }))) throw notFound(id);
+    await this.#changed();
+    return this.get(id);
+  }
+
   /** Its keys are revoked; recordings, sessions and detections stay. Throws NOT_FOUND. */
   async remove(id: string): Promise<void> {
     if (!(await this.#store.delete(id, this.#clock.now()))) throw notFound(id);
@@ -166,9 +176,6 @@ export class CameraService {
       const fields = later.map((field) => ({ field, message: 'comes in a later version; leave it out', value: null }));
       throw new FieldsError('UNPROCESSABLE', 'SETTING_NOT_SUPPORTED', `${later.join(', ')}: nothing acts on this yet, it comes in a later version. Leave it out.`, fields);
     }
-    if (camera.recording?.policy === 'on-event') {
-      throw new MediaError('UNPROCESSABLE', 'Recording on events comes in a later version; use always or off.', { reason: 'RECORDING_POLICY_NOT_SUPPORTED' });
-    }
     if (camera.pipelines !== undefined) checkPipelines(camera.pipelines, await this.#models.names());
     if (camera.source !== undefined) await checkSource(camera.source, this.#config.sources.file_dir);
   }
@@ -178,7 +185,7 @@ export class CameraService {
   }
 }
 
-const columns = (camera: NewCamera): Pick<Insertable<CamerasTable>, 'name' | 'source' | 'pipelines' | 'recording' | 'extra'> => {
+const columns = (camera: Omit<NewCamera, 'recording'> & { readonly recording: StoredRecording }): Pick<Insertable<CamerasTable>, 'name' | 'source' | 'pipelines' | 'recording' | 'extra'> => {
   const { id, name, source, pipelines, recording, ...extra } = camera;
   return { name: name ?? id, source: JSON.stringify(source), pipelines: JSON.stringify(pipelines), recording: JSON.stringify(recording), extra: JSON.stringify(extra) };
 };

@@ -11,7 +11,8 @@ import type { AuthService } from '../auth/service.ts';
 import { NewCamera, settingsOf, toSpec } from '../cameras/service.ts';
 import type { CameraRow, CameraService } from '../cameras/service.ts';
 import { may } from '../permissions.ts';
-import type { DesiredCamera, DesiredState, DesiredStateSource } from './state.ts';
+import type { DesiredCamera, DesiredState, DesiredStateSource, KeptSource } from './state.ts';
+import type { RetentionHoldService } from '../retention-hold/service.ts';
 
 export type { DesiredCamera, DesiredState, DesiredStateSource } from './state.ts';
 
@@ -22,6 +23,8 @@ export interface DesiredStateServiceOptions {
   readonly cameras: CameraService;
   readonly auth: AuthService;
   readonly audit: AuditService;
+  readonly marks: KeptSource;
+  readonly holds: RetentionHoldService;
   readonly config: Config;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -44,6 +47,8 @@ export class DesiredStateService implements DesiredStateSource, Disposable {
   async start(): Promise<void> {
     await this.refresh();
     this.#stack.use(this.#options.cameras.onChange(() => this.refresh()));
+    this.#stack.use(this.#options.marks.onChange(() => this.refresh()));
+    this.#stack.use(this.#options.holds.onChange(() => this.refresh()));
     this.#stack.use(this.#options.auth.onChange(() => { this.#refreshLater(); }));
     this.#stack.use(this.#options.clock.every(REREAD_MS, () => { this.#refreshLater(); }));
   }
@@ -116,13 +121,16 @@ export class DesiredStateService implements DesiredStateSource, Disposable {
   }
 
   async #readOnce(): Promise<void> {
-    const { auth, cameras } = this.#options;
+    const { auth, cameras, marks, holds } = this.#options;
     await auth.load();
+    const confirmedHold = await holds.confirmed();
     const rest: Omit<DesiredState, 'version'> = {
       cameras: (await cameras.all()).map((row) => this.#camera(row)),
       keys: (await cameras.validKeys()).map((key) => ({ id: key.id, camera: key.camera_id, grants: key.kind, hash: key.hash, ha1: key.ha1 })),
       tokenKeys: auth.tokenKeys(),
       revokedTokens: await auth.revokedTokens(),
+      kept: await marks.kept(),
+      ...(confirmedHold !== undefined && { confirmedHold }),
     };
     const version = hash('sha256', JSON.stringify(rest), 'hex');
     if (version === this.#state?.version) return;

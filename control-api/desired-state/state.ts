@@ -7,7 +7,8 @@
  */
 import type { JWK } from 'jose';
 import type { CameraId } from '../../core/frame-ref.ts';
-import type { CameraSpec } from '../../media-control/port.ts';
+import type { Milliseconds } from '../../core/units.ts';
+import type { CameraSpec, KeptRange } from '../../media-control/port.ts';
 
 /** A camera as the edge needs it, and what only control understands of it. */
 export interface DesiredCamera extends CameraSpec {
@@ -40,6 +41,18 @@ export interface DesiredState {
   readonly tokenKeys: readonly TokenKey[];
   /** `jti` of access tokens revoked before they expire. */
   readonly revokedTokens: readonly string[];
+  /** Recordings that retention spares. */
+  readonly kept: readonly KeptRange[];
+  /** The hold of retention that an operator confirmed last, by its alarm's time. */
+  readonly confirmedHold?: Milliseconds;
+}
+
+/** Who says what outlives the rolling window. */
+export interface KeptSource {
+  /** Ranges to keep on the edge's disk. */
+  kept(): Promise<readonly KeptRange[]>;
+  /** Called after each change of a mark, before its caller is answered. Disposing removes the listener. */
+  onChange(listener: () => Promise<void>): Disposable;
 }
 
 /** Where `control-api/edges` gets what it pushes to edges. */

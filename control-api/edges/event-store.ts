@@ -24,11 +24,14 @@ export class EventStore {
   readonly #db: Kysely<Database>;
   readonly #clock: Clock;
   readonly #logger: Logger;
+  readonly #onDetections: (results: readonly DetectionResult[]) => void;
 
-  constructor(options: { readonly db: Kysely<Database>; readonly clock: Clock; readonly logger: Logger }) {
+  /** `onDetections` hears of what was committed. */
+  constructor(options: { readonly db: Kysely<Database>; readonly clock: Clock; readonly logger: Logger; readonly onDetections?: (results: readonly DetectionResult[]) => void }) {
     this.#db = options.db;
     this.#clock = options.clock;
     this.#logger = options.logger;
+    this.#onDetections = options.onDetections ?? (() => undefined);
   }
 
   /** Undefined: this database knows nothing of the journal. Notes that the edge is there. */
@@ -69,7 +72,8 @@ export class EventStore {
   }
 
   async #storeTogether(journalId: string, events: readonly Event[]): Promise<number> {
-    return await this.#db.transaction().execute(async (tx) => {
+    let written: readonly Event[] = [];
+    const lastSeq = await this.#db.transaction().execute(async (tx) => {
       // An edge that came to another control process may have its last batch still under way in this one.
       const edge = await tx.selectFrom('edges').select('last_seq').where('journal_id', '=', journalId).$if(dialectOf(tx).shared, (query) => query.forUpdate()).executeTakeFirst();
       if (!edge) throw new MediaError('FAILED_PRECONDITION', 'the inventory comes before the first events');
@@ -78,8 +82,11 @@ export class EventStore {
       if (fresh.length === 0) return lastSeq;
       await this.#write(tx, journalId, fresh);
       await tx.updateTable('edges').set({ last_seq: lastSeq, seen_at: this.#clock.now() }).where('journal_id', '=', journalId).execute();
+      written = fresh;
       return lastSeq;
     });
+    for (const { event } of written) if (event.case === 'detections') this.#onDetections(event.value.results);
+    return lastSeq;
   }
 
   async #write(tx: Transaction<Database>, journalId: string, events: readonly Event[]): Promise<void> {

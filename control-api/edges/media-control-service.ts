@@ -10,7 +10,7 @@ import { serve } from '../../platform/grpc/service.ts';
 import type { ServiceRegistration } from '../../platform/grpc/service.ts';
 import type { Logger } from '../../platform/logging.ts';
 import { AttachResponseSchema, MediaControlService, ResolveCameraResponseSchema } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
-import type { AttachRequest, AttachResponse, DesiredState as WireState, Hello } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
+import type { AttachRequest, AttachResponse, DesiredState as WireState, DetectionResult, Hello } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
 import type { DesiredStateSource } from '../desired-state/service.ts';
 import { EventStore } from './event-store.ts';
 import { InventoryIntake } from './inventory.ts';
@@ -21,6 +21,8 @@ export interface EdgeServiceOptions {
   readonly desired: DesiredStateSource;
   /** Told to every edge, for its extractors. */
   readonly workerAddresses: readonly string[];
+  /** Hears of detections once they are in the database. */
+  readonly onDetections?: (results: readonly DetectionResult[]) => void;
   readonly clock: Clock;
   readonly logger: Logger;
 }

@@ -12,6 +12,9 @@ const cameraInit = (camera: DesiredCamera): MessageInitShape<typeof CameraSchema
   detectors: camera.detectors.map(({ id, model, fps, confidence }) => ({ id, model, fps, ...(confidence === null ? {} : { confidence }) })),
   recording: camera.recording,
   controlJson: camera.controlJson,
+  ...(camera.hours && { hours: { timezone: camera.hours.timezone, times: camera.hours.times.map(({ days, from, to }) => ({ days: [...days], from, to })) } }),
+  ...(typeof camera.window?.minutes === 'number' && { windowMinutes: camera.window.minutes }),
+  ...(typeof camera.window?.maxBytes === 'number' && { maxBytes: BigInt(camera.window.maxBytes) }),
 });
 
 export const toWireCamera = (camera: DesiredCamera): Camera => create(CameraSchema, cameraInit(camera));
@@ -25,4 +28,6 @@ export const toWireState = (state: DesiredState, workerAddresses: readonly strin
     tokenKeys: state.tokenKeys.map(({ kid, jwk }) => ({ kid, jwk: JSON.stringify(jwk) })),
     revokedTokens: [...state.revokedTokens],
     workerAddresses: [...workerAddresses],
+    kept: state.kept.map(({ camera, from, to }) => ({ camera, from, to })),
+    ...(state.confirmedHold !== undefined && { confirmedHold: state.confirmedHold }),
   });

@@ -170,6 +170,12 @@ export interface MarkTagsTable {
   seq: number;
 }
 
+/** Single facts of the installation, each a JSON value. */
+export interface SettingsTable {
+  key: string;
+  value: string;
+}
+
 export interface DetectionsTable {
   id: Generated<number>;
   camera_id: string;
@@ -211,6 +217,7 @@ export interface Database {
   segments: SegmentsTable;
   marks: MarksTable;
   mark_tags: MarkTagsTable;
+  settings: SettingsTable;
   detections: DetectionsTable;
   alarms: AlarmsTable;
 }

@@ -10,6 +10,8 @@ import { AuthService } from '../../control-api/auth/service.ts';
 import { CameraService, NewCamera } from '../../control-api/cameras/service.ts';
 import { DesiredStateService } from '../../control-api/desired-state/service.ts';
 import { EdgeService } from '../../control-api/edges/media-control-service.ts';
+import { MarkService } from '../../control-api/marks/service.ts';
+import { RetentionHoldService } from '../../control-api/retention-hold/service.ts';
 import { systemClock } from '../../core/clock.ts';
 import { DesiredStateAuthorizer } from '../../media-control/authorizer.ts';
 import { DesiredStateCameraResolver } from '../../media-control/camera-resolver.ts';
@@ -52,7 +54,7 @@ const startControl = async (database = 'control.db'): Promise<Control> => {
   const auth = new AuthService({ db, clock, audit });
   await auth.load();
   const cameras = new CameraService({ db, clock, config, models: { names: () => Promise.resolve([]) } });
-  const desired = own.use(new DesiredStateService({ cameras, auth, audit, config, clock, logger }));
+  const desired = own.use(new DesiredStateService({ cameras, auth, audit, marks: new MarkService(db, clock), holds: new RetentionHoldService(db), config, clock, logger }));
   await desired.start();
   const service = new EdgeService({ db, desired, workerAddresses: ['unix:/worker'], clock, logger });
   own.use(await GrpcServer.start({ listen: listen(), services: [service.registration], graceMs: 100 }));

@@ -14,6 +14,7 @@ import type { EdgeEvent } from '../../media-control/port.ts';
 import { silentLogger } from '../../platform/logging.ts';
 import { createMetrics } from '../../platform/metrics.ts';
 import type { PlaybackFile, SegmentRecord } from '../../recorder/port.ts';
+import { KeptRanges } from '../../recorder/kept-ranges.ts';
 import { Recorder } from '../../recorder/recorder.ts';
 import { LocalSegments } from '../../recorder/segment-file.ts';
 import { readSegmentIndex, recordedSamples } from '../../recorder/segment-index.ts';
@@ -35,7 +36,7 @@ const rig = async (options: { readonly directory?: string; readonly settings?: P
   const events = options.events ?? [];
   const metrics = createMetrics('test');
   const recorder = await Recorder.start(directory, { ...SETTINGS, ...options.settings }, {
-    streams: source, journal: { append: (event) => { events.push(event); } }, clock: systemClock, logger: silentLogger(), metrics, policyOf: () => 'always',
+    streams: source, journal: { append: (event) => { events.push(event); } }, clock: systemClock, logger: silentLogger(), metrics, policyOf: () => 'always', kept: () => new KeptRanges([]),
   });
   const segments = (): SegmentRecord[] => recorder.knownSegments();
   const written = async (): Promise<number> => (await metrics.recordedBytes.get()).values.reduce((sum, { value }) => sum + value, 0);

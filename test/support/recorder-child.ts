@@ -3,6 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import { systemClock } from '../../core/clock.ts';
 import { silentLogger } from '../../platform/logging.ts';
 import { createMetrics } from '../../platform/metrics.ts';
+import { KeptRanges } from '../../recorder/kept-ranges.ts';
 import { Recorder } from '../../recorder/recorder.ts';
 import { readClip } from './mp4-source.ts';
 import { PartSource } from './part-source.ts';
@@ -11,7 +12,7 @@ const [directory = '', path = ''] = process.argv.slice(2);
 const source = new PartSource('cam');
 const metrics = createMetrics('child');
 await Recorder.start(directory, { segment_seconds: 4, flush_ms: 200, window_minutes: 1e6, min_free_bytes: 0, max_bytes: null }, {
-  streams: source, journal: { append: () => undefined }, clock: systemClock, logger: silentLogger(), metrics, policyOf: () => 'always',
+  streams: source, journal: { append: () => undefined }, clock: systemClock, logger: silentLogger(), metrics, policyOf: () => 'always', kept: () => new KeptRanges([]),
 });
 const media = readClip(path);
 const epoch = Date.now();

@@ -8,6 +8,7 @@ export const marksAndArchive = migration((d) => [
   `create index marks_camera on marks (camera_id, from_ms)`,
   `create table mark_tags (mark_id ${d.text} not null references marks (id) on delete cascade, tag ${d.text} not null, primary key (mark_id, tag))`,
   `create index mark_tags_tag on mark_tags (tag, mark_id)`,
+  `create table settings (key ${d.text} primary key, value ${d.text} not null)`,
   `alter table segments add column prev_sha256 ${d.text}`,
   `alter table segments add column local ${d.integer} not null default 1`,
   `alter table segments add column archived_at ${d.integer}`,

@@ -2,7 +2,7 @@ import type { DesiredState, DesiredStateSource } from '../../../control-api/desi
 
 /** A desired state that tests set. */
 export class SettableDesiredState implements DesiredStateSource {
-  #state: DesiredState = { version: 'v0', cameras: [], keys: [], tokenKeys: [], revokedTokens: [] };
+  #state: DesiredState = { version: 'v0', cameras: [], keys: [], tokenKeys: [], revokedTokens: [], kept: [] };
   readonly #listeners = new Set<(state: DesiredState) => void>();
 
   current(): DesiredState { return this.#state; }

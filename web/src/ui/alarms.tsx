@@ -14,6 +14,7 @@ const HEADINGS: Readonly<Record<string, string>> = {
   recording_failed: 'Not recorded',
   recording_disk_full: 'Not recorded: disk full',
   recording_disk_low: 'Disk nearly full',
+  recording_retention_held: 'Deletion held back',
   recording_damaged: 'Damaged recording',
   file_source: 'File source stopped',
   journal_full: 'Results lost',

@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file imageflow/v1/media_control.proto.
  */
 export const file_imageflow_v1_media_control: GenFile = /*@__PURE__*/
-  fileDesc("CiBpbWFnZWZsb3cvdjEvbWVkaWFfY29udHJvbC5wcm90bxIMaW1hZ2VmbG93LnYxIpkBCg1BdHRhY2hSZXF1ZXN0EiQKBWhlbGxvGAEgASgLMhMuaW1hZ2VmbG93LnYxLkhlbGxvSAASKQoFYmF0Y2gYAiABKAsyGC5pbWFnZWZsb3cudjEuRXZlbnRCYXRjaEgAEiwKCWludmVudG9yeRgDIAEoCzIXLmltYWdlZmxvdy52MS5JbnZlbnRvcnlIAEIJCgdtZXNzYWdlIqwBCg5BdHRhY2hSZXNwb25zZRIoCgd3ZWxjb21lGAEgASgLMhUuaW1hZ2VmbG93LnYxLldlbGNvbWVIABIrCgVzdGF0ZRgCIAEoCzIaLmltYWdlZmxvdy52MS5EZXNpcmVkU3RhdGVIABI4Cg9hY2tub3dsZWRnZW1lbnQYAyABKAsyHS5pbWFnZWZsb3cudjEuQWNrbm93bGVkZ2VtZW50SABCCQoHbWVzc2FnZSKKAQoFSGVsbG8SDwoHZWRnZV9pZBgBIAEoCRISCgpqb3VybmFsX2lkGAIgASgJEhYKDm1lZGlhX2Jhc2VfdXJsGAMgASgJEhcKD2Rlc2lyZWRfdmVyc2lvbhgEIAEoCRIXCg9kZWxldGVkX3Rocm91Z2gYBSABKAQSEgoKbmV3ZXN0X3NlcRgGIAEoBCI1CgdXZWxjb21lEhAKCGxhc3Rfc2VxGAEgASgEEhgKEGludmVudG9yeV93YW50ZWQYAiABKAgiIwoPQWNrbm93bGVkZ2VtZW50EhAKCGxhc3Rfc2VxGAEgASgEIjEKCkV2ZW50QmF0Y2gSIwoGZXZlbnRzGAEgAygLMhMuaW1hZ2VmbG93LnYxLkV2ZW50IpQBCglJbnZlbnRvcnkSJwoIc2VnbWVudHMYASADKAsyFS5pbWFnZWZsb3cudjEuU2VnbWVudBIlCgdjYW1lcmFzGAIgAygLMhQuaW1hZ2VmbG93LnYxLkNhbWVyYRIlCgRrZXlzGAMgAygLMhcuaW1hZ2VmbG93LnYxLkNhbWVyYUtleRIQCghjb21wbGV0ZRgEIAEoCCLVAgoFRXZlbnQSCwoDc2VxGAEgASgEEigKB3Nlc3Npb24YAiABKAsyFS5pbWFnZWZsb3cudjEuU2Vzc2lvbkgAEigKB3NlZ21lbnQYAyABKAsyFS5pbWFnZWZsb3cudjEuU2VnbWVudEgAEjcKD3NlZ21lbnRfZXhwaXJlZBgEIAEoCzIcLmltYWdlZmxvdy52MS5TZWdtZW50RXhwaXJlZEgAEi4KCmRldGVjdGlvbnMYBSABKAsyGC5pbWFnZWZsb3cudjEuRGV0ZWN0aW9uc0gAEiQKBWFsYXJtGAYgASgLMhMuaW1hZ2VmbG93LnYxLkFsYXJtSAASIAoDZ2FwGAcgASgLMhEuaW1hZ2VmbG93LnYxLkdhcEgAEjEKDGVkZ2Vfc3RhcnRlZBgIIAEoCzIZLmltYWdlZmxvdy52MS5FZGdlU3RhcnRlZEgAQgcKBWV2ZW50IrwBCgdTZXNzaW9uEgoKAmlkGAEgASgJEg4KBmNhbWVyYRgCIAEoCRINCgVwaGFzZRgDIAEoCRIQCghwcm90b2NvbBgEIAEoCRISCgpzdGFydGVkX2F0GAUgASgBEhUKCGVuZGVkX2F0GAYgASgBSACIAQESEwoGcmVhc29uGAcgASgJSAGIAQESEgoFZXBvY2gYCCABKAFIAogBAUILCglfZW5kZWRfYXRCCQoHX3JlYXNvbkIICgZfZXBvY2giaQoMU2VnbWVudFRyYWNrEgwKBGtpbmQYASABKAkSDQoFY29kZWMYAiABKAkSEgoFd2lkdGgYAyABKA1IAIgBARITCgZoZWlnaHQYBCABKA1IAYgBAUIICgZfd2lkdGhCCQoHX2hlaWdodCKgAgoHU2VnbWVudBIKCgJpZBgBIAEoCRIOCgZjYW1lcmEYAiABKAkSEgoKc2Vzc2lvbl9pZBgDIAEoCRINCgVlcG9jaBgEIAEoARINCgVzdGFydBgFIAEoARIQCghkdXJhdGlvbhgGIAEoARINCgVieXRlcxgHIAEoBBITCgZzaGEyNTYYCCABKAlIAIgBARIMCgRvcGVuGAkgASgIEioKBnRyYWNrcxgKIAMoCzIaLmltYWdlZmxvdy52MS5TZWdtZW50VHJhY2sSFwoKZ2FwX2JlZm9yZRgLIAEoAUgBiAEBEhYKCWdhcF9jYXVzZRgMIAEoCUgCiAEBQgkKB19zaGEyNTZCDQoLX2dhcF9iZWZvcmVCDAoKX2dhcF9jYXVzZSIsCg5TZWdtZW50RXhwaXJlZBIKCgJpZBgBIAEoCRIOCgZjYW1lcmEYAiABKAkiPAoKRGV0ZWN0aW9ucxIuCgdyZXN1bHRzGAEgAygLMh0uaW1hZ2VmbG93LnYxLkRldGVjdGlvblJlc3VsdCKfAgoPRGV0ZWN0aW9uUmVzdWx0Eg4KBmNhbWVyYRgBIAEoCRINCgVlcG9jaBgCIAEoARIVCg1ydHBfdGltZXN0YW1wGAMgASgNEhgKC2NhcHR1cmVfbnRwGAQgASgBSACIAQESEAoIc2VxdWVuY2UYBSABKAQSEwoLY2FwdHVyZWRfYXQYBiABKAESDQoFbW9kZWwYByABKAkSFAoMbW9kZWxfZGlnZXN0GAggASgJEhQKDGluZmVyZW5jZV9tcxgJIAEoARINCgV3aWR0aBgKIAEoDRIOCgZoZWlnaHQYCyABKA0SKwoKZGV0ZWN0aW9ucxgMIAMoCzIXLmltYWdlZmxvdy52MS5EZXRlY3Rpb25CDgoMX2NhcHR1cmVfbnRwIp4BCglEZXRlY3Rpb24SEgoKY2xhc3NfbmFtZRgBIAEoCRIQCghjbGFzc19pZBgCIAEoBRISCgpjb25maWRlbmNlGAMgASgBEgkKAXgYBCABKAESCQoBeRgFIAEoARINCgV3aWR0aBgGIAEoARIOCgZoZWlnaHQYByABKAESFQoIdHJhY2tfaWQYCCABKAlIAIgBAUILCglfdHJhY2tfaWQibgoFQWxhcm0SCgoCaWQYASABKAkSEwoGY2FtZXJhGAIgASgJSACIAQESDAoEY29kZRgDIAEoCRIPCgdtZXNzYWdlGAQgASgJEg4KBnJhaXNlZBgFIAEoCBIKCgJhdBgGIAEoAUIJCgdfY2FtZXJhIhkKC0VkZ2VTdGFydGVkEgoKAmF0GAEgASgBIjQKA0dhcBIMCgR0eXBlGAEgASgJEg4KBmV2ZW50cxgCIAEoBBIPCgdyZXN1bHRzGAMgASgEIssBCgxEZXNpcmVkU3RhdGUSDwoHdmVyc2lvbhgBIAEoCRIlCgdjYW1lcmFzGAIgAygLMhQuaW1hZ2VmbG93LnYxLkNhbWVyYRIlCgRrZXlzGAMgAygLMhcuaW1hZ2VmbG93LnYxLkNhbWVyYUtleRIqCgp0b2tlbl9rZXlzGAQgAygLMhYuaW1hZ2VmbG93LnYxLlRva2VuS2V5EhYKDnJldm9rZWRfdG9rZW5zGAUgAygJEhgKEHdvcmtlcl9hZGRyZXNzZXMYBiADKAkiWgoIRGV0ZWN0b3ISCgoCaWQYASABKAkSDQoFbW9kZWwYAiABKAkSCwoDZnBzGAMgASgBEhcKCmNvbmZpZGVuY2UYBCABKAFIAIgBAUINCgtfY29uZmlkZW5jZSLUAQoGQ2FtZXJhEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSKAoEcHVzaBgDIAEoCzIYLmltYWdlZmxvdy52MS5QdXNoU291cmNlSAASKAoEZmlsZRgEIAEoCzIYLmltYWdlZmxvdy52MS5GaWxlU291cmNlSAASKQoJZGV0ZWN0b3JzGAUgAygLMhYuaW1hZ2VmbG93LnYxLkRldGVjdG9yEhEKCXJlY29yZGluZxgGIAEoCRIUCgxjb250cm9sX2pzb24YByABKAlCCAoGc291cmNlIgwKClB1c2hTb3VyY2UiGQoKRmlsZVNvdXJjZRILCgN1cmwYASABKAkiVAoJQ2FtZXJhS2V5EgoKAmlkGAEgASgJEg4KBmNhbWVyYRgCIAEoCRIOCgZncmFudHMYAyABKAkSDgoGc2hhMjU2GAQgASgJEgsKA2hhMRgFIAEoCSIkCghUb2tlbktleRILCgNraWQYASABKAkSCwoDandrGAIgASgJIk4KFFJlc29sdmVDYW1lcmFSZXF1ZXN0Eg4KBmNhbWVyYRgBIAEoCRIXCgpjcmVkZW50aWFsGAIgASgJSACIAQFCDQoLX2NyZWRlbnRpYWwiTQoVUmVzb2x2ZUNhbWVyYVJlc3BvbnNlEikKBmNhbWVyYRgBIAEoCzIULmltYWdlZmxvdy52MS5DYW1lcmFIAIgBAUIJCgdfY2FtZXJhMrgBChNNZWRpYUNvbnRyb2xTZXJ2aWNlEkcKBkF0dGFjaBIbLmltYWdlZmxvdy52MS5BdHRhY2hSZXF1ZXN0GhwuaW1hZ2VmbG93LnYxLkF0dGFjaFJlc3BvbnNlKAEwARJYCg1SZXNvbHZlQ2FtZXJhEiIuaW1hZ2VmbG93LnYxLlJlc29sdmVDYW1lcmFSZXF1ZXN0GiMuaW1hZ2VmbG93LnYxLlJlc29sdmVDYW1lcmFSZXNwb25zZWIGcHJvdG8z");
+  fileDesc("CiBpbWFnZWZsb3cvdjEvbWVkaWFfY29udHJvbC5wcm90bxIMaW1hZ2VmbG93LnYxIpkBCg1BdHRhY2hSZXF1ZXN0EiQKBWhlbGxvGAEgASgLMhMuaW1hZ2VmbG93LnYxLkhlbGxvSAASKQoFYmF0Y2gYAiABKAsyGC5pbWFnZWZsb3cudjEuRXZlbnRCYXRjaEgAEiwKCWludmVudG9yeRgDIAEoCzIXLmltYWdlZmxvdy52MS5JbnZlbnRvcnlIAEIJCgdtZXNzYWdlIqwBCg5BdHRhY2hSZXNwb25zZRIoCgd3ZWxjb21lGAEgASgLMhUuaW1hZ2VmbG93LnYxLldlbGNvbWVIABIrCgVzdGF0ZRgCIAEoCzIaLmltYWdlZmxvdy52MS5EZXNpcmVkU3RhdGVIABI4Cg9hY2tub3dsZWRnZW1lbnQYAyABKAsyHS5pbWFnZWZsb3cudjEuQWNrbm93bGVkZ2VtZW50SABCCQoHbWVzc2FnZSKKAQoFSGVsbG8SDwoHZWRnZV9pZBgBIAEoCRISCgpqb3VybmFsX2lkGAIgASgJEhYKDm1lZGlhX2Jhc2VfdXJsGAMgASgJEhcKD2Rlc2lyZWRfdmVyc2lvbhgEIAEoCRIXCg9kZWxldGVkX3Rocm91Z2gYBSABKAQSEgoKbmV3ZXN0X3NlcRgGIAEoBCI1CgdXZWxjb21lEhAKCGxhc3Rfc2VxGAEgASgEEhgKEGludmVudG9yeV93YW50ZWQYAiABKAgiIwoPQWNrbm93bGVkZ2VtZW50EhAKCGxhc3Rfc2VxGAEgASgEIjEKCkV2ZW50QmF0Y2gSIwoGZXZlbnRzGAEgAygLMhMuaW1hZ2VmbG93LnYxLkV2ZW50IpQBCglJbnZlbnRvcnkSJwoIc2VnbWVudHMYASADKAsyFS5pbWFnZWZsb3cudjEuU2VnbWVudBIlCgdjYW1lcmFzGAIgAygLMhQuaW1hZ2VmbG93LnYxLkNhbWVyYRIlCgRrZXlzGAMgAygLMhcuaW1hZ2VmbG93LnYxLkNhbWVyYUtleRIQCghjb21wbGV0ZRgEIAEoCCLVAgoFRXZlbnQSCwoDc2VxGAEgASgEEigKB3Nlc3Npb24YAiABKAsyFS5pbWFnZWZsb3cudjEuU2Vzc2lvbkgAEigKB3NlZ21lbnQYAyABKAsyFS5pbWFnZWZsb3cudjEuU2VnbWVudEgAEjcKD3NlZ21lbnRfZXhwaXJlZBgEIAEoCzIcLmltYWdlZmxvdy52MS5TZWdtZW50RXhwaXJlZEgAEi4KCmRldGVjdGlvbnMYBSABKAsyGC5pbWFnZWZsb3cudjEuRGV0ZWN0aW9uc0gAEiQKBWFsYXJtGAYgASgLMhMuaW1hZ2VmbG93LnYxLkFsYXJtSAASIAoDZ2FwGAcgASgLMhEuaW1hZ2VmbG93LnYxLkdhcEgAEjEKDGVkZ2Vfc3RhcnRlZBgIIAEoCzIZLmltYWdlZmxvdy52MS5FZGdlU3RhcnRlZEgAQgcKBWV2ZW50IrwBCgdTZXNzaW9uEgoKAmlkGAEgASgJEg4KBmNhbWVyYRgCIAEoCRINCgVwaGFzZRgDIAEoCRIQCghwcm90b2NvbBgEIAEoCRISCgpzdGFydGVkX2F0GAUgASgBEhUKCGVuZGVkX2F0GAYgASgBSACIAQESEwoGcmVhc29uGAcgASgJSAGIAQESEgoFZXBvY2gYCCABKAFIAogBAUILCglfZW5kZWRfYXRCCQoHX3JlYXNvbkIICgZfZXBvY2giaQoMU2VnbWVudFRyYWNrEgwKBGtpbmQYASABKAkSDQoFY29kZWMYAiABKAkSEgoFd2lkdGgYAyABKA1IAIgBARITCgZoZWlnaHQYBCABKA1IAYgBAUIICgZfd2lkdGhCCQoHX2hlaWdodCKgAgoHU2VnbWVudBIKCgJpZBgBIAEoCRIOCgZjYW1lcmEYAiABKAkSEgoKc2Vzc2lvbl9pZBgDIAEoCRINCgVlcG9jaBgEIAEoARINCgVzdGFydBgFIAEoARIQCghkdXJhdGlvbhgGIAEoARINCgVieXRlcxgHIAEoBBITCgZzaGEyNTYYCCABKAlIAIgBARIMCgRvcGVuGAkgASgIEioKBnRyYWNrcxgKIAMoCzIaLmltYWdlZmxvdy52MS5TZWdtZW50VHJhY2sSFwoKZ2FwX2JlZm9yZRgLIAEoAUgBiAEBEhYKCWdhcF9jYXVzZRgMIAEoCUgCiAEBQgkKB19zaGEyNTZCDQoLX2dhcF9iZWZvcmVCDAoKX2dhcF9jYXVzZSIsCg5TZWdtZW50RXhwaXJlZBIKCgJpZBgBIAEoCRIOCgZjYW1lcmEYAiABKAkiPAoKRGV0ZWN0aW9ucxIuCgdyZXN1bHRzGAEgAygLMh0uaW1hZ2VmbG93LnYxLkRldGVjdGlvblJlc3VsdCKfAgoPRGV0ZWN0aW9uUmVzdWx0Eg4KBmNhbWVyYRgBIAEoCRINCgVlcG9jaBgCIAEoARIVCg1ydHBfdGltZXN0YW1wGAMgASgNEhgKC2NhcHR1cmVfbnRwGAQgASgBSACIAQESEAoIc2VxdWVuY2UYBSABKAQSEwoLY2FwdHVyZWRfYXQYBiABKAESDQoFbW9kZWwYByABKAkSFAoMbW9kZWxfZGlnZXN0GAggASgJEhQKDGluZmVyZW5jZV9tcxgJIAEoARINCgV3aWR0aBgKIAEoDRIOCgZoZWlnaHQYCyABKA0SKwoKZGV0ZWN0aW9ucxgMIAMoCzIXLmltYWdlZmxvdy52MS5EZXRlY3Rpb25CDgoMX2NhcHR1cmVfbnRwIp4BCglEZXRlY3Rpb24SEgoKY2xhc3NfbmFtZRgBIAEoCRIQCghjbGFzc19pZBgCIAEoBRISCgpjb25maWRlbmNlGAMgASgBEgkKAXgYBCABKAESCQoBeRgFIAEoARINCgV3aWR0aBgGIAEoARIOCgZoZWlnaHQYByABKAESFQoIdHJhY2tfaWQYCCABKAlIAIgBAUILCglfdHJhY2tfaWQibgoFQWxhcm0SCgoCaWQYASABKAkSEwoGY2FtZXJhGAIgASgJSACIAQESDAoEY29kZRgDIAEoCRIPCgdtZXNzYWdlGAQgASgJEg4KBnJhaXNlZBgFIAEoCBIKCgJhdBgGIAEoAUIJCgdfY2FtZXJhIhkKC0VkZ2VTdGFydGVkEgoKAmF0GAEgASgBIjQKA0dhcBIMCgR0eXBlGAEgASgJEg4KBmV2ZW50cxgCIAEoBBIPCgdyZXN1bHRzGAMgASgEIqICCgxEZXNpcmVkU3RhdGUSDwoHdmVyc2lvbhgBIAEoCRIlCgdjYW1lcmFzGAIgAygLMhQuaW1hZ2VmbG93LnYxLkNhbWVyYRIlCgRrZXlzGAMgAygLMhcuaW1hZ2VmbG93LnYxLkNhbWVyYUtleRIqCgp0b2tlbl9rZXlzGAQgAygLMhYuaW1hZ2VmbG93LnYxLlRva2VuS2V5EhYKDnJldm9rZWRfdG9rZW5zGAUgAygJEhgKEHdvcmtlcl9hZGRyZXNzZXMYBiADKAkSJQoEa2VwdBgHIAMoCzIXLmltYWdlZmxvdy52MS5LZXB0UmFuZ2USGwoOY29uZmlybWVkX2hvbGQYCCABKAFIAIgBAUIRCg9fY29uZmlybWVkX2hvbGQiNQoJS2VwdFJhbmdlEg4KBmNhbWVyYRgBIAEoCRIMCgRmcm9tGAIgASgBEgoKAnRvGAMgASgBIksKDlJlY29yZGluZ0hvdXJzEhAKCHRpbWV6b25lGAEgASgJEicKBXRpbWVzGAIgAygLMhguaW1hZ2VmbG93LnYxLldlZWtseVRpbWUiNAoKV2Vla2x5VGltZRIMCgRkYXlzGAEgAygNEgwKBGZyb20YAiABKA0SCgoCdG8YAyABKA0iWgoIRGV0ZWN0b3ISCgoCaWQYASABKAkSDQoFbW9kZWwYAiABKAkSCwoDZnBzGAMgASgBEhcKCmNvbmZpZGVuY2UYBCABKAFIAIgBAUINCgtfY29uZmlkZW5jZSLmAgoGQ2FtZXJhEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSKAoEcHVzaBgDIAEoCzIYLmltYWdlZmxvdy52MS5QdXNoU291cmNlSAASKAoEZmlsZRgEIAEoCzIYLmltYWdlZmxvdy52MS5GaWxlU291cmNlSAASKQoJZGV0ZWN0b3JzGAUgAygLMhYuaW1hZ2VmbG93LnYxLkRldGVjdG9yEhEKCXJlY29yZGluZxgGIAEoCRIUCgxjb250cm9sX2pzb24YByABKAkSMAoFaG91cnMYCCABKAsyHC5pbWFnZWZsb3cudjEuUmVjb3JkaW5nSG91cnNIAYgBARIbCg53aW5kb3dfbWludXRlcxgJIAEoAUgCiAEBEhYKCW1heF9ieXRlcxgKIAEoBEgDiAEBQggKBnNvdXJjZUIICgZfaG91cnNCEQoPX3dpbmRvd19taW51dGVzQgwKCl9tYXhfYnl0ZXMiDAoKUHVzaFNvdXJjZSIZCgpGaWxlU291cmNlEgsKA3VybBgBIAEoCSJUCglDYW1lcmFLZXkSCgoCaWQYASABKAkSDgoGY2FtZXJhGAIgASgJEg4KBmdyYW50cxgDIAEoCRIOCgZzaGEyNTYYBCABKAkSCwoDaGExGAUgASgJIiQKCFRva2VuS2V5EgsKA2tpZBgBIAEoCRILCgNqd2sYAiABKAkiTgoUUmVzb2x2ZUNhbWVyYVJlcXVlc3QSDgoGY2FtZXJhGAEgASgJEhcKCmNyZWRlbnRpYWwYAiABKAlIAIgBAUINCgtfY3JlZGVudGlhbCJNChVSZXNvbHZlQ2FtZXJhUmVzcG9uc2USKQoGY2FtZXJhGAEgASgLMhQuaW1hZ2VmbG93LnYxLkNhbWVyYUgAiAEBQgkKB19jYW1lcmEyuAEKE01lZGlhQ29udHJvbFNlcnZpY2USRwoGQXR0YWNoEhsuaW1hZ2VmbG93LnYxLkF0dGFjaFJlcXVlc3QaHC5pbWFnZWZsb3cudjEuQXR0YWNoUmVzcG9uc2UoATABElgKDVJlc29sdmVDYW1lcmESIi5pbWFnZWZsb3cudjEuUmVzb2x2ZUNhbWVyYVJlcXVlc3QaIy5pbWFnZWZsb3cudjEuUmVzb2x2ZUNhbWVyYVJlc3BvbnNlYgZwcm90bzM");
 
 /**
  * @generated from message imageflow.v1.AttachRequest
@@ -764,6 +764,20 @@ export type DesiredState = Message<"imageflow.v1.DesiredState"> & {
    * @generated from field: repeated string worker_addresses = 6;
    */
   workerAddresses: string[];
+
+  /**
+   * Recordings that retention spares, of cameras that are gone, too.
+   *
+   * @generated from field: repeated imageflow.v1.KeptRange kept = 7;
+   */
+  kept: KeptRange[];
+
+  /**
+   * The hold of retention that an operator confirmed last: its alarm's time, Unix ms.
+   *
+   * @generated from field: optional double confirmed_hold = 8;
+   */
+  confirmedHold?: number | undefined;
 };
 
 /**
@@ -772,6 +786,92 @@ export type DesiredState = Message<"imageflow.v1.DesiredState"> & {
  */
 export const DesiredStateSchema: GenMessage<DesiredState> = /*@__PURE__*/
   messageDesc(file_imageflow_v1_media_control, 18);
+
+/**
+ * [from, to), Unix ms.
+ *
+ * @generated from message imageflow.v1.KeptRange
+ */
+export type KeptRange = Message<"imageflow.v1.KeptRange"> & {
+  /**
+   * @generated from field: string camera = 1;
+   */
+  camera: string;
+
+  /**
+   * @generated from field: double from = 2;
+   */
+  from: number;
+
+  /**
+   * @generated from field: double to = 3;
+   */
+  to: number;
+};
+
+/**
+ * Describes the message imageflow.v1.KeptRange.
+ * Use `create(KeptRangeSchema)` to create a new message.
+ */
+export const KeptRangeSchema: GenMessage<KeptRange> = /*@__PURE__*/
+  messageDesc(file_imageflow_v1_media_control, 19);
+
+/**
+ * Times of the week at which a camera is recorded.
+ *
+ * @generated from message imageflow.v1.RecordingHours
+ */
+export type RecordingHours = Message<"imageflow.v1.RecordingHours"> & {
+  /**
+   * IANA name.
+   *
+   * @generated from field: string timezone = 1;
+   */
+  timezone: string;
+
+  /**
+   * @generated from field: repeated imageflow.v1.WeeklyTime times = 2;
+   */
+  times: WeeklyTime[];
+};
+
+/**
+ * Describes the message imageflow.v1.RecordingHours.
+ * Use `create(RecordingHoursSchema)` to create a new message.
+ */
+export const RecordingHoursSchema: GenMessage<RecordingHours> = /*@__PURE__*/
+  messageDesc(file_imageflow_v1_media_control, 20);
+
+/**
+ * @generated from message imageflow.v1.WeeklyTime
+ */
+export type WeeklyTime = Message<"imageflow.v1.WeeklyTime"> & {
+  /**
+   * 0 = Sunday … 6 = Saturday: the day on which it begins.
+   *
+   * @generated from field: repeated uint32 days = 1;
+   */
+  days: number[];
+
+  /**
+   * Minutes after local midnight; `to` at or before `from` is on the next day.
+   *
+   * @generated from field: uint32 from = 2;
+   */
+  from: number;
+
+  /**
+   * @generated from field: uint32 to = 3;
+   */
+  to: number;
+};
+
+/**
+ * Describes the message imageflow.v1.WeeklyTime.
+ * Use `create(WeeklyTimeSchema)` to create a new message.
+ */
+export const WeeklyTimeSchema: GenMessage<WeeklyTime> = /*@__PURE__*/
+  messageDesc(file_imageflow_v1_media_control, 21);
 
 /**
  * @generated from message imageflow.v1.Detector
@@ -805,7 +905,7 @@ export type Detector = Message<"imageflow.v1.Detector"> & {
  * Use `create(DetectorSchema)` to create a new message.
  */
 export const DetectorSchema: GenMessage<Detector> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 19);
+  messageDesc(file_imageflow_v1_media_control, 22);
 
 /**
  * @generated from message imageflow.v1.Camera
@@ -856,6 +956,25 @@ export type Camera = Message<"imageflow.v1.Camera"> & {
    * @generated from field: string control_json = 7;
    */
   controlJson: string;
+
+  /**
+   * Absent: at all hours.
+   *
+   * @generated from field: optional imageflow.v1.RecordingHours hours = 8;
+   */
+  hours?: RecordingHours | undefined;
+
+  /**
+   * Absent: as the edge's configuration says.
+   *
+   * @generated from field: optional double window_minutes = 9;
+   */
+  windowMinutes?: number | undefined;
+
+  /**
+   * @generated from field: optional uint64 max_bytes = 10;
+   */
+  maxBytes?: bigint | undefined;
 };
 
 /**
@@ -863,7 +982,7 @@ export type Camera = Message<"imageflow.v1.Camera"> & {
  * Use `create(CameraSchema)` to create a new message.
  */
 export const CameraSchema: GenMessage<Camera> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 20);
+  messageDesc(file_imageflow_v1_media_control, 23);
 
 /**
  * @generated from message imageflow.v1.PushSource
@@ -876,7 +995,7 @@ export type PushSource = Message<"imageflow.v1.PushSource"> & {
  * Use `create(PushSourceSchema)` to create a new message.
  */
 export const PushSourceSchema: GenMessage<PushSource> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 21);
+  messageDesc(file_imageflow_v1_media_control, 24);
 
 /**
  * @generated from message imageflow.v1.FileSource
@@ -893,7 +1012,7 @@ export type FileSource = Message<"imageflow.v1.FileSource"> & {
  * Use `create(FileSourceSchema)` to create a new message.
  */
 export const FileSourceSchema: GenMessage<FileSource> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 22);
+  messageDesc(file_imageflow_v1_media_control, 25);
 
 /**
  * @generated from message imageflow.v1.CameraKey
@@ -936,7 +1055,7 @@ export type CameraKey = Message<"imageflow.v1.CameraKey"> & {
  * Use `create(CameraKeySchema)` to create a new message.
  */
 export const CameraKeySchema: GenMessage<CameraKey> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 23);
+  messageDesc(file_imageflow_v1_media_control, 26);
 
 /**
  * A public key that access tokens are signed with.
@@ -962,7 +1081,7 @@ export type TokenKey = Message<"imageflow.v1.TokenKey"> & {
  * Use `create(TokenKeySchema)` to create a new message.
  */
 export const TokenKeySchema: GenMessage<TokenKey> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 24);
+  messageDesc(file_imageflow_v1_media_control, 27);
 
 /**
  * @generated from message imageflow.v1.ResolveCameraRequest
@@ -984,7 +1103,7 @@ export type ResolveCameraRequest = Message<"imageflow.v1.ResolveCameraRequest"> 
  * Use `create(ResolveCameraRequestSchema)` to create a new message.
  */
 export const ResolveCameraRequestSchema: GenMessage<ResolveCameraRequest> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 25);
+  messageDesc(file_imageflow_v1_media_control, 28);
 
 /**
  * @generated from message imageflow.v1.ResolveCameraResponse
@@ -1003,7 +1122,7 @@ export type ResolveCameraResponse = Message<"imageflow.v1.ResolveCameraResponse"
  * Use `create(ResolveCameraResponseSchema)` to create a new message.
  */
 export const ResolveCameraResponseSchema: GenMessage<ResolveCameraResponse> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 26);
+  messageDesc(file_imageflow_v1_media_control, 29);
 
 /**
  * Between an edge and the control process: desired state down, journalled events up (ARCHITECTURE D-9, D-10, D-12).

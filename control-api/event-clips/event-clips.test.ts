@@ -1,0 +1,67 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { startApi } from '../testing/harness.ts';
+import { LONGEST_CLIP, grownBy } from './clip-growth.ts';
+
+const SECOND = 1000;
+const ROLL = { pre_seconds: 10, post_seconds: 5 };
+
+test('[REC-9] an event is a clip with what came before and after; one soon after it makes it longer, one within changes nothing', () => {
+  const first = grownBy(undefined, { first: 100 * SECOND, last: 100 * SECOND }, ROLL);
+  expect(first).toEqual({ range: { from: 90 * SECOND, to: 105 * SECOND }, isNew: true });
+  expect(grownBy(first?.range, { first: 110 * SECOND, last: 112 * SECOND }, ROLL)).toEqual({ range: { from: 90 * SECOND, to: 117 * SECOND }, isNew: false });
+  expect(grownBy(first?.range, { first: 98 * SECOND, last: 99 * SECOND }, ROLL)).toBeUndefined();
+  expect(grownBy(first?.range, { first: 116 * SECOND, last: 116 * SECOND }, ROLL)).toMatchObject({ isNew: true, range: { from: 106 * SECOND } });
+});
+
+test('[REC-9] whatever is seen when: each sighting and its rolls are in clips, none longer than the longest', () => {
+  const sightings = fc.array(fc.record({ after: fc.integer({ min: 0, max: 40 * SECOND }), length: fc.integer({ min: 0, max: 20 * SECOND }) }), { minLength: 1, maxLength: 150 });
+  fc.assert(fc.property(sightings, (steps) => {
+    const clips: { from: number; to: number }[] = [];
+    let now = 1_000_000;
+    for (const { after, length } of steps) {
+      const sighting = { first: now + after, last: now + after + length };
+      now = sighting.last;
+      const grown = grownBy(clips.at(-1), sighting, ROLL);
+      if (grown?.isNew) clips.push(grown.range);
+      else if (grown) clips[clips.length - 1] = grown.range;
+      // Covered, in one clip or across two.
+      for (const at of [sighting.first - 10 * SECOND, sighting.first, sighting.last, sighting.last + 5 * SECOND - 1]) expect(clips.some(({ from, to }) => from <= at && at < to)).toBe(true);
+      expect(clips.every(({ from, to }) => to > from && to - from <= LONGEST_CLIP)).toBe(true);
+    }
+  }), { numRuns: 300 });
+});
+
+interface MarkBody { id: string; kind: string; from: string; to: string; tags: string[]; title: string; created_by: string; archive: boolean }
+
+test('[REC-9] what a camera calls an event becomes a clip that grows while it is seen, and goes to the archive', async () => {
+  await using h = await startApi();
+  const { access_token: token } = await h.login();
+  const on_event = { pre_seconds: 4, post_seconds: 6, detected: [{ class_name: 'scratch', min_confidence: 0.6 }, { class_name: 'dent' }] };
+  await h.call('POST', '/v1/cameras', { token, json: { id: 'line-1', recording: { policy: 'on-event', on_event } } });
+  await h.call('POST', '/v1/cameras', { token, json: { id: 'line-2' } });
+  const marks = async (): Promise<MarkBody[]> => (await h.call<{ items: MarkBody[] }>('GET', '/v1/marks', { token })).body.items;
+  const now = h.clock.now();
+  const see = (camera: string, at: number, className: string, confidence: number): void => {
+    h.api.observe([{ camera, capturedAt: at, detections: [{ className, confidence }, { className: 'person', confidence: 0.99 }] }]);
+  };
+  const clips = async (): Promise<MarkBody[]> => {
+    h.clock.advance(1_000);
+    return await marks();
+  };
+  const iso = (at: number): string => new Date(at).toISOString();
+
+  const at = now - 60 * SECOND;
+  see('line-1', at - 40 * SECOND, 'scratch', 0.5);
+  see('line-2', at, 'scratch', 0.9);
+  see('line-1', at, 'scratch', 0.61);
+  await expect.poll(clips).toMatchObject([{ kind: 'clip', archive: true, tags: ['scratch'], title: 'Seen: scratch', created_by: 'policy: detected', from: iso(at - 4 * SECOND), to: iso(at + 6 * SECOND) }]);
+  see('line-1', at + 8 * SECOND, 'dent', 0.5);
+  await expect.poll(clips).toMatchObject([{ tags: ['dent', 'scratch'], from: iso(at - 4 * SECOND), to: iso(at + 14 * SECOND) }]);
+
+  // Somebody takes it away: what is seen next makes another.
+  const [{ id } = { id: '' }] = await marks();
+  await h.call('DELETE', `/v1/marks/${id}`, { token });
+  see('line-1', at + 10 * SECOND, 'scratch', 0.9);
+  await expect.poll(clips).toMatchObject([{ tags: ['scratch'], from: iso(at + 6 * SECOND) }]);
+});
