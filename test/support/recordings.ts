@@ -18,6 +18,8 @@ export interface Segment {
   readonly sha256: string | null;
   readonly gap_before: number | null;
   readonly tracks: readonly { readonly kind: string; readonly codec: string; readonly width: number | null; readonly height: number | null }[];
+  /** A mark keeps it on disk. */
+  readonly pinned: boolean;
   readonly open: boolean;
 }
 
