@@ -23,6 +23,8 @@ export const GAP_CAUSES = [
   'restart',
   /** Recording was switched off, or the camera was removed and made again. */
   'recording_off',
+  /** Nothing is missing: the clock of the server was set forward. */
+  'clock_set',
 ] as const;
 export type GapCause = (typeof GAP_CAUSES)[number];
 

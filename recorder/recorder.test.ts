@@ -113,6 +113,22 @@ test('[REC-4] pictures missing within a publication are a gap, too, and so is wh
   expect(again.knownSegments().map(({ gapCause }) => gapCause)).toEqual([undefined, 'network_loss', 'network_loss', 'recording_off', 'restart']);
 });
 
+test('[REC-4] a clock of the server that is set forward begins a segment and is on record, and so is what is missing after it is set back', async () => {
+  await using r = await rig();
+  const init = testInit();
+  const start = 1_750_000_000_000;
+  r.publish(testPart({ at: 0, init }));
+  r.publish(testPart({ at: 200, init, sessionStart: start + 3_600_000 })); // the same timeline, an hour later
+  r.publish(testPart({ at: 400, init, sessionStart: start + 3_600_000 }));
+  r.publish(testPart({ at: 2_000, init, sessionStart: start, sessionId: 'session-2', epoch: 2 })); // an hour back: earlier than what is there
+  r.publish(testPart({ at: 5_200, init, sessionStart: start, sessionId: 'session-3', epoch: 3 }));
+  await r.settle();
+  await r.until(() => r.segments().length === 4);
+  expect(r.segments().map(({ start: at, gapBefore, gapCause }) => [at - start, gapBefore, gapCause]).sort(([a], [b]) => Number(a) - Number(b))).toEqual([
+    [0, null, undefined], [2_000, null, undefined], [5_200, 3_000, 'publisher_lost'], [3_600_200, 3_600_000, 'clock_set'],
+  ]);
+});
+
 test('[REC-4] new tracks begin a new segment even between key frames: nothing is lost when audio joins', async () => {
   await using r = await rig();
   r.publish(testPart({ at: 0, init: testInit() }));

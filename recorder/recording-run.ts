@@ -69,6 +69,8 @@ export class RecordingRun {
   #pendingDuration: Milliseconds = 0;
   #indexedAt: Milliseconds = 0;
   #takenEnd: TrackPosition | undefined;
+  /** Wall time at the end of the part taken last. */
+  #takenUntil: Milliseconds | undefined;
   #previous: { readonly sessionId: string; readonly epoch: number; readonly endDts: number | undefined } | undefined;
   #writing: readonly Part[] = [];
   /** The next part while it is waited for; `#arrived` once it is there. */
@@ -158,8 +160,7 @@ export class RecordingRun {
     }
     if (!this.#writer) {
       // Audio that joined in the middle of a GOP makes a new init, and its part goes on where the last one ended: it is kept, too.
-      const continues = this.#gapTo(part) === undefined;
-      if (!part.randomAccess && !continues) {
+      if (!part.randomAccess && !this.#continues(part)) {
         this.#deps.metrics.branchDropped.inc({ camera: this.#camera, branch: 'recorder', reason: 'awaiting_random_access' });
         return;
       }
@@ -168,13 +169,14 @@ export class RecordingRun {
     if (this.#pending.length === 0) this.#pendingSince = this.#deps.clock.monotonic();
     this.#pending.push(part);
     this.#takenEnd = endOf(part) ?? this.#takenEnd;
+    this.#takenUntil = part.wall + part.duration;
     this.#pendingDuration += part.duration;
     if (this.#isDue()) await this.#flush();
   }
 
   /** A disk that does not answer fails the run; a file that is there after all is removed again, nobody writes it. */
   async #open(part: Part): Promise<SegmentWriter> {
-    const opening = SegmentWriter.open(this.#options.directory, part, this.#nextSequence(), this.#gapTo(part) ?? null);
+    const opening = SegmentWriter.open(this.#options.directory, part, this.#nextSequence(), this.#gapTo(part));
     try {
       return await withDeadline(this.#deps.clock, opening);
     } catch (error) {
@@ -184,7 +186,7 @@ export class RecordingRun {
   }
 
   #mustCut(part: Part, writer: SegmentWriter): boolean {
-    return !writer.accepts(part) || (part.randomAccess && (part.wall - writer.start >= this.#options.segmentMs || this.#holeBefore(part) >= HOLE));
+    return !writer.accepts(part) || (part.randomAccess && (part.wall - writer.start >= this.#options.segmentMs || this.#holeBefore(part) >= HOLE || this.#leapTo(part) >= HOLE));
   }
 
   /** Milliseconds missing between the part taken last and this one of the same epoch. */
@@ -193,6 +195,11 @@ export class RecordingRun {
     const end = this.#takenEnd;
     if (!first || first.kind !== end?.kind) return 0;
     return ((first.dts - end.dts) * 1000) / (part.init.tracks[first.kind]?.clockRate ?? 90_000);
+  }
+
+  /** Milliseconds of wall time between the part taken last and this one. */
+  #leapTo(part: Part): Milliseconds {
+    return this.#takenUntil === undefined ? 0 : part.wall - this.#takenUntil;
   }
 
   #isDue(): boolean {
@@ -244,17 +251,25 @@ export class RecordingRun {
     }
   }
 
-  /** What is missing before `part`; null: none or nothing before; undefined: it continues the segment just closed, tick for tick. */
-  #gapTo(part: Part): SegmentGap | null | undefined {
-    const first = part.samples[0];
+  /** Whether `part` goes on, tick for tick, where the segment just closed ended. */
+  #continues(part: Part): boolean {
+    const [first] = part.samples;
     const previous = this.#previous;
-    const clockRate = first ? part.init.tracks[first.kind]?.clockRate ?? 90_000 : 90_000;
-    if (first && previous?.endDts !== undefined && previous.sessionId === part.sessionId) {
-      if (Math.abs(first.dts - previous.endDts) * 1000 <= GAP_THRESHOLD * clockRate) return undefined;
+    if (!first || previous?.endDts === undefined || previous.sessionId !== part.sessionId) return false;
+    return Math.abs(first.dts - previous.endDts) * 1000 <= GAP_THRESHOLD * (part.init.tracks[first.kind]?.clockRate ?? 90_000);
+  }
+
+  /** What is missing before `part`; null: nothing, or nothing is before it. */
+  #gapTo(part: Part): SegmentGap | null {
+    if (this.#continues(part)) {
+      const leap = this.#leapTo(part);
+      return leap >= HOLE ? { length: Math.round(leap), cause: 'clock_set' } : null;
     }
+    const previous = this.#previous;
     const before = this.#deps.inventory.newest(part.camera);
     if (!before) return null;
-    const end = before.start + before.duration;
+    // Behind a clock that was set back the newest by time is not the one before.
+    const end = before.start > part.wall && this.#takenUntil !== undefined ? this.#takenUntil : before.start + before.duration;
     const gap = part.wall - end;
     if (gap <= GAP_THRESHOLD) return null;
     const { publicationEnds, keptBy } = this.#deps;

@@ -19,6 +19,8 @@ const TOOLS: readonly Tool[] = [
     probe: ['sh', '-c', 'gst-inspect-1.0 rtspclientsink && gst-inspect-1.0 webrtcbin && gst-inspect-1.0 nicesink && /usr/bin/python3 -c "import gi; gi.require_version(\'GstWebRTC\', \'1.0\')"'],
   },
   { name: 'PostgreSQL', packages: ['postgresql'], probe: ['sh', '-c', 'ls /usr/lib/postgresql/*/bin/initdb'] },
+  { name: 'libfaketime', packages: ['faketime'], probe: ['faketime', '-f', '+0', 'true'] },
+  { name: 'bindfs', packages: ['bindfs'], probe: ['bindfs', '--version'] },
   { name: 'aiortc', packages: ['python3-aiortc', 'python3-aiohttp'], probe: ['/usr/bin/python3', '-c', 'import aiortc, aiohttp'] },
 ];
 

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
+import { ALL_FORMATS, EncodedPacketSink, FilePathSource, Input } from 'mediabunny';
 
 const execute = promisify(execFile);
 /** Clips and playbacks of a test are tens of seconds long. */
@@ -34,4 +35,21 @@ export const decodedPictures = async (path: string): Promise<number> => {
   const { stdout, stderr } = await execute('ffmpeg', ['-v', 'error', '-xerror', '-threads', '1', '-i', path, '-map', '0:v:0', '-fps_mode', 'passthrough', '-f', 'framecrc', '-'], { maxBuffer: MAX_OUTPUT });
   if (stderr !== '') throw new Error(`ffmpeg ${path}: ${stderr}`);
   return stdout.split('\n').filter((line) => line !== '' && !line.startsWith('#')).length;
+};
+
+/** How many pictures `ffprobe -count_frames` decodes. Throws what it complains about. */
+export const countedFrames = async (path: string): Promise<number> => {
+  const { stdout, stderr } = await execute('ffprobe', ['-v', 'error', '-threads', '1', '-count_frames', '-select_streams', 'v:0', '-show_entries', 'stream=nb_read_frames', '-of', 'default=nw=1:nk=1', path]);
+  if (stderr !== '') throw new Error(`ffprobe ${path}: ${stderr}`);
+  return Number(stdout);
+};
+
+/** Presentation times (seconds) of all pictures in decode order as mediabunny, a third demuxer, reads them. */
+export const mediabunnyTimes = async (path: string): Promise<number[]> => {
+  using input = new Input({ formats: ALL_FORMATS, source: new FilePathSource(path) });
+  const track = await input.getPrimaryVideoTrack();
+  if (!track) throw new Error(`${path}: mediabunny finds no pictures`);
+  const times: number[] = [];
+  for await (const packet of new EncodedPacketSink(track).packets()) times.push(packet.timestamp);
+  return times;
 };

@@ -8,6 +8,7 @@ const WORDS: Readonly<Record<string, string>> = {
   disk: 'the disk could not be written',
   restart: 'the server was restarted',
   recording_off: 'recording was switched off',
+  clock_set: 'the clock of the server was set forward',
 };
 
 /** What is missing in a window of recordings and why, newest first. */
@@ -19,7 +20,7 @@ export const Gaps = (props: { gaps: readonly Gap[]; moment: (at: number) => stri
     <section class="gaps muted" aria-label="What is missing">
       <ul>
         {gaps.toReversed().slice(0, SHOWN).map((gap) => (
-          <li key={gap.end}><span>{moment(Date.parse(gap.start))} – {moment(Date.parse(gap.end))}</span> <span>{gap.duration < 1 ? 'under 1 s' : amount(gap.duration)} missing{gap.cause !== null && WORDS[gap.cause] !== undefined ? `: ${WORDS[gap.cause] ?? ''}` : ''}</span></li>
+          <li key={gap.end}><span>{moment(Date.parse(gap.start))} – {moment(Date.parse(gap.end))}</span> <span>{gap.duration < 1 ? 'under 1 s' : amount(gap.duration)} {gap.cause === 'clock_set' ? 'skipped' : 'missing'}{gap.cause !== null && WORDS[gap.cause] !== undefined ? `: ${WORDS[gap.cause] ?? ''}` : ''}</span></li>
         ))}
       </ul>
       {more > 0 && <p>and {more} more</p>}

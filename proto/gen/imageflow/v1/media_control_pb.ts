@@ -448,7 +448,7 @@ export type Segment = Message<"imageflow.v1.Segment"> & {
   gapBefore?: number | undefined;
 
   /**
-   * Why: publisher_lost, publisher_left, network_loss, disk, restart, recording_off.
+   * Why: publisher_lost, publisher_left, network_loss, disk, restart, recording_off, clock_set.
    *
    * @generated from field: optional string gap_cause = 12;
    */
