@@ -17,7 +17,7 @@ const MAX_SECONDS = 36_000;
 
 export type { Presence } from './presence.ts';
 
-/** Stored detections, and their end after `detections.retention_hours`. */
+/** Stored detections, and their end and that of the sightings that sum them up after `detections.retention_hours`. */
 export class DetectionService implements Disposable {
   readonly #store: DetectionStore;
   readonly #clock: Clock;
@@ -59,8 +59,10 @@ export class DetectionService implements Disposable {
 
   async #sweep(): Promise<void> {
     try {
-      const deleted = await this.#store.deleteBefore(this.#clock.now() - this.#retentionMs, BATCH);
-      this.#schedule(deleted < BATCH ? SWEEP_MS : PAUSE_MS);
+      const cutoff = this.#clock.now() - this.#retentionMs;
+      const deleted = await this.#store.deleteBefore(cutoff, BATCH);
+      const sightings = await this.#store.deleteSightingsBefore(cutoff, BATCH);
+      this.#schedule(Math.max(deleted, sightings) < BATCH ? SWEEP_MS : PAUSE_MS);
     } catch (error) {
       if (!this.#disposed) this.#logger.error({ err: error }, 'old detections not deleted');
       this.#schedule(SWEEP_MS);

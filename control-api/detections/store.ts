@@ -54,4 +54,13 @@ export class DetectionStore {
       .executeTakeFirst();
     return Number(result.numDeletedRows);
   }
+
+  /** Deletes at most `limit` sightings that ended before `cutoff`: the detections they sum up are gone. How many. */
+  async deleteSightingsBefore(cutoff: Milliseconds, limit: number): Promise<number> {
+    const locked = dialectOf(this.#db).shared ? sql`for update skip locked` : sql``;
+    const result = await sql`
+      delete from sightings where (camera_id, class_name, first_ms) in (
+        select camera_id, class_name, first_ms from sightings where first_ms < ${cutoff} and last_ms < ${cutoff} order by first_ms limit ${limit} ${locked})`.execute(this.#db);
+    return Number(result.numAffectedRows ?? 0);
+  }
 }

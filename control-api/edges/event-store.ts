@@ -10,6 +10,7 @@ import { EventSchema } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
 import type { Alarm, DetectionResult, Event, Gap, Hello, Session } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
 import { insertDetections } from './detection-rows.ts';
 import { expireSegment, upsertSegments } from './segment-rows.ts';
+import { addSightings } from './sighting-rows.ts';
 
 /** What the database knows of an edge's journal. */
 export interface JournalPosition {
@@ -120,6 +121,7 @@ export class EventStore {
       }
     }
     await insertDetections(tx, results);
+    await addSightings(tx, results);
   }
 }
 

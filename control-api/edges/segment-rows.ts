@@ -2,6 +2,7 @@ import type { Insertable, Kysely, Transaction } from 'kysely';
 import type { Milliseconds } from '../../core/units.ts';
 import type { Database, SegmentsTable } from '../../platform/database/schema.ts';
 import type { Segment } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
+import { forgetSightings } from './sighting-rows.ts';
 
 const toRow = (segment: Segment): Insertable<SegmentsTable> => ({
   id: segment.id,
@@ -50,5 +51,6 @@ export const upsertSegments = async (tx: Transaction<Database> | Kysely<Database
 
 /** Gone from lists; the file goes a minute later. */
 export const expireSegment = async (tx: Transaction<Database>, id: string, now: Milliseconds): Promise<void> => {
-  await tx.updateTable('segments').set({ expired_at: now }).where('id', '=', id).where('expired_at', 'is', null).execute();
+  const expired = await tx.updateTable('segments').set({ expired_at: now }).where('id', '=', id).where('expired_at', 'is', null).returning(['camera_id', 'start_ms', 'end_ms']).executeTakeFirst();
+  if (expired !== undefined) await forgetSightings(tx, expired.camera_id, expired.start_ms, expired.end_ms);
 };

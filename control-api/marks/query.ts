@@ -10,7 +10,7 @@ export const commaList = <T extends z.ZodType<unknown, string>>(member: T, max: 
   z
     .union([z.string(), z.array(z.string())])
     .transform((given) => [given].flat().flatMap((text) => text.split(',')).filter((text) => text !== ''))
-    .pipe(z.array(member).max(max))
+    .pipe(z.array(member).min(1).max(max))
     .openapi({ type: 'array', items: { type: 'string' }, description })
     .optional();
 
@@ -21,15 +21,16 @@ export const MarkQuery = {
   production_date_from: z.iso.date().optional().describe('The first day.'),
   production_date_to: z.iso.date().optional().describe('The last day.'),
   tags: commaList(Tag, 16, 'Has all of these tags.'),
+  q: z.string().max(200).regex(/[\p{L}\p{N}\p{M}]/u, 'must have a word').optional().describe('Words in title, note, tags, product fields or camera name; each may be the beginning of a longer one.'),
 };
 type MarkQueryValues = z.output<z.ZodObject<typeof MarkQuery>>;
 
-const NAMES = [...PRODUCT_FIELDS, 'monthly_sequence', 'production_date_from', 'production_date_to'] as const;
+const NAMES = [...PRODUCT_FIELDS, 'monthly_sequence', 'production_date_from', 'production_date_to', 'q'] as const;
 
 /** The filter of these members; undefined when none is given. */
 export const markFilterOf = (query: MarkQueryValues): MarkFilter | undefined => {
   const { tags } = query;
   const given = Object.fromEntries(NAMES.filter((name) => query[name] !== undefined).map((name) => [name, query[name]])) as MarkFilter;
-  if (Object.keys(given).length === 0 && (tags === undefined || tags.length === 0)) return undefined;
+  if (Object.keys(given).length === 0 && tags === undefined) return undefined;
   return { ...given, tags };
 };

@@ -25,7 +25,7 @@ export const ProductQuery = { ...z.object(Product).partial().shape, monthly_sequ
 
 const Texts = { ...Product, title: line(200), note: Note };
 const nullable = Object.fromEntries(Object.entries(Texts).map(([name, schema]) => [name, schema.nullable()])) as { [K in keyof typeof Texts]: z.ZodNullable<(typeof Texts)[K]> };
-const Tags = z.array(Tag).max(MAX_TAGS).transform((tags) => [...new Set(tags)].sort()).openapi({ type: 'array', items: { type: 'string' } });
+const Tags = z.array(Tag).max(MAX_TAGS);
 const Archive = z.boolean().describe('Goes to the archive, and stays on disk until it is there. By default a pin does not, links and clips do.');
 
 const tooLong = `must be at most ${String(MAX_MARK_MS / 3_600_000)} hours after from`;

@@ -11,11 +11,14 @@ import type { Range } from './ranges.ts';
 import { rangeError } from './schemas.ts';
 import type { MarkPatch, NewMark } from './schemas.ts';
 import { MarkStore } from './store.ts';
-import type { CameraRange, Mark, MarkContent } from './store.ts';
+import type { CameraRange, Mark, MarkContent, SeenInMark } from './store.ts';
 
-export type { MarkFilter } from './filter.ts';
+export type { MarkFilter, SeenFilter } from './filter.ts';
+export { CamerasQuery, MarkQuery, markFilterOf } from './query.ts';
 export type { Range } from './ranges.ts';
-export type { CameraRange, Mark } from './store.ts';
+export { Mark as MarkSchema } from './schemas.ts';
+export type { CameraRange, Mark, SeenInMark } from './store.ts';
+export { markView } from './view.ts';
 
 const DEFAULT_ROLL_SECONDS = 10;
 /** How far ahead a mark may end: an event's post-roll, a shift that begins. */
@@ -41,7 +44,7 @@ export class MarkService {
   async create(camera: string, mark: NewMark, by: string | null): Promise<Mark> {
     const { from, to, at, pre_seconds: pre = DEFAULT_ROLL_SECONDS, post_seconds: post = DEFAULT_ROLL_SECONDS, kind, archive, tags, ...texts } = mark;
     const range = at === undefined ? { from: from ?? 0, to: to ?? 0 } : { from: Math.round(at - pre * 1000), to: Math.max(Math.round(at - pre * 1000) + 1, Math.round(at + post * 1000)) };
-    const content: MarkContent = { camera_id: camera, from_ms: range.from, to_ms: range.to, kind, archive: (archive ?? kind !== 'pin') ? 1 : 0, tags: tags ?? [], ...NO_TEXTS, ...given(texts) };
+    const content: MarkContent = { camera_id: camera, from_ms: range.from, to_ms: range.to, kind, archive: (archive ?? kind !== 'pin') ? 1 : 0, tags: sorted(tags ?? []), ...NO_TEXTS, ...given(texts) };
     if (!(await this.#store.known(camera))) throw new MediaError('NOT_FOUND', `There is no camera ${camera}, nor a recording of one.`, { reason: 'CAMERA_NOT_FOUND', context: { camera } });
     await this.#check(content, content.archive === 0);
     const created = await this.#store.insert({ id: randomUUID(), ...content, created_at: this.#clock.now(), created_by: by });
@@ -54,7 +57,7 @@ export class MarkService {
     const { id: _id, seq: _seq, created_at: _at, created_by: _by, ...known } = await this.get(id);
     const { from, to, archive, tags, ...texts } = patch;
     const content: MarkContent = {
-      ...known, ...given(texts), from_ms: from ?? known.from_ms, to_ms: to ?? known.to_ms, tags: tags ?? known.tags,
+      ...known, ...given(texts), from_ms: from ?? known.from_ms, to_ms: to ?? known.to_ms, tags: tags === undefined ? known.tags : sorted(tags),
       archive: archive === undefined ? known.archive : archive ? 1 : 0,
     };
     await this.#check(content, content.archive === 0 && known.archive === 1);
@@ -86,6 +89,11 @@ export class MarkService {
     const rows = await this.#store.list({ ...filter, cameras: [camera] }, before, limit);
     if (rows.length === 0 && !(await this.#store.known(camera))) throw new MediaError('NOT_FOUND', `There is no camera ${camera}, nor a recording of one.`, { reason: 'CAMERA_NOT_FOUND', context: { camera } });
     return rows;
+  }
+
+  /** How often a class was seen in the ranges of marks, in all sightings that overlap each; by the mark's id. */
+  seen(marks: readonly Mark[], className: string): Promise<Map<string, SeenInMark>> {
+    return this.#store.seen(marks.map(({ id }) => id), className);
   }
 
   /**
@@ -129,6 +137,8 @@ const NO_TEXTS = {
   title: null, note: null, product_id: null, inspection_id: null, work_order_id: null, instruction_id: null, product_type: null, machine_number: null,
   production_date: null, monthly_sequence: null, inspection_result: null,
 } as const;
+
+const sorted = (tags: readonly string[]): string[] => [...new Set(tags)].sort();
 
 /** Without what is undefined. */
 const given = <T extends object>(members: T): { [K in keyof T]: Exclude<T[K], undefined> } =>

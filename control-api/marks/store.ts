@@ -2,11 +2,14 @@ import { sql } from 'kysely';
 import type { Kysely, Selectable, Transaction } from 'kysely';
 import { MediaError } from '../../core/errors.ts';
 import type { Milliseconds } from '../../core/units.ts';
+import { dialectOf } from '../../platform/database/dialect.ts';
 import type { Database, MarkTagsTable, MarksTable } from '../../platform/database/schema.ts';
-import { markQuery } from './filter.ts';
+
+import { markQuery, sightingsOfMark } from './filter.ts';
 import type { MarkFilter } from './filter.ts';
 import { MAX_MARK_MS, firstSeq } from './order.ts';
 import type { Range } from './ranges.ts';
+import { removeWords, textQuery, writeWords } from './text-index.ts';
 
 export type MarkRow = Selectable<MarksTable>;
 /** A mark with its tags, in the order of the alphabet. */
@@ -15,6 +18,15 @@ export interface Mark extends MarkRow {
 }
 /** What a mark says, without what the server adds. */
 export type MarkContent = Omit<Mark, 'id' | 'seq' | 'created_at' | 'created_by'>;
+
+export interface SeenInMark {
+  readonly className: string;
+  /** Detections. */
+  readonly count: number;
+  /** The most in one picture. */
+  readonly atOnce: number;
+  readonly maxConfidence: number;
+}
 
 export interface CameraRange extends Range {
   readonly camera: string;
@@ -40,6 +52,7 @@ export class MarkStore {
         const result = await tx.insertInto('marks').values({ ...row, seq }).onConflict((conflict) => conflict.column('seq').doNothing()).executeTakeFirst();
         if (result.numInsertedOrUpdatedRows !== 1n) continue;
         await writeTags(tx, mark.id, tags, seq);
+        await writeWords(tx, seq, mark);
         return { ...mark, seq };
       }
       throw new MediaError('UNAVAILABLE', 'Others add marks of the same moment; try again.', { reason: 'MARKS_BUSY', retryAfterSeconds: 1 });
@@ -55,6 +68,8 @@ export class MarkStore {
       const seq = known.from_ms === content.from_ms ? known.seq : await freeSeq(tx, content.from_ms);
       await tx.updateTable('marks').set({ ...columns, seq }).where('id', '=', id).execute();
       await writeTags(tx, id, tags, seq);
+      if (seq !== known.seq) await removeWords(tx, known.seq);
+      await writeWords(tx, seq, content);
       return true;
     });
   }
@@ -64,16 +79,32 @@ export class MarkStore {
     return mark;
   }
 
-  async delete(id: string): Promise<boolean> {
-    return (await this.#db.deleteFrom('marks').where('id', '=', id).executeTakeFirst()).numDeletedRows > 0n;
+  delete(id: string): Promise<boolean> {
+    return this.#db.transaction().execute(async (tx) => {
+      const deleted = await tx.deleteFrom('marks').where('id', '=', id).returning('seq').executeTakeFirst();
+      if (deleted !== undefined) await removeWords(tx, deleted.seq);
+      return deleted !== undefined;
+    });
   }
 
   /** Newest first; `before`: the `seq` of the last one of the page before. */
   async list(filter: MarkFilter, before: number | undefined, limit: number): Promise<Mark[]> {
-    const { from, seq, where } = markQuery(filter);
+    const text = filter.q === undefined ? undefined : await textQuery(this.#db, filter.q);
+    const { from, seq, where } = markQuery(dialectOf(this.#db), filter, text);
     const position = before === undefined ? sql`true` : sql`${seq} < ${before}`;
     const { rows } = await sql<MarkRow>`select m.* from ${from} where ${where} and ${position} order by ${seq} desc limit ${limit}`.execute(this.#db);
     return this.#withTags(rows);
+  }
+
+  async seen(ids: readonly string[], className: string): Promise<Map<string, SeenInMark>> {
+    const found = new Map<string, SeenInMark>();
+    for (let i = 0; i < ids.length; i += ROWS_PER_STATEMENT) {
+      const { rows } = await sql<{ readonly id: string; readonly count: number; readonly at_once: number; readonly max_confidence: number }>`
+        select m.id, sum(s.count) as count, max(s.at_once) as at_once, max(s.max_confidence) as max_confidence
+        from marks m cross join ${sightingsOfMark(className)} and m.id in (${sql.join(ids.slice(i, i + ROWS_PER_STATEMENT))}) group by m.id`.execute(this.#db);
+      for (const { id, count, at_once, max_confidence } of rows) found.set(id, { className, count, atOnce: at_once, maxConfidence: max_confidence });
+    }
+    return found;
   }
 
   /** How many are to stay on the disk, counted up to `limit`. */

@@ -6,22 +6,16 @@ import { answerTagged, tagged } from '../etag.ts';
 import type { Guard } from '../guard.ts';
 import { PageQuery, decodeCursor, page, pageOf } from '../paging.ts';
 import { CameraId, Instant, Timestamp, bearer, guarded, invalid, json, missing, timestamp } from '../schemas.ts';
+import { searchRoutes } from './search-routes.ts';
 import type { ListedSegment, RecordingService } from './service.ts';
-import type { RecordingRow, SegmentRow } from './store.ts';
+import type { SegmentRow } from './store.ts';
 
 const CameraParam = z.object({ camera: CameraId.openapi({ param: { name: 'camera', in: 'path' } }) });
 const ordered = (range: { readonly from?: number | undefined; readonly to?: number | undefined }): boolean => range.from === undefined || range.to === undefined || range.from < range.to;
 const notOrdered = { path: ['to'], error: 'must be after from' };
-const SearchQuery = z.object({ camera: CameraId.optional(), from: Instant.optional(), to: Instant.optional(), ...PageQuery }).refine(ordered, notOrdered);
 const RangeQuery = z.object({ from: Instant.optional(), to: Instant.optional(), ...PageQuery }).refine(ordered, notOrdered);
 const Position = z.tuple([z.number(), z.string()]);
 
-const Recording = z
-  .object({
-    camera: CameraId, session_id: z.string(), start: Timestamp, end: Timestamp, duration: z.number().describe('Seconds.'), bytes: z.int(), segments: z.int(), open: z.boolean(),
-    playback: z.string().describe('Path of the whole as one MP4.'),
-  })
-  .openapi('Recording', { description: 'Gapless segments of one session.' });
 const Segment = z
   .object({
     id: z.string(), start: Timestamp, duration: z.number().describe('Seconds.'), bytes: z.int(), sha256: z.string().nullable(),
@@ -34,12 +28,6 @@ const Gap = z
   .openapi('Gap');
 
 const seconds = (ms: number): number => Math.round(ms) / 1000;
-const path = (camera: string, from: number, to: number): string => `/v1/recordings/${camera}/playback?from=${timestamp(Math.floor(from))}&to=${timestamp(Math.ceil(to))}`;
-
-const recordingView = (row: RecordingRow): z.output<typeof Recording> => ({
-  camera: row.camera_id, session_id: row.session_id, start: timestamp(row.start_ms), end: timestamp(row.end_ms), duration: seconds(row.end_ms - row.start_ms), bytes: row.bytes,
-  segments: row.segments, open: row.open === 1, playback: path(row.camera_id, row.start_ms, row.end_ms),
-});
 const segmentView = (row: ListedSegment): z.output<typeof Segment> => ({
   id: row.id, start: timestamp(row.start_ms), duration: seconds(row.end_ms - row.start_ms), bytes: row.bytes, sha256: row.sha256, tracks: JSON.parse(row.tracks) as SegmentTrack[],
   gap_before: row.gap_before === null ? null : seconds(row.gap_before), pinned: row.pinned, archived: row.archived_at !== null, open: row.open === 1,
@@ -52,10 +40,6 @@ const gapView = (row: SegmentRow): z.output<typeof Gap> => {
 export const recordingRoutes = (recordings: RecordingService, guard: Guard) => {
   const common = { tags: ['recordings'], security: bearer, middleware: guard.require('recording:view') };
   const unchanged = { 304: { description: 'Unchanged.' } };
-  const search = createRoute({
-    ...common, method: 'get', path: '/recordings', summary: 'What was recorded, newest first, of cameras that are gone too.', request: { query: SearchQuery },
-    responses: { 200: json(pageOf(Recording), 'A page.'), ...unchanged, ...invalid, ...guarded },
-  });
   const segments = createRoute({
     ...common, method: 'get', path: '/recordings/{camera}/segments', summary: 'Segments that overlap a range, in order.', request: { params: CameraParam, query: RangeQuery },
     responses: { 200: json(pageOf(Segment), 'A page.'), ...unchanged, ...invalid, ...guarded, ...missing },
@@ -65,11 +49,7 @@ export const recordingRoutes = (recordings: RecordingService, guard: Guard) => {
     responses: { 200: json(pageOf(Gap), 'A page.'), ...unchanged, ...invalid, ...guarded, ...missing },
   });
   return new OpenAPIHono<ApiEnv>()
-    .openapi(search, async (c) => {
-      const { camera, from, to, limit, cursor } = c.req.valid('query');
-      const rows = await recordings.recordings({ camera, from, to }, decodeCursor(cursor, Position), limit + 1);
-      return answerTagged(c.req.header('if-none-match'), tagged(page(rows, limit, recordingView, (row) => [row.start_ms, row.camera_id])));
-    })
+    .route('/', searchRoutes(recordings, guard))
     .openapi(segments, async (c) => {
       const { from, to, limit, cursor } = c.req.valid('query');
       const rows = await recordings.segments(c.req.valid('param').camera, { from, to }, decodeCursor(cursor, Position), limit + 1);

@@ -5,7 +5,8 @@ import type { Dialect } from '../../platform/database/dialect.ts';
 import type { RecordingRow } from './store.ts';
 
 export interface RunsFilter {
-  readonly camera: string | undefined;
+  /** One of these; undefined: all. */
+  readonly cameras: readonly string[] | undefined;
   readonly from: Milliseconds | undefined;
   readonly to: Milliseconds | undefined;
   /** Start and camera of the last run of the page before. */
@@ -23,7 +24,7 @@ export interface RunsFilter {
  * Each database is told its way through the indexes in its own words: SQLite by `indexed by` and `cross join`, which it follows to the
  * letter; PostgreSQL by `lateral`, which leaves it nothing but a loop.
  */
-export const runsQuery = (dialect: Dialect, { camera, from, to, before, limit }: RunsFilter): RawBuilder<RecordingRow> => {
+export const runsQuery = (dialect: Dialect, { cameras, from, to, before, limit }: RunsFilter): RawBuilder<RecordingRow> => {
   const inRange = sql.join([sql`true`, ...(to === undefined ? [] : [sql`g.start_ms < ${to}`]), ...(from === undefined ? [] : [sql`g.end_ms > ${from}`])], sql` and `);
   // Segments of a session follow each other: none before the last that began by `from` reaches into the range.
   const candidates = from === undefined ? sql`true` : sql`g.start_ms >= coalesce((select max(c.start_ms) from segments c where c.camera_id = l.camera_id and c.session_id = l.session_id and c.expired_at is null and c.start_ms <= ${from}), 0)`;
@@ -32,7 +33,7 @@ export const runsQuery = (dialect: Dialect, { camera, from, to, before, limit }:
   const sums = sql`max(g.end_ms) as end_ms, sum(g.bytes) as bytes, count(*) as segments, max(g.open) as open`;
   const ofPage = sql`g.camera_id = p.camera_id and g.session_id = p.session_id and g.expired_at is null and g.start_ms >= p.start_ms and ${words.beforeUntil} and ${inRange}`;
   return sql<RecordingRow>`
-    with recursive listed (camera_id, session_id) as (${words.sessions(camera)}), heads (camera_id, session_id, start_ms) as (
+    with recursive listed (camera_id, session_id) as (${words.sessions(cameras)}), heads (camera_id, session_id, start_ms) as (
       select * from (
         select l.camera_id, l.session_id, (
           select g.start_ms from segments g ${words.by('segments_runs')}
@@ -51,7 +52,7 @@ type Fragment = RawBuilder<unknown>;
 
 interface Words {
   /** The sessions listed, each once, hopping from one to the next. */
-  readonly sessions: (camera: string | undefined) => Fragment;
+  readonly sessions: (cameras: readonly string[] | undefined) => Fragment;
   readonly by: (index: string) => Fragment;
   /** Segments behind a gap, `g`, of the sessions `l`. */
   readonly breaks: (where: Fragment) => Fragment;
@@ -60,13 +61,19 @@ interface Words {
   readonly summed: (sums: Fragment, where: Fragment) => Fragment;
 }
 
+/** The first session of all, or of each of the cameras. */
+const firstSessions = (cameras: readonly string[] | undefined): Fragment => {
+  const first = (where: Fragment): Fragment => sql`select * from (select camera_id, session_id from segments where expired_at is null and ${where} order by camera_id, session_id limit 1) as first_session`;
+  return cameras === undefined ? first(sql`true`) : cameras.length === 0 ? first(sql`false`) : sql.join([...new Set(cameras)].map((camera) => first(sql`camera_id = ${camera}`)), sql` union all `);
+};
+
 const SQLITE: Words = {
-  sessions: (camera) => sql`
-    select * from (select camera_id, session_id from segments where expired_at is null and ${camera === undefined ? sql`true` : sql`camera_id = ${camera}`} order by camera_id, session_id limit 1)
+  sessions: (cameras) => sql`
+    ${firstSessions(cameras)}
     union all
     select n.camera_id, n.session_id from listed l join segments n on n.rowid = coalesce(
       (select rowid from segments where expired_at is null and camera_id = l.camera_id and session_id > l.session_id order by session_id limit 1),
-      ${camera === undefined ? sql`(select rowid from segments where expired_at is null and camera_id > l.camera_id order by camera_id, session_id limit 1)` : sql`null`})`,
+      ${cameras === undefined ? sql`(select rowid from segments where expired_at is null and camera_id > l.camera_id order by camera_id, session_id limit 1)` : sql`null`})`,
   by: (index) => sql`indexed by ${sql.ref(index)}`,
   breaks: (where) => sql`select g.camera_id, g.session_id, g.start_ms from listed l cross join segments g indexed by segments_breaks where ${where}`,
   beforeUntil: sql`(p.until is null or g.start_ms < p.until)`,
@@ -76,14 +83,13 @@ const SQLITE: Words = {
 };
 
 const POSTGRES: Words = {
-  sessions: (camera) => {
-    const mine = camera === undefined ? sql`true` : sql`camera_id = ${camera}`;
-    const next = camera === undefined ? sql`(camera_id, session_id) > (l.camera_id, l.session_id)` : sql`session_id > l.session_id`;
+  sessions: (cameras) => {
+    const next = cameras === undefined ? sql`(camera_id, session_id) > (l.camera_id, l.session_id)` : sql`camera_id = l.camera_id and session_id > l.session_id`;
     return sql`
-    (select camera_id, session_id from segments where expired_at is null and ${mine} order by camera_id, session_id limit 1)
+    (${firstSessions(cameras)})
     union all
     select n.camera_id, n.session_id from listed l cross join lateral (
-      select camera_id, session_id from segments where expired_at is null and ${mine} and ${next} order by camera_id, session_id limit 1) n`;
+      select camera_id, session_id from segments where expired_at is null and ${next} order by camera_id, session_id limit 1) n`;
   },
   by: () => sql``,
   breaks: (where) => sql`select g.camera_id, g.session_id, g.start_ms from listed l cross join lateral (select * from segments g where ${where} offset 0) g`,

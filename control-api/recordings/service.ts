@@ -8,6 +8,7 @@ import type { Database } from '../../platform/database/schema.ts';
 import type { CmafSegment, PlaybackFile, PlaybackRange, RecordedFile, SegmentReader, SegmentRecord, SegmentTrack } from '../../recorder/port.ts';
 import { deadline } from '../deadline.ts';
 import type { MarkService } from '../marks/service.ts';
+import { RecordingSearch } from './search.ts';
 import { RecordingStore } from './store.ts';
 import type { RecordingRow, SegmentRow, TimeRange } from './store.ts';
 
@@ -34,6 +35,7 @@ export class RecordingService {
   readonly #reader: SegmentReader;
   readonly #marks: MarkService;
   readonly #clock: Clock;
+  readonly search: RecordingSearch;
   /** A player asks for many ranges of one file; its `moov` is made once. */
   readonly #prepared = new LRUCache<string, { readonly until: Milliseconds; readonly file: Promise<PlaybackFile> }>({ max: 8 });
 
@@ -42,9 +44,11 @@ export class RecordingService {
     this.#reader = options.reader;
     this.#marks = options.marks;
     this.#clock = options.clock;
+    this.search = new RecordingSearch(options.db, options.marks);
   }
 
-  recordings(filter: TimeRange & { readonly camera: string | undefined }, before: readonly [number, string] | undefined, limit: number): Promise<RecordingRow[]> {
+  /** What was recorded, newest first. */
+  recordings(filter: TimeRange & { readonly cameras: readonly string[] | undefined }, before: readonly [number, string] | undefined, limit: number): Promise<RecordingRow[]> {
     return this.#store.recordings(filter, before, limit);
   }
 

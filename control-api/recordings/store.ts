@@ -3,7 +3,6 @@ import type { Kysely, Selectable } from 'kysely';
 import type { Milliseconds } from '../../core/units.ts';
 import { dialectOf } from '../../platform/database/dialect.ts';
 import type { Database, SegmentsTable } from '../../platform/database/schema.ts';
-
 import { runsQuery } from './runs-query.ts';
 
 export type SegmentRow = Selectable<SegmentsTable>;
@@ -56,7 +55,7 @@ export class RecordingStore {
   }
 
   /** Runs of segments that overlap the range, newest first. */
-  async recordings(filter: TimeRange & { readonly camera: string | undefined }, before: readonly [number, string] | undefined, limit: number): Promise<RecordingRow[]> {
+  async recordings(filter: TimeRange & { readonly cameras: readonly string[] | undefined }, before: readonly [number, string] | undefined, limit: number): Promise<RecordingRow[]> {
     const { rows } = await runsQuery(dialectOf(this.#db), { ...filter, before, limit }).execute(this.#db);
     return rows;
   }

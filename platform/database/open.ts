@@ -11,6 +11,7 @@ import { bounded } from './migrations/0002-bounded.ts';
 import { gapCause } from './migrations/0003-gap-cause.ts';
 import { marksAndArchive } from './migrations/0004-marks-and-archive.ts';
 import { markOrder } from './migrations/0005-mark-order.ts';
+import { search } from './migrations/0006-search.ts';
 import { describePostgres, isPostgresUrl, migrationDialect, postgresDialect, waitForPostgres } from './postgres.ts';
 import type { Database } from './schema.ts';
 
@@ -21,6 +22,7 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0003-gap-cause': gapCause,
   '0004-marks-and-archive': marksAndArchive,
   '0005-mark-order': markOrder,
+  '0006-search': search,
 };
 
 export interface OpenOptions {

@@ -1,5 +1,10 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { sql } from 'kysely';
 import { expect, test } from 'vitest';
-import { freshDatabase } from '../testing/fresh-database.ts';
+import { freshDatabase, freshPlace } from '../testing/fresh-database.ts';
+import { openDatabase } from './open.ts';
 
 test('every table of the schema exists with the columns of its type', async () => {
   const database = await freshDatabase();
@@ -11,6 +16,7 @@ test('every table of the schema exists with the columns of its type', async () =
     sessions: { id: 's', camera_id: 'c', phase: 'live' as const, protocol: 'rtsp', started_at: 1.5, ended_at: null, reason: null, epoch: null },
     segments: { id: 'g', camera_id: 'c', session_id: 's', epoch: 1, start_ms: 1.25, end_ms: 2, bytes: 3, sha256: null, open: 1 as const, tracks: '[]', gap_before: null, gap_cause: null, expired_at: null, prev_sha256: null, local: 1 as const, archived_at: null },
     detections: { camera_id: 'c', stream_epoch: 1_750_000_000_000, rtp_timestamp: 4_294_967_295, captured_at_ms: 1, sequence: 1, class_name: 'n', class_id: 0, confidence: 0.5, x: 0, y: 0, width: 1, height: 1, track_id: null, model: 'm', model_digest: 'd' },
+    sightings: { camera_id: 'c', class_name: 'n', first_ms: 1.5, last_ms: 2.5, count: 3, at_once: 2, max_confidence: 0.75 },
     marks: {
       id: 'm', camera_id: 'c', from_ms: 1.5, to_ms: 2, kind: 'link' as const, archive: 1 as const, title: null, note: null, product_id: 'p', inspection_id: null, work_order_id: 'WO-1', instruction_id: null,
       product_type: null, machine_number: null, production_date: '2026-11-28', monthly_sequence: 7, inspection_result: 'OK', created_at: 1, created_by: 'admin', seq: 1536,
@@ -26,11 +32,34 @@ test('every table of the schema exists with the columns of its type', async () =
   await database.insertInto('sessions').values(rows.sessions).execute();
   await database.insertInto('segments').values(rows.segments).execute();
   await database.insertInto('detections').values(rows.detections).execute();
+  await database.insertInto('sightings').values(rows.sightings).execute();
   await database.insertInto('marks').values(rows.marks).execute();
   await database.insertInto('mark_tags').values({ mark_id: 'm', tag: 't', seq: 1536 }).execute();
   await database.insertInto('alarms').values(rows.alarms).execute();
   expect(await database.selectFrom('segments').selectAll().executeTakeFirst()).toEqual(rows.segments);
+  expect(await database.selectFrom('sightings').selectAll().executeTakeFirst()).toEqual(rows.sightings);
   expect(await database.selectFrom('marks').selectAll().executeTakeFirst()).toEqual(rows.marks);
   expect(await database.selectFrom('detections').selectAll().executeTakeFirst()).toEqual({ id: 1, ...rows.detections });
   await database.destroy();
+});
+
+test('[REC-6] what was detected before there were sightings is found, too', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'if-db-'));
+  try {
+    const place = await freshPlace(join(folder, 'control.db'));
+    const before = await openDatabase(place);
+    const seen = (at: number, more: object = {}) => ({ camera_id: 'c', stream_epoch: 1, rtp_timestamp: 1, captured_at_ms: at, sequence: 1, class_name: 'cup', class_id: 0, confidence: 0.5, x: 0, y: 0, width: 1, height: 1, track_id: null, model: 'm', model_digest: 'd', ...more });
+    await before.insertInto('detections').values([seen(1000), seen(11_000, { confidence: 0.9 }), seen(11_000), seen(21_001), seen(2000, { class_name: 'person' }), seen(3000, { camera_id: 'e' })]).execute();
+    await sql`drop table sightings`.execute(before);
+    await sql`drop table mark_words`.execute(before);
+    await sql`delete from kysely_migration where name >= '0006'`.execute(before);
+    await before.destroy();
+    const after = await openDatabase(place);
+    expect((await after.selectFrom('sightings').selectAll().orderBy('camera_id').orderBy('first_ms').execute()).map(({ camera_id, class_name, first_ms, last_ms, count, at_once, max_confidence }) => [camera_id, class_name, first_ms, last_ms, count, at_once, max_confidence])).toEqual([
+      ['c', 'cup', 1000, 11_000, 3, 2, 0.9], ['c', 'person', 2000, 2000, 1, 1, 0.5], ['c', 'cup', 21_001, 21_001, 1, 1, 0.5], ['e', 'cup', 3000, 3000, 1, 1, 0.5],
+    ]);
+    await after.destroy();
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 });

@@ -176,6 +176,19 @@ export interface SettingsTable {
   value: string;
 }
 
+/** A stretch of time in which a camera saw a class again and again; a summary of detections, which searches read in their place. */
+export interface SightingsTable {
+  camera_id: string;
+  class_name: string;
+  first_ms: number;
+  last_ms: number;
+  /** Detections. */
+  count: number;
+  /** The most in one picture. */
+  at_once: number;
+  max_confidence: number;
+}
+
 export interface DetectionsTable {
   id: Generated<number>;
   camera_id: string;
@@ -219,5 +232,6 @@ export interface Database {
   mark_tags: MarkTagsTable;
   settings: SettingsTable;
   detections: DetectionsTable;
+  sightings: SightingsTable;
   alarms: AlarmsTable;
 }

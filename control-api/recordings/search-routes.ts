@@ -1,0 +1,69 @@
+/** `GET /v1/recordings`: what was recorded, or what of it was marked, or what was seen in it [REC-6]. */
+import { OpenAPIHono, createRoute, z } from '@hono/zod-openapi';
+import type { ApiEnv } from '../api-env.ts';
+import { answerTagged, tagged } from '../etag.ts';
+import type { Guard } from '../guard.ts';
+import { CamerasQuery, MarkQuery, MarkSchema, markFilterOf, markView } from '../marks/service.ts';
+import type { SeenFilter } from '../marks/service.ts';
+import { PageQuery, decodeCursor, encodeCursor, page, pageOf } from '../paging.ts';
+import { CameraId, Instant, Timestamp, bearer, guarded, invalid, json, timestamp } from '../schemas.ts';
+import type { Hit } from './search.ts';
+import type { RecordingService } from './service.ts';
+
+const Query = z
+  .object({
+    camera: CamerasQuery, from: Instant.optional(), to: Instant.optional(), ...MarkQuery,
+    class: z.string().min(1).max(128).optional().describe('This class was seen.'), class_name: z.string().min(1).max(128).optional().describe('The same as `class`.'),
+    min_count: z.coerce.number().int().min(1).max(1_000_000_000).optional().describe('With `class`: at least so many detections.'),
+    min_at_once: z.coerce.number().int().min(1).max(1_000_000).optional().describe('With `class`: at least so many in one picture.'),
+    min_confidence: z.coerce.number().min(0).max(1).optional().describe('With `class`: at least once so sure.'),
+    ...PageQuery,
+  })
+  .refine((query) => query.from === undefined || query.to === undefined || query.from < query.to, { path: ['to'], error: 'must be after from' })
+  .refine((query) => query.class === undefined || query.class_name === undefined || query.class === query.class_name, { path: ['class_name'], error: 'differs from class' })
+  .refine((query) => (query.class ?? query.class_name) !== undefined || (query.min_count ?? query.min_at_once ?? query.min_confidence) === undefined, { path: ['class'], error: 'is missing beside min_count, min_at_once or min_confidence' });
+
+const Recording = z
+  .object({
+    camera: CameraId, session_id: z.string().describe('Of its beginning.'), start: Timestamp, end: Timestamp, duration: z.number().describe('Seconds.'), bytes: z.int().describe('Of its segments.'),
+    segments: z.int(), open: z.boolean(), playback: z.string().describe('Path of the whole as one MP4.'), mark: MarkSchema.nullable().describe('That it was found by.'),
+    detections: z.object({ class_name: z.string(), count: z.int(), at_once: z.int().describe('The most in one picture.'), max_confidence: z.number() }).nullable().describe('Of the class asked for.'),
+  })
+  .openapi('Recording', { description: 'Gapless segments of one session; of a search for marks the marked range as far as it is recorded, of one for a class the segments in which it was seen.' });
+
+const path = (camera: string, from: number, to: number): string => `/v1/recordings/${camera}/playback?from=${timestamp(Math.floor(from))}&to=${timestamp(Math.ceil(to))}`;
+
+const view = (row: Hit): z.output<typeof Recording> => ({
+  camera: row.camera_id, session_id: row.session_id, start: timestamp(row.start_ms), end: timestamp(row.end_ms), duration: Math.round(row.end_ms - row.start_ms) / 1000, bytes: row.bytes,
+  segments: row.segments, open: row.open === 1, playback: path(row.camera_id, row.start_ms, row.end_ms), mark: row.mark === null ? null : markView(row.mark),
+  detections: row.seen === null ? null : { class_name: row.seen.className, count: row.seen.count, at_once: row.seen.atOnce, max_confidence: row.seen.maxConfidence },
+});
+
+const RunPosition = z.tuple([z.number(), z.string()]);
+const MarkPosition = z.tuple([z.int()]);
+
+export const searchRoutes = (recordings: RecordingService, guard: Guard) => {
+  const search = createRoute({
+    method: 'get', path: '/recordings', tags: ['recordings'], security: bearer, middleware: guard.require('recording:view'), request: { query: Query },
+    summary: 'What was recorded, newest first, of cameras that are gone too. Every filter narrows it. A page may have fewer items than asked for, or none, and still a `next_cursor`.',
+    responses: { 200: json(pageOf(Recording), 'A page.'), 304: { description: 'Unchanged.' }, ...invalid, ...guarded },
+  });
+  return new OpenAPIHono<ApiEnv>().openapi(search, async (c) => {
+    const { camera: cameras, from, to, class: className, class_name: alias, min_count, min_at_once, min_confidence, limit, cursor, ...query } = c.req.valid('query');
+    const marks = markFilterOf(query);
+    const wanted = className ?? alias;
+    const seen: SeenFilter | undefined = wanted === undefined ? undefined : { className: wanted, minCount: min_count, minAtOnce: min_at_once, minConfidence: min_confidence };
+    const answer = (body: unknown): Response => answerTagged(c.req.header('if-none-match'), tagged(body));
+    if (marks !== undefined) {
+      const { hits, next } = await recordings.search.byMarks({ ...marks, cameras, from, to, seen }, decodeCursor(cursor, MarkPosition)?.[0], limit);
+      return answer({ items: hits.map(view), next_cursor: next === null ? null : encodeCursor([next]) });
+    }
+    const before = decodeCursor(cursor, RunPosition);
+    if (seen !== undefined) {
+      const { hits, next } = await recordings.search.bySightings({ cameras, from, to }, seen, before, limit);
+      return answer({ items: hits.map(view), next_cursor: next === null ? null : encodeCursor(next) });
+    }
+    const rows = await recordings.recordings({ cameras, from, to }, before, limit + 1);
+    return answer(page(rows, limit, (row) => view({ ...row, mark: null, seen: null }), (row) => [row.start_ms, row.camera_id]));
+  });
+};
