@@ -7,7 +7,7 @@ import { listenerUrl } from '../core/listener-url.ts';
 import type { Database } from '../platform/database/schema.ts';
 import type { Logger } from '../platform/logging.ts';
 import type { Metrics } from '../platform/metrics.ts';
-import type { SegmentReader } from '../recorder/port.ts';
+import type { RecordedPictures, SegmentReader } from '../recorder/port.ts';
 import { createApp } from './app.ts';
 import { auditRoutes } from './audit/routes.ts';
 import { alarmRoutes } from './alarms/routes.ts';
@@ -44,6 +44,7 @@ import { markRoutes } from './marks/routes.ts';
 import { MarkService } from './marks/service.ts';
 import type { ModelCatalogue } from './models.ts';
 import { StaticPages } from './pages/static-pages.ts';
+import { pictureRoutes } from './recordings/picture-routes.ts';
 import { playbackRoutes } from './recordings/playback-routes.ts';
 import { recordingRoutes } from './recordings/routes.ts';
 import { RecordingService } from './recordings/service.ts';
@@ -70,6 +71,7 @@ export interface ControlApiOptions {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly segmentReader: SegmentReader;
+  readonly pictures: RecordedPictures;
   readonly models: ModelCatalogue;
   /** What must have answered once before the server is ready, beside the database: `edge`, `worker`, … */
   readonly probes: readonly Probe[];
@@ -122,7 +124,7 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
   const edges = options.edges ?? new DatabaseEdgeDirectory(db, clock);
   const detections = stack.use(new DetectionService({ db, clock, logger, retentionHours: config.detections.retention_hours }));
   detections.start();
-  const recordings = new RecordingService({ db, reader: options.segmentReader, marks, clock });
+  const recordings = new RecordingService({ db, reader: options.segmentReader, pictures: options.pictures, marks, clock });
   stack.use(new RetentionSweep({
     clock, logger,
     tasks: [
@@ -163,6 +165,7 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
       recordingSwitchRoutes({ cameras, audit, guard }),
       recordingRoutes(recordings, guard),
       playbackRoutes({ recordings, detections, guard, logger }),
+      pictureRoutes(recordings, guard),
       markRoutes(marks, audit, guard),
       retentionHoldRoutes(holds, audit, guard),
       detectionRoutes(detections, guard),

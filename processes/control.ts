@@ -21,8 +21,11 @@ import { exitWithParent } from '../platform/parent-process.ts';
 import { yieldToMedia } from '../platform/process-priority.ts';
 import { internalAddresses, internalToken } from '../platform/runtime-directory.ts';
 import { HealthCheckRequestSchema } from '../proto/gen/grpc/health/v1/health_pb.ts';
+import { RecordedPictureReader } from '../recorder/recorded-pictures.ts';
 import { LocalSegments } from '../recorder/segment-file.ts';
+import { SegmentIndexCache } from '../recorder/segment-index.ts';
 import { LocalSegmentReader } from '../recorder/segment-reader.ts';
+import { Thumbnailer } from '../recorder/thumbnailer.ts';
 import { lockData } from './data-lock.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -67,9 +70,13 @@ export const runControl = async (config: Config): Promise<void> => {
       if (status !== ServingStatus.SERVING) throw new MediaError('UNAVAILABLE', 'no model is warm yet');
     } },
   ];
+  const segments = new LocalSegments(place.recordings);
+  const indexes = new SegmentIndexCache(segments);
+  const thumbnailer = stack.use(new Thumbnailer(clock, logger));
   const api = stack.use(await createControlApi({
     db, config, clock, logger, metrics, probes, edges, version: await version(),
-    segmentReader: new LocalSegmentReader(new LocalSegments(place.recordings), logger),
+    segmentReader: new LocalSegmentReader(segments, logger, indexes),
+    pictures: new RecordedPictureReader({ files: segments, indexes, maker: thumbnailer, logger }),
     models: new DirectoryModelCatalogue([join(ROOT, 'models'), place.models], clock),
     metricsSources: [httpMetrics('edge', async () => { const base = await edges.mediaBaseUrl(''); return base === null ? null : `${base}/metrics`; })],
     pagesDir: join(ROOT, 'web', 'dist'),

@@ -28,14 +28,14 @@ const GAP_TOLERANCE: Milliseconds = 50;
 const DRIFT_TOLERANCE: Milliseconds = 1_000;
 
 /** One segment on the shared timeline. */
-interface Placed {
+export interface Placed {
   readonly index: SegmentIndex;
   readonly primary: IndexedTrack;
   readonly primaryAt: number;
   readonly shift: Milliseconds;
 }
 
-interface Picture {
+export interface Picture {
   readonly segment: number;
   readonly sample: number;
   readonly wall: Milliseconds;
@@ -77,7 +77,7 @@ const wallOf = (index: SegmentIndex, track: IndexedTrack, i: number): Millisecon
  * began with a burst is slewed on the wall clock for some seconds, and that must not bend its pictures' distances. Another session or epoch, or a
  * clock that has drifted from the server's by more than `DRIFT_TOLERANCE`, is moved to where its wall time says.
  */
-const place = (indexes: readonly SegmentIndex[]): Placed[] => {
+export const place = (indexes: readonly SegmentIndex[]): Placed[] => {
   const placed: Placed[] = [];
   let origin: Milliseconds | undefined;
   let shift: Milliseconds = 0;
@@ -114,7 +114,7 @@ const segmentEnd = (track: IndexedTrack): Milliseconds => {
 /** H.264 reorders within 16 pictures at most (§A.3.1, MaxDpbFrames). */
 const REORDER = 17;
 
-const firstPicture = (placed: readonly Placed[], from: Milliseconds): Picture | undefined => {
+export const firstPicture = (placed: readonly Placed[], from: Milliseconds): Picture | undefined => {
   let before: Picture | undefined;
   let after: Picture | undefined;
   placed.forEach(({ index, primary }, segment) => {
@@ -143,7 +143,7 @@ const lastPicture = (placed: readonly Placed[], to: Milliseconds, first: Picture
   return last;
 };
 
-const frameOf = (placed: readonly Placed[], { segment, sample }: Picture): Milliseconds => {
+export const frameOf = (placed: readonly Placed[], { segment, sample }: Picture): Milliseconds => {
   const primary = placed[segment]?.primary;
   return primary ? durationMs(primary, sample) : 0;
 };
@@ -171,7 +171,7 @@ const displayEnd = (placed: readonly Placed[], last: Picture): Milliseconds => {
  * The random access sample decoding must begin at to show `first`. A file may begin in the middle of a GOP (audio joined, so the tracks
  * changed); its pictures then need the end of the file before.
  */
-const decodeStart = (placed: readonly Placed[], first: Picture): { readonly segment: number; readonly sample: number } => {
+export const decodeStart = (placed: readonly Placed[], first: Picture): { readonly segment: number; readonly sample: number } => {
   let { segment, sample } = first;
   for (;;) {
     const at = placed[segment];

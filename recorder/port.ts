@@ -118,3 +118,32 @@ export interface SegmentReader {
   /** One recorded file as it is, up to the bytes indexed. */
   file(segment: SegmentRecord): RecordedFile;
 }
+
+export type PictureFormat = 'jpeg' | 'webp';
+
+/** An encoded picture that is made when its bytes are wanted. */
+export interface RecordedPicture {
+  readonly width: number;
+  readonly height: number;
+  /** Strong, quoted: known before the picture is made. */
+  readonly etag: string;
+  readonly contentType: 'image/jpeg' | 'image/webp';
+  /** Unix ms, of the recorded picture. */
+  readonly wall: Milliseconds;
+  /** Throws UNPROCESSABLE when it cannot be decoded, UNAVAILABLE when too many are being made, DEADLINE_EXCEEDED, NOT_FOUND. */
+  bytes(signal: AbortSignal): Promise<Buffer>;
+}
+
+/** Many pictures in one. */
+export interface SpriteSheet extends Omit<RecordedPicture, 'wall'> {
+  /** Where which is: milliseconds from the range's begin, pixels of the sheet. Moments at which nothing was recorded have none. */
+  readonly tiles: readonly { readonly from: Milliseconds; readonly to: Milliseconds; readonly left: number; readonly top: number; readonly width: number; readonly height: number }[];
+}
+
+/** Pictures out of recordings. `segments`: the index rows around the moment or range, in order. */
+export interface RecordedPictures {
+  /** The very picture shown at `at`; `width` null: as large as it was recorded. Throws NOT_FOUND when nothing was recorded then. */
+  picture(at: Milliseconds, segments: readonly SegmentRecord[], width: number | null, format: PictureFormat, signal: AbortSignal): Promise<RecordedPicture>;
+  /** `count` key frames at equal distances, each `width` wide. Throws NOT_FOUND when nothing was recorded at any of the moments. */
+  sprites(range: PlaybackRange, segments: readonly SegmentRecord[], count: number, width: number, format: PictureFormat, signal: AbortSignal): Promise<SpriteSheet>;
+}

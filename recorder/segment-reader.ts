@@ -33,10 +33,10 @@ export class LocalSegmentReader implements SegmentReader {
   readonly #playbacks = new LRUCache<string, ProgressiveFile>({ maxSize: MAX_CACHED_HEADER_BYTES, sizeCalculation: (file) => file.memory });
   readonly #heads = new LRUCache<string, CmafHead>({ max: MAX_CACHED_HEADS });
 
-  constructor(files: SegmentFiles, logger: Logger) {
+  constructor(files: SegmentFiles, logger: Logger, indexes = new SegmentIndexCache(files)) {
     this.#files = files;
     this.#logger = logger;
-    this.#indexes = new SegmentIndexCache(files);
+    this.#indexes = indexes;
   }
 
   async playback(range: PlaybackRange, segments: readonly SegmentRecord[], signal: AbortSignal): Promise<PlaybackFile> {

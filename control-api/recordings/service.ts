@@ -5,7 +5,7 @@ import type { Clock } from '../../core/clock.ts';
 import { MediaError } from '../../core/errors.ts';
 import type { Milliseconds } from '../../core/units.ts';
 import type { Database } from '../../platform/database/schema.ts';
-import type { CmafSegment, PlaybackFile, PlaybackRange, RecordedFile, SegmentReader, SegmentRecord, SegmentTrack } from '../../recorder/port.ts';
+import type { CmafSegment, PictureFormat, PlaybackFile, PlaybackRange, RecordedFile, RecordedPicture, RecordedPictures, SegmentReader, SegmentRecord, SegmentTrack, SpriteSheet } from '../../recorder/port.ts';
 import { deadline } from '../deadline.ts';
 import type { MarkService } from '../marks/service.ts';
 import { RecordingSearch } from './search.ts';
@@ -13,6 +13,10 @@ import { RecordingStore } from './store.ts';
 import type { RecordingRow, SegmentRow, TimeRange } from './store.ts';
 
 const PREPARE_MS: Milliseconds = 30_000;
+/** A file may begin within a GOP, whose key frame is then in the one before. */
+const BEFORE_PICTURE: Milliseconds = 20_000;
+const AFTER_PICTURE: Milliseconds = 100;
+const MAX_PICTURE_SEGMENTS = 16;
 const KEEP_MS: Milliseconds = 60_000;
 /** 10 s segments of a week of one camera. */
 const MAX_SEGMENTS = 60_480;
@@ -33,15 +37,17 @@ const nothingRecorded = (camera: string): MediaError => new MediaError('NOT_FOUN
 export class RecordingService {
   readonly #store: RecordingStore;
   readonly #reader: SegmentReader;
+  readonly #pictures: RecordedPictures;
   readonly #marks: MarkService;
   readonly #clock: Clock;
   readonly search: RecordingSearch;
   /** A player asks for many ranges of one file; its `moov` is made once. */
   readonly #prepared = new LRUCache<string, { readonly until: Milliseconds; readonly file: Promise<PlaybackFile> }>({ max: 8 });
 
-  constructor(options: { readonly db: Kysely<Database>; readonly reader: SegmentReader; readonly marks: MarkService; readonly clock: Clock }) {
+  constructor(options: { readonly db: Kysely<Database>; readonly reader: SegmentReader; readonly pictures: RecordedPictures; readonly marks: MarkService; readonly clock: Clock }) {
     this.#store = new RecordingStore(options.db);
     this.#reader = options.reader;
+    this.#pictures = options.pictures;
     this.#marks = options.marks;
     this.#clock = options.clock;
     this.search = new RecordingSearch(options.db, options.marks);
@@ -95,6 +101,21 @@ export class RecordingService {
     const row = await this.#store.segment(`${camera}/${name}`);
     if (row === undefined) throw new MediaError('NOT_FOUND', 'There is no such recorded segment.', { reason: 'SEGMENT_NOT_FOUND', context: { camera } });
     return this.#reader.file(toRecord(row));
+  }
+
+  /** The very picture shown at `at`. Throws NOT_FOUND when nothing was recorded then. */
+  async picture(camera: string, at: Milliseconds, width: number | null, format: PictureFormat): Promise<RecordedPicture> {
+    const rows = await this.#store.segments(camera, { from: at - BEFORE_PICTURE, to: at + AFTER_PICTURE }, undefined, MAX_PICTURE_SEGMENTS);
+    if (rows.length === 0) await this.#check(camera);
+    using limit = deadline(this.#clock, PREPARE_MS);
+    return await this.#pictures.picture(at, rows.map(toRecord), width, format, limit.signal);
+  }
+
+  /** `count` key frames of a range in one picture. Throws NOT_FOUND when nothing was recorded in it. */
+  async sprites(range: PlaybackRange, count: number, width: number, format: PictureFormat): Promise<SpriteSheet> {
+    const segments = await this.#recorded(range.camera, range.from, range.to);
+    using limit = deadline(this.#clock, PREPARE_MS);
+    return await this.#pictures.sprites(range, segments, count, width, format, limit.signal);
   }
 
   /** Forgets at most `limit` segments given up before `cutoff`, whose files are long gone; how many. */

@@ -3,12 +3,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Config } from '../../config/schema.ts';
+import { MediaError } from '../../core/errors.ts';
 import { listenerUrl } from '../../core/listener-url.ts';
 import { FakeClock } from '../../core/testing-clock.ts';
 import { silentLogger } from '../../platform/logging.ts';
 import { createMetrics } from '../../platform/metrics.ts';
 import { freshDatabase } from '../../platform/testing/fresh-database.ts';
-import type { PlaybackFile, SegmentReader } from '../../recorder/port.ts';
+import type { PlaybackFile, RecordedPictures, SegmentReader } from '../../recorder/port.ts';
 import { createControlApi } from '../control-api.ts';
 import type { ControlApiOptions } from '../control-api.ts';
 import { Passwords } from '../auth/service.ts';
@@ -39,6 +40,13 @@ export const fakeReader = (known: Partial<SegmentReader>): SegmentReader => ({
   ...known,
 });
 
+/** Pictures of nothing, but for what a test gives. */
+export const fakePictures = (known: Partial<RecordedPictures>): RecordedPictures => ({
+  picture: () => Promise.reject(new MediaError('NOT_FOUND', 'no pictures here')),
+  sprites: () => Promise.reject(new MediaError('NOT_FOUND', 'no pictures here')),
+  ...known,
+});
+
 export interface HarnessOptions extends Partial<Omit<ControlApiOptions, 'config'>> {
   /** Merged into the configuration's top level. */
   readonly config?: Record<string, unknown>;
@@ -55,6 +63,7 @@ export const startApi = async (overrides: HarnessOptions = {}) => {
   const api = await createControlApi({
     clock, logger: silentLogger(), metrics, probes: [], pagesDir: null, version: '0.0.0-test',
     segmentReader: fakeReader({ playback: () => Promise.resolve(fakeFile(Buffer.alloc(10_000, 7))) }),
+    pictures: fakePictures({}),
     models: { names: () => Promise.resolve(['inspect-320', 'nanodet-g-416.int8.u8']) },
     passwords: new Passwords({ cost: { N: 2 ** 10, r: 8, p: 1 } }),
     ...overrides, db, config,

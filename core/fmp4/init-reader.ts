@@ -100,9 +100,9 @@ const videoCodec = (bytes: Buffer, entry: BoxHeader): string => {
  * Throws INVALID_ARGUMENT (ISO/IEC 14496-15:2022 §5.3.3.1).
  */
 export const parameterSetsOf = (sampleEntry: Buffer): Buffer => {
-  const entry = childBoxes(sampleEntry, 0, sampleEntry.length)[0];
-  if (entry?.type !== 'avc1' && entry?.type !== 'avc3') return Buffer.alloc(0);
-  const config = new FieldReader(sampleEntry, needBox(childBoxes(sampleEntry, entry.payload + VISUAL_FIELDS, entry.end), 'avcC'));
+  const avcC = decoderConfigBox(sampleEntry);
+  if (!avcC) return Buffer.alloc(0);
+  const config = new FieldReader(sampleEntry, avcC);
   config.skip(5);
   const units: Buffer[] = [];
   for (const mask of [0x1f, 0xff]) {
@@ -114,6 +114,18 @@ export const parameterSetsOf = (sampleEntry: Buffer): Buffer => {
     }
   }
   return Buffer.concat(units);
+};
+
+/** The AVCDecoderConfigurationRecord of an `avc1` or `avc3` sample entry; undefined for other formats. Throws INVALID_ARGUMENT. */
+export const decoderConfigOf = (sampleEntry: Buffer): Buffer | undefined => {
+  const avcC = decoderConfigBox(sampleEntry);
+  return avcC && sampleEntry.subarray(avcC.payload, avcC.end);
+};
+
+const decoderConfigBox = (sampleEntry: Buffer): BoxHeader | undefined => {
+  const entry = childBoxes(sampleEntry, 0, sampleEntry.length)[0];
+  if (entry?.type !== 'avc1' && entry?.type !== 'avc3') return undefined;
+  return needBox(childBoxes(sampleEntry, entry.payload + VISUAL_FIELDS, entry.end), 'avcC');
 };
 
 const audioCodec = (bytes: Buffer, entry: BoxHeader): string => {

@@ -1,14 +1,16 @@
 /** Every way to watch a range of a camera that was away in between, on pictures that carry their number. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Page } from 'playwright-core';
 import { startChromium } from '../support/chromium.ts';
+import { countersOf } from '../support/frame-counters.ts';
 import { playVod } from '../support/hls-player.ts';
 import { blankPage } from '../support/live-peers.ts';
-import { clip, ffmpegPush } from '../support/media.ts';
+import { clip, ffmpegMake, ffmpegPush } from '../support/media.ts';
 import { packetsOf } from '../support/mp4-packets.ts';
+import { seededRandom } from '../support/random.ts';
 import { clipFrames, closedSegments, endOf, recordedPictures, segmentsOf, startOf } from '../support/recordings.ts';
 import type { Segment } from '../support/recordings.ts';
 import { TestServer, until } from '../support/server.ts';
@@ -110,5 +112,50 @@ describe('[REC-5] HLS', () => {
 
   test('a range in which nothing was recorded is 404', async () => {
     expect((await server.fetch(`/v1/recordings/${CAMERA}/playback.m3u8?from=${new Date(endOf(segments.at(-1)!) + 1000).toISOString()}&to=${new Date(startOf(segments[0]!) + 3_600_000).toISOString()}`)).status).toBe(404);
+  });
+});
+
+describe('[REC-5] pictures', () => {
+  const still = async (path: string, headers: Record<string, string> = {}): Promise<{ readonly status: number; readonly headers: Headers; readonly path: string }> => {
+    const response = await server.fetch(`/v1/recordings/${CAMERA}/${path}`, { headers });
+    const file = join(folder, 'still');
+    await writeFile(file, Buffer.from(await response.arrayBuffer()));
+    return { status: response.status, headers: response.headers, path: file };
+  };
+
+  test('a thumbnail is the very picture of its moment, wherever in the GOP and in whichever file', async () => {
+    const random = seededRandom(20261128);
+    for (let i = 0; i < 12; i++) {
+      const { number, wall } = pictures[Math.floor(random() * pictures.length)]!;
+      const { status, headers, path } = await still(i % 2 === 0 ? `thumbnail?at=${new Date(wall).toISOString()}&width=640` : `snapshot?at=${new Date(wall).toISOString()}&format=webp`);
+      expect([status, headers.get('content-type')]).toEqual([200, i % 2 === 0 ? 'image/jpeg' : 'image/webp']);
+      expect(await countersOf(path), `picture ${String(number)}`).toEqual([number]);
+      expect(Math.abs(Date.parse(headers.get('x-picture-time') ?? '') - wall)).toBeLessThanOrEqual(1);
+    }
+  });
+
+  test('asked again it is the same, and not sent to who has it; in the gap there is none', async () => {
+    const query = `thumbnail?at=${new Date(spans[0]!.from + 700).toISOString()}`;
+    const [first, second] = [await still(query), await still(query)];
+    const etag = first.headers.get('etag') ?? '';
+    expect(second.headers.get('etag')).toBe(etag);
+    expect((await still(query, { 'if-none-match': etag })).status).toBe(304);
+    expect((await still(`thumbnail?at=${new Date(spans[0]!.to + 500).toISOString()}`)).status).toBe(404);
+  });
+
+  test('a sprite sheet has a key frame for each part of the range in which something was recorded, and the map says where', async () => {
+    const query = `?from=${new Date(spans[0]!.from).toISOString()}&to=${new Date(spans[1]!.to).toISOString()}&count=16&width=320`;
+    const map = await (await server.fetch(`/v1/recordings/${CAMERA}/sprites.vtt${query}`)).text();
+    const places = [...map.matchAll(/^([\d:.]+) --> .*\n.*#xywh=(\d+),(\d+),(\d+),(\d+)$/gm)].map(([, time = '', x, y, w, h]) => ({ ms: Date.parse(`1970-01-01T${time}Z`), crop: [w, h, x, y].join(':') }));
+    expect(places.length).toBeGreaterThanOrEqual(10);
+    expect(places.length).toBeLessThan(16);
+    const { status, path } = await still(`sprites${query}`);
+    expect(status).toBe(200);
+    for (const { ms, crop } of places) {
+      const tile = await ffmpegMake(['-i', path, '-vf', `crop=${crop}`], join(folder, 'tile.png'));
+      const [number] = await countersOf(tile);
+      const shown = pictures.findLast(({ wall }) => wall <= spans[0]!.from + ms + 1);
+      expect(number, `at ${String(ms)}`).toBe(Math.floor((shown?.number ?? NaN) / 30) * 30);
+    }
   });
 });
