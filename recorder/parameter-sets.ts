@@ -35,9 +35,13 @@ export const withParameterSets = async (files: SegmentFiles, segments: readonly 
 
 const carriesSps = async (files: SegmentFiles, segment: SegmentRecord, offset: number, bytes: number): Promise<boolean> => {
   await using file = await files.open(segment);
-  const buffer = await file.read(offset, Math.min(PEEK, bytes));
-  for (let at = 0; at + 5 <= buffer.length; at += 4 + buffer.readUInt32BE(at)) {
-    if (((buffer[at + 4] ?? 0) & 0x1f) === SPS) return true;
+  return beginsWithSps(await file.read(offset, Math.min(PEEK, bytes)));
+};
+
+/** Whether there is a sequence parameter set among the first NAL units, each behind its length. */
+export const beginsWithSps = (unit: Buffer): boolean => {
+  for (let at = 0; at + 5 <= Math.min(PEEK, unit.length); at += 4 + unit.readUInt32BE(at)) {
+    if (((unit[at + 4] ?? 0) & 0x1f) === SPS) return true;
   }
   return false;
 };

@@ -68,41 +68,46 @@ export const selectRange = (indexes: readonly SegmentIndex[], from: Milliseconds
   return { segments, sources, window, firstWall: first.wall, lastWall: last.wall };
 };
 
-const ptsMs = ({ track, samples }: IndexedTrack, i: number): Milliseconds => ((samples.pts[i] ?? 0) * 1000) / track.timescale;
+export const ptsMs = ({ track, samples }: IndexedTrack, i: number): Milliseconds => ((samples.pts[i] ?? 0) * 1000) / track.timescale;
 const durationMs = ({ track, samples }: IndexedTrack, i: number): Milliseconds => ((samples.duration[i] ?? 0) * 1000) / track.timescale;
-const wallOf = (index: SegmentIndex, track: IndexedTrack, i: number): Milliseconds => (index.wallAtZero[track.samples.part[i] ?? 0] ?? 0) + ptsMs(track, i);
+export const wallOf = (index: SegmentIndex, track: IndexedTrack, i: number): Milliseconds => (index.wallAtZero[track.samples.part[i] ?? 0] ?? 0) + ptsMs(track, i);
 
 /**
- * Puts every segment on the timeline of the first. Within an epoch media time goes on by itself, tick for tick as it was pushed: a publisher that
- * began with a burst is slewed on the wall clock for some seconds, and that must not bend its pictures' distances. Another session or epoch, or a
- * clock that has drifted from the server's by more than `DRIFT_TOLERANCE`, is moved to where its wall time says.
+ * Puts segment after segment on the timeline of the first. Within an epoch media time goes on by itself, tick for tick as it was pushed: a publisher
+ * that began with a burst is slewed on the wall clock for some seconds, and that must not bend its pictures' distances. Another session or epoch, or
+ * a clock that has drifted from the server's by more than `DRIFT_TOLERANCE`, is moved to where its wall time says.
  */
-export const place = (indexes: readonly SegmentIndex[]): Placed[] => {
-  const placed: Placed[] = [];
-  let origin: Milliseconds | undefined;
-  let shift: Milliseconds = 0;
-  let sessionId = '';
-  let epoch = Number.NaN;
-  let end: Milliseconds = -Infinity;
-  for (const index of indexes) {
+export class Placer {
+  #origin: Milliseconds | undefined;
+  #shift: Milliseconds = 0;
+  #sessionId = '';
+  #epoch = Number.NaN;
+  #end: Milliseconds = -Infinity;
+
+  /** Undefined for one that was opened, but whose first part is not there yet. */
+  place(index: SegmentIndex): Placed | undefined {
     const primaryAt = Math.max(0, index.tracks.findIndex(({ track, samples }) => track.kind === 'video' && samples.length > 0));
     const primary = index.tracks[primaryAt];
-    if (!primary || primary.samples.length === 0) continue; // opened, but its first part is not there yet
+    if (!primary || primary.samples.length === 0) return undefined;
     const wallAtZero = index.wallAtZero[0] ?? 0;
-    origin ??= wallAtZero;
-    const ideal = wallAtZero - origin;
-    const tolerance = index.info.epoch === epoch ? DRIFT_TOLERANCE : Math.max(1, durationMs(primary, 0));
-    const moved = index.info.sessionId !== sessionId || Math.abs(ideal - shift) > tolerance;
-    if (moved) shift = ideal;
+    this.#origin ??= wallAtZero;
+    const ideal = wallAtZero - this.#origin;
+    const tolerance = index.info.epoch === this.#epoch ? DRIFT_TOLERANCE : Math.max(1, durationMs(primary, 0));
+    const moved = index.info.sessionId !== this.#sessionId || Math.abs(ideal - this.#shift) > tolerance;
+    if (moved) this.#shift = ideal;
     // What is moved may overlap what came before by some milliseconds of wall time; pictures do not.
-    const start = ptsMs(primary, 0) + shift;
-    if (start < end && moved) shift += end - start;
-    sessionId = index.info.sessionId;
-    epoch = index.info.epoch;
-    end = segmentEnd(primary) + shift;
-    placed.push({ index, primary, primaryAt, shift });
+    const start = ptsMs(primary, 0) + this.#shift;
+    if (start < this.#end && moved) this.#shift += this.#end - start;
+    this.#sessionId = index.info.sessionId;
+    this.#epoch = index.info.epoch;
+    this.#end = segmentEnd(primary) + this.#shift;
+    return { index, primary, primaryAt, shift: this.#shift };
   }
-  return placed;
+}
+
+export const place = (indexes: readonly SegmentIndex[]): Placed[] => {
+  const placer = new Placer();
+  return indexes.flatMap((index) => placer.place(index) ?? []);
 };
 
 const segmentEnd = (track: IndexedTrack): Milliseconds => {
@@ -111,36 +116,74 @@ const segmentEnd = (track: IndexedTrack): Milliseconds => {
   return end;
 };
 
+/** Within a segment a wall clock is slewed by far less. */
+const SLEW: Milliseconds = 1_000;
 /** H.264 reorders within 16 pictures at most (§A.3.1, MaxDpbFrames). */
 const REORDER = 17;
 
 export const firstPicture = (placed: readonly Placed[], from: Milliseconds): Picture | undefined => {
   let before: Picture | undefined;
   let after: Picture | undefined;
-  placed.forEach(({ index, primary }, segment) => {
+  for (const segment of nearest(placed, from)) {
+    const { index, primary } = placed[segment] ?? {};
+    if (!index || !primary) continue;
     for (let sample = 0; sample < primary.samples.length; sample++) {
       const wall = wallOf(index, primary, sample);
       if (wall <= from) {
         if (!before || wall >= before.wall) before = { segment, sample, wall };
       } else if (!after || wall < after.wall) after = { segment, sample, wall };
     }
-  });
+  }
   if (!before || !after) return before && from - before.wall < frameOf(placed, before) + GAP_TOLERANCE ? before : after;
   const shown = from - before.wall < frameOf(placed, before) + GAP_TOLERANCE;
   const nextIsNearer = after.wall - from < from - before.wall;
   return shown && !nextIsNearer ? before : after.wall - from <= frameOf(placed, after) / 2 || !shown ? after : before;
 };
 
-const lastPicture = (placed: readonly Placed[], to: Milliseconds, first: Picture): Picture => {
-  let last = first;
-  placed.forEach(({ index, primary }, segment) => {
-    if (segment < first.segment) return;
-    for (let sample = 0; sample < primary.samples.length; sample++) {
-      const wall = wallOf(index, primary, sample);
-      if (wall < to && (segment > last.segment || wall > last.wall)) last = { segment, sample, wall };
-    }
+/**
+ * The segments that may hold the pictures next to `moment`, in order: those whose times reach over it, the last before and the first after. A range
+ * of hours has a million samples in thousands of segments, and these are all that must be looked at one by one.
+ */
+const nearest = (placed: readonly Placed[], moment: Milliseconds): number[] => {
+  const chosen = new Set<number>();
+  let before = -1;
+  let after = -1;
+  const spans = placed.map(spanOf);
+  spans.forEach(({ from, to }, i) => {
+    if (from <= moment && moment <= to) chosen.add(i);
+    else if (to < moment && (before < 0 || to >= (spans[before]?.to ?? Infinity))) before = i;
+    else if (from > moment && (after < 0 || from < (spans[after]?.from ?? -Infinity))) after = i;
   });
-  return last;
+  for (const i of [before, after]) if (i >= 0) chosen.add(i);
+  return [...chosen].sort((a, b) => a - b);
+};
+
+/** Wall times that hold all its pictures. */
+const spanOf = ({ index, primary }: Placed): { readonly from: Milliseconds; readonly to: Milliseconds } => {
+  const { length } = primary.samples;
+  let from = Infinity;
+  let to = -Infinity;
+  for (let i = 0; i < length; i++) {
+    if (i === REORDER && length > 2 * REORDER) i = length - REORDER;
+    const wall = wallOf(index, primary, i);
+    from = Math.min(from, wall);
+    to = Math.max(to, wall);
+  }
+  return { from: from - SLEW, to: to + SLEW };
+};
+
+/** The last picture of the last segment that begins before `to`. */
+const lastPicture = (placed: readonly Placed[], to: Milliseconds, first: Picture): Picture => {
+  for (let segment = placed.length - 1; segment >= first.segment; segment--) {
+    const { index, primary } = placed[segment] ?? {};
+    let last: Picture | undefined = segment === first.segment ? first : undefined;
+    for (let sample = 0; index && primary && sample < primary.samples.length; sample++) {
+      const wall = wallOf(index, primary, sample);
+      if (wall < to && (!last || wall > last.wall)) last = { segment, sample, wall };
+    }
+    if (last) return last;
+  }
+  return first;
 };
 
 export const frameOf = (placed: readonly Placed[], { segment, sample }: Picture): Milliseconds => {

@@ -113,6 +113,11 @@ export interface SegmentReader {
    * `segments`: the index rows that overlap the range, in order. Throws NOT_FOUND when nothing was recorded.
    */
   playback(range: PlaybackRange, segments: readonly SegmentRecord[], signal: AbortSignal): Promise<PlaybackFile>;
+  /**
+   * The range as one fragmented MP4 that begins at once: at the key frame before `from`, with no length. Throws, before its first byte, NOT_FOUND and
+   * UNPROCESSABLE (the picture's size or the sound's codec changes); later NOT_FOUND when a file goes while it is read.
+   */
+  fragments(range: PlaybackRange, segments: readonly SegmentRecord[], signal: AbortSignal): AsyncIterable<Buffer>;
   /** The range as bytes of recorded files, for a playlist. Segments whose files are gone are left out. */
   cmafSegments(range: PlaybackRange, segments: readonly SegmentRecord[], signal: AbortSignal): Promise<readonly CmafSegment[]>;
   /** One recorded file as it is, up to the bytes indexed. */

@@ -7,6 +7,7 @@ import type { Milliseconds } from '../core/units.ts';
 import type { Logger } from '../platform/logging.ts';
 import { cutSegment, wholeSegment, withDiscontinuities } from './cmaf-cuts.ts';
 import type { CmafHead, WholeSegment } from './cmaf-cuts.ts';
+import { fragmentedStream } from './fragmented-stream.ts';
 import { inOrder } from './in-order.ts';
 import { withParameterSets } from './parameter-sets.ts';
 import { selectRange } from './playback-selection.ts';
@@ -64,6 +65,10 @@ export class LocalSegmentReader implements SegmentReader {
 
   file(segment: SegmentRecord): RecordedFile {
     return new SegmentBytesFile(this.#files, segment, this.#logger);
+  }
+
+  fragments(range: PlaybackRange, segments: readonly SegmentRecord[], signal: AbortSignal): AsyncIterable<Buffer> {
+    return fragmentedStream({ range, segments, files: this.#files, indexes: this.#indexes, logger: this.#logger }, signal);
   }
 
   async cmafSegments(range: PlaybackRange, segments: readonly SegmentRecord[], signal: AbortSignal): Promise<readonly CmafSegment[]> {

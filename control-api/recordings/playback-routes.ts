@@ -6,8 +6,8 @@ import type { DetectionService } from '../detections/service.ts';
 import { answerTagged, taggedText } from '../etag.ts';
 import type { Guard } from '../guard.ts';
 import { may } from '../permissions.ts';
-import { CameraId, Instant, bearer, guarded, invalid, missing } from '../schemas.ts';
-import { answerFile } from './answer-file.ts';
+import { CameraId, Instant, bearer, guarded, invalid, missing, unprocessable } from '../schemas.ts';
+import { answerFile, sendPieces } from './answer-file.ts';
 import type { FileRequest } from './answer-file.ts';
 import type { RecordingService } from './service.ts';
 import { renderVodPlaylist } from './vod-playlist.ts';
@@ -15,7 +15,8 @@ import { renderVodPlaylist } from './vod-playlist.ts';
 const camera = CameraId.openapi({ param: { name: 'camera', in: 'path' } });
 const token = z.string().optional().describe('An access token, for players that cannot send headers.');
 const Flag = z.enum(['true', 'false']);
-const PlaybackQuery = z.object({ from: Instant, to: Instant, token }).refine(({ from, to }) => from < to, { path: ['to'], error: 'must be after from' });
+const Format = z.enum(['mp4', 'fmp4']).default('mp4').describe('`fmp4`: fragmented, begins at once at the key frame before `from`, of any length; without Content-Length, Range and ETag.');
+const PlaybackQuery = z.object({ from: Instant, to: Instant, format: Format, token }).refine(({ from, to }) => from < to, { path: ['to'], error: 'must be after from' });
 const PlaylistQuery = z
   .object({ from: Instant, to: Instant, token, detections: Flag.optional().describe('`false`: without EXT-X-DATERANGE.') })
   .refine(({ from, to }) => from < to, { path: ['to'], error: 'must be after from' });
@@ -39,7 +40,7 @@ export const playbackRoutes = ({ recordings, detections, guard, logger }: Playba
   const common = { tags: ['recordings'], security: bearer, middleware: guard.require('recording:view', { queryToken: true }), method: 'get' as const };
   const playback = createRoute({
     ...common, path: '/recordings/{camera}/playback', summary: 'Everything recorded in a range as one MP4, not re-encoded. Range, If-Range, If-None-Match and HEAD work.',
-    request: { params: z.object({ camera }), query: PlaybackQuery }, responses: { ...fileAnswers, ...invalid, ...guarded, ...missing },
+    request: { params: z.object({ camera }), query: PlaybackQuery }, responses: { ...fileAnswers, ...invalid, ...guarded, ...missing, ...unprocessable },
   });
   const playlist = createRoute({
     ...common, path: '/recordings/{camera}/playback.m3u8', summary: 'A range as an HLS playlist over the recorded files, with what was detected as EXT-X-DATERANGE.',
@@ -52,9 +53,14 @@ export const playbackRoutes = ({ recordings, detections, guard, logger }: Playba
   });
   return new OpenAPIHono<ApiEnv>()
     .openapi(playback, async (c) => {
-      const { from, to } = c.req.valid('query');
+      const { from, to, format } = c.req.valid('query');
       const id = c.req.valid('param').camera;
-      return answerFile(await recordings.playback(id, from, to), fileRequest(c), `${id}-${new Date(from).toISOString().replace(/[:.]/g, '-')}.mp4`, c.env.outgoing, logger);
+      const name = `${id}-${new Date(from).toISOString().replace(/[:.]/g, '-')}.mp4`;
+      if (format === 'mp4') return answerFile(await recordings.playback(id, from, to), fileRequest(c), name, c.env.outgoing, logger);
+      const read = await recordings.fragments({ camera: id, from, to });
+      const headers = { 'content-type': 'video/mp4', 'accept-ranges': 'none', 'cache-control': 'private, no-store', 'content-disposition': `inline; filename="${name}"` };
+      if (c.env.incoming.method === 'HEAD') return new Response(null, { headers });
+      return await sendPieces(read, 200, headers, c.env.outgoing, logger);
     })
     .openapi(playlist, async (c) => {
       const { from, to, token: ticket, detections: wanted } = c.req.valid('query');

@@ -87,6 +87,12 @@ export class RecordingService {
     return file;
   }
 
+  /** The range as a fragmented MP4, from its first byte on. Throws as `SegmentReader.fragments`. */
+  async fragments(range: PlaybackRange): Promise<(signal: AbortSignal) => AsyncIterable<Buffer>> {
+    const segments = await this.#recorded(range.camera, range.from, range.to);
+    return (signal) => this.#reader.fragments(range, segments, signal);
+  }
+
   /** The range as pieces of recorded files. Throws NOT_FOUND when nothing was recorded in it. */
   async cmafSegments(range: PlaybackRange): Promise<readonly CmafSegment[]> {
     const listed = await this.#recorded(range.camera, range.from, range.to);

@@ -35,6 +35,7 @@ export const fakeFile = (bytes: Buffer, etag = '"file-1"'): PlaybackFile => ({
 /** A reader of nothing, but for what a test gives. */
 export const fakeReader = (known: Partial<SegmentReader>): SegmentReader => ({
   playback: () => Promise.reject(new Error('no playback here')),
+  fragments: () => fakeFile(Buffer.alloc(0)).read(0, 0, new AbortController().signal),
   cmafSegments: () => Promise.resolve([]),
   file: () => fakeFile(Buffer.alloc(0)),
   ...known,

@@ -1,7 +1,8 @@
 /** Every way to watch a range of a camera that was away in between, on pictures that carry their number. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ALL_FORMATS, BufferSource, Input } from 'mediabunny';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Page } from 'playwright-core';
 import { startChromium } from '../support/chromium.ts';
@@ -9,11 +10,12 @@ import { countersOf } from '../support/frame-counters.ts';
 import { playVod } from '../support/hls-player.ts';
 import { blankPage } from '../support/live-peers.ts';
 import { clip, ffmpegMake, ffmpegPush } from '../support/media.ts';
-import { packetsOf } from '../support/mp4-packets.ts';
+import { decodedPictures, packetsOf } from '../support/mp4-packets.ts';
 import { seededRandom } from '../support/random.ts';
 import { clipFrames, closedSegments, endOf, recordedPictures, segmentsOf, startOf } from '../support/recordings.ts';
 import type { Segment } from '../support/recordings.ts';
 import { TestServer, until } from '../support/server.ts';
+import { playToEnd } from '../support/video-player.ts';
 
 const CAMERA = 'watched';
 const FRAME_MS = 1000 / 30;
@@ -112,6 +114,53 @@ describe('[REC-5] HLS', () => {
 
   test('a range in which nothing was recorded is 404', async () => {
     expect((await server.fetch(`/v1/recordings/${CAMERA}/playback.m3u8?from=${new Date(endOf(segments.at(-1)!) + 1000).toISOString()}&to=${new Date(startOf(segments[0]!) + 3_600_000).toISOString()}`)).status).toBe(404);
+  });
+});
+
+describe('[REC-5] one file, whole and fragmented', () => {
+  /** Pictures and the length of a file in seconds, as a third demuxer sees them. */
+  const demuxed = async (path: string): Promise<{ readonly pictures: number; readonly seconds: number }> => {
+    using input = new Input({ source: new BufferSource(await readFile(path)), formats: ALL_FORMATS });
+    const track = await input.getPrimaryVideoTrack();
+    if (!track) throw new Error('no video');
+    return { pictures: (await track.computePacketStats()).packetCount, seconds: await track.computeDuration() };
+  };
+
+  test.each(['mp4', 'fmp4'])('%s across the gap: every picture once and in order, on one time line, for ffprobe, mediabunny and Chromium', async (format) => {
+    const [from, to] = [spans[0]!.from + 1_500, spans[1]!.from + 5_300];
+    const response = await server.fetch(`/v1/recordings/${CAMERA}/playback?format=${format}&from=${new Date(from).toISOString()}&to=${new Date(to).toISOString()}`);
+    expect([response.status, response.headers.get('content-type'), response.headers.get('accept-ranges'), response.headers.has('content-length')]).toEqual([200, 'video/mp4', format === 'mp4' ? 'bytes' : 'none', format === 'mp4']);
+    const path = join(folder, `${format}.mp4`);
+    await writeFile(path, Buffer.from(await response.arrayBuffer()));
+    const packets = await packetsOf(path);
+    const all = packets.map(({ hash }) => numbers.get(hash));
+    const wanted = between(from, to);
+    const begin = all.indexOf(wanted[0]);
+    expect(packets[0]?.randomAccess).toBe(true);
+    expect(begin).toBeLessThanOrEqual(30);
+    expect(all.slice(begin, begin + wanted.length)).toEqual(wanted);
+    expect(all.length - begin - wanted.length).toBeLessThanOrEqual(6); // the rest of the last part
+    // The gap stands in it as long as it was.
+    const [first, last] = [packets[begin], packets[begin + wanted.length - 1]];
+    const walls = pictures.filter(({ wall }) => wall >= from && wall < to).map(({ wall }) => wall);
+    expect(Math.abs(((last?.pts ?? 0) - (first?.pts ?? 0)) * 1000 - ((walls.at(-1) ?? 0) - (walls[0] ?? 0)))).toBeLessThan(1000);
+    expect(packets.every(({ pts }, i) => i === 0 || pts > (packets[i - 1]?.pts ?? Infinity))).toBe(true);
+    expect(await decodedPictures(path)).toBeGreaterThanOrEqual(wanted.length);
+    expect((await demuxed(path)).pictures).toBe(packets.length);
+    const played = await playToEnd(page, url('playback', from, to, `&format=${format}`));
+    expect(played.error).toBeNull();
+    expect(played.pictures).toBeGreaterThanOrEqual(wanted.length * 0.95);
+  });
+
+  test('a fragmented one has no ranges, and HEAD says so', async () => {
+    const path = `/v1/recordings/${CAMERA}/playback?format=fmp4&from=${new Date(spans[0]!.from).toISOString()}&to=${new Date(spans[0]!.to).toISOString()}`;
+    const head = await server.fetch(path, { method: 'HEAD' });
+    expect([head.status, head.headers.get('accept-ranges'), head.headers.get('content-length')]).toEqual([200, 'none', null]);
+    const part = await server.fetch(path, { headers: { range: 'bytes=0-9' } });
+    expect(part.status).toBe(200);
+    const whole = join(folder, 'whole.mp4');
+    await writeFile(whole, Buffer.from(await part.arrayBuffer()));
+    expect(await decodedPictures(whole)).toBe(spans[0]!.pictures);
   });
 });
 

@@ -73,7 +73,7 @@ export interface VodPlayed {
 
 interface VodHls extends Hls {
   readonly playingDate: Date | null;
-  readonly levels: readonly { readonly details?: { readonly dateRanges: Readonly<Record<string, unknown>> } }[];
+  readonly levels: readonly { readonly details?: { readonly dateRanges: Readonly<Record<string, unknown>>; readonly startTimeOffset: number | null } }[];
 }
 
 /** Plays a recorded playlist from where it wants to begin, four times as fast as it was, with no credential but what its URL carries. */
@@ -93,6 +93,9 @@ export const playVod = async (page: Page, url: string): Promise<VodPlayed> => {
     hls.loadSource(playlist);
     hls.attachMedia(video);
     await new Promise((resolve) => { video.addEventListener('canplay', resolve, { once: true }); });
+    // It may be able to play before it is where the playlist wants it to begin.
+    const start = hls.levels[0]?.details?.startTimeOffset ?? 0;
+    while (video.seeking || video.currentTime < start - 0.05) await new Promise((resolve) => { setTimeout(resolve, 20); });
     const begin = video.currentTime;
     const firstDate = hls.playingDate?.getTime() ?? NaN;
     video.playbackRate = 4;
