@@ -1,44 +1,53 @@
 import { Command } from 'commander';
 import { paths } from '../config/load.ts';
-import { toRecord } from '../control-api/recordings/service.ts';
+import { systemClock } from '../core/clock.ts';
 import { openDatabase } from '../platform/database/open.ts';
+import { SigningKey } from '../platform/signing-key.ts';
 import { verifyRecordings } from '../recorder/verify.ts';
 import { configOf, configured, guarded, terminalIo } from './io.ts';
 import type { CliIo } from './io.ts';
 
-/** `record verify` (REC-10): every closed segment of the index against its file. May run beside a recording server. */
-export const recordCommand = (io: CliIo = terminalIo): Command => {
-  const verify = configured('verify', 'check every recorded file: readable, and its SHA-256 that of the index')
+/** `record verify` [REC-10]: every recorded file against index and signed manifest. May run beside a recording server. */
+const verifyCommand = (io: CliIo): Command =>
+  configured('verify', 'check every recording: there, whole, unchanged, signed by this installation; names what is not')
     .option('--camera <id>', 'only this camera')
     .option('--json', 'print the report as JSON')
     .action((options: { readonly camera?: string; readonly json?: true }, command: Command) =>
       guarded(io, async () => {
-        const { database, recordings } = paths(configOf(command, io));
+        const { database, recordings, signingKey } = paths(configOf(command, io));
         const db = await openDatabase(database);
         try {
-          const all = () => db.selectFrom('segments').selectAll().orderBy('camera_id').orderBy('start_ms').execute();
-          const index = (await all()).filter((row) => row.expired_at === null).map(toRecord);
-          // Records of other cameras only say which files are known.
-          const wanted = options.camera === undefined ? index : index.map((record) => (record.camera === options.camera ? record : { ...record, open: true }));
-          const report = await verifyRecordings(recordings, wanted, ({ done, total, id }) => { io.progress(`${String(done + 1)}/${String(total)} ${id}`); });
-          io.progress('');
-          // The server goes on meanwhile: new files came, old ones went.
-          const now = new Map((await all()).map((row) => [row.id, row]));
-          const problems = report.problems.filter(({ id, problem }) => {
-            if (options.camera !== undefined && !id.startsWith(`${options.camera}/`)) return false;
-            const row = now.get(id);
-            return problem === 'not in the index' ? row === undefined : row?.expired_at === null;
+          const index = async () =>
+            (await db.selectFrom('segments').select(['id', 'camera_id', 'bytes', 'sha256', 'open', 'expired_at', 'local']).execute()).map((row) => ({
+              id: row.id, camera: row.camera_id, bytes: row.bytes, sha256: row.sha256, open: row.open === 1, gone: row.expired_at !== null || row.local === 0,
+            }));
+          const began = systemClock.monotonic();
+          const report = await verifyRecordings(recordings, await index(), {
+            key: (await SigningKey.read(signingKey))?.public, camera: options.camera, again: index,
+            onProgress: ({ done, total, bytes }) => { io.progress(`${String(done)}/${String(total)} recordings, ${(bytes / 1e6).toFixed(0)} MB, ${(bytes / 1e3 / Math.max(1, systemClock.monotonic() - began)).toFixed(0)} MB/s`); },
           });
-          if (options.json) io.out(JSON.stringify({ ...report, problems }));
+          io.progress('');
+          if (options.json) io.out(JSON.stringify(report));
           else {
-            for (const { id, problem } of problems) io.out(`${id}: ${problem}`);
-            io.out(`${String(report.checked)} segments checked, ${(report.bytes / 1e6).toFixed(1)} MB good, ${String(problems.length)} problems`);
+            for (const { id, problem } of report.problems) io.out(`${id}: ${problem}`);
+            io.out(`${String(report.checked)} segments checked, ${(report.bytes / 1e6).toFixed(1)} MB good, ${String(report.problems.length)} problems`);
           }
-          if (problems.length > 0) io.fail();
+          if (report.problems.length > 0) io.fail();
         } finally {
           await db.destroy();
         }
       }),
     );
-  return new Command('record').description('recordings on this machine').addCommand(verify);
-};
+
+/** `record key`: the public key that recordings and exports of this installation are signed with. */
+const keyCommand = (io: CliIo): Command =>
+  configured('key', 'print the public key that recordings and exports are signed with; it is made if there is none yet').action((_options: unknown, command: Command) =>
+    guarded(io, async () => {
+      const { public: key } = await SigningKey.open(paths(configOf(command, io)).signingKey);
+      io.out(`key id ${key.kid}`);
+      io.out(key.pem.trim());
+    }),
+  );
+
+export const recordCommand = (io: CliIo = terminalIo): Command =>
+  new Command('record').description('recordings on this machine').addCommand(verifyCommand(io)).addCommand(keyCommand(io));

@@ -42,6 +42,8 @@ export interface ConfigPaths {
   readonly desiredState: string;
   readonly models: string;
   readonly clips: string;
+  /** The installation's private key: recordings and exports are signed with it. */
+  readonly signingKey: string;
 }
 
 /** Relative settings are relative to the working directory. */
@@ -55,6 +57,7 @@ export const paths = (config: Config): ConfigPaths => {
     desiredState: join(dataDir, 'desired-state.bin'),
     models: config.inference.models_dir === undefined ? join(dataDir, 'models') : resolve(config.inference.models_dir),
     clips: resolve(config.sources.file_dir),
+    signingKey: join(dataDir, 'keys', 'signing.pem'),
   };
 };
 

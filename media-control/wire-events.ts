@@ -35,6 +35,7 @@ export const toWireSegment = (segment: SegmentRecord): Segment =>
     tracks: segment.tracks.map((track) => ({ kind: track.kind, codec: track.codec, ...optional('width', track.width), ...optional('height', track.height) })),
     ...optional('gapBefore', segment.gapBefore),
     ...optional('gapCause', segment.gapCause ?? null),
+    ...optional('prevSha256', segment.chain?.previousSha256 ?? null),
   });
 
 const toWireResult = (result: DetectionResult): MessageInitShape<typeof DetectionResultSchema> => ({

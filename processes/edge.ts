@@ -30,6 +30,7 @@ import { createLogger } from '../platform/logging.ts';
 import { createMetrics } from '../platform/metrics.ts';
 import { exitWithParent } from '../platform/parent-process.ts';
 import { internalAddresses, internalToken } from '../platform/runtime-directory.ts';
+import { SigningKey } from '../platform/signing-key.ts';
 import { MediaControlService } from '../proto/gen/imageflow/v1/media_control_pb.ts';
 import { Recorder } from '../recorder/recorder.ts';
 import { readBody } from '../transport/http/body.ts';
@@ -94,7 +95,7 @@ export const runEdge = async (config: Config): Promise<void> => {
     }));
     const muxers = stack.use(new CameraMuxers(registry, { partMs: config.media.part_ms, logger, metrics }));
     const recorder = stack.use(await Recorder.start(place.recordings, config.recorder, {
-      streams: muxers, journal, clock, logger, metrics, ...recordingAsDesired(store, clock),
+      streams: muxers, journal, clock, logger, metrics, ...recordingAsDesired(store, clock), key: await SigningKey.open(place.signingKey),
     }));
     const extractors = stack.use(new ExtractorPool({
       processes: config.extractor.processes, idleSeconds: config.extractor.idle_seconds, deadlineMs: config.inference.deadline_ms,

@@ -1,4 +1,5 @@
 /** recorder/: parts → disk, and the reading side that the control process uses for playback. */
+import type { ChainLink } from '../core/fmp4/segment-info-box.ts';
 import type { CameraId, FrameRef } from '../core/frame-ref.ts';
 import type { Milliseconds } from '../core/units.ts';
 
@@ -50,7 +51,13 @@ export interface SegmentRecord {
   readonly gapBefore: Milliseconds | null;
   /** Why; absent where nothing is missing, and in recordings of versions that did not say. */
   readonly gapCause?: GapCause;
+  /** Its place in the camera's chain [REC-10]; absent in recordings of versions that did not chain, and where the index tells of it. */
+  readonly chain?: ChainLink;
 }
+
+/** When what was written is put on the disk itself, so that a cut of power does not cost it. */
+export const FSYNC_POLICIES = ['segment', 'interval', 'part'] as const;
+export type FsyncPolicy = (typeof FSYNC_POLICIES)[number];
 
 /** One recorded sample. Times: `wall` on the server's clock (from `prft`), ticks on the session's timeline. */
 export interface RecordedSample {

@@ -7,12 +7,15 @@ import type { EventJournal, RecordingWindow } from '../media-control/port.ts';
 import type { PartStream, PartStreams } from '../muxer/port.ts';
 import type { Logger } from '../platform/logging.ts';
 import type { Metrics } from '../platform/metrics.ts';
+import type { SigningKey } from '../platform/signing-key.ts';
 import { CameraRecorder } from './camera-recorder.ts';
+import { SegmentChains } from './integrity/segment-chains.ts';
 import type { KeptRanges } from './kept-ranges.ts';
-import type { SegmentRecord } from './port.ts';
+import type { FsyncPolicy, SegmentRecord } from './port.ts';
 import { repairRecordings } from './repair.ts';
 import { Retention } from './retention.ts';
 import { SegmentInventory } from './segment-inventory.ts';
+import type { SegmentDisk } from './segment-writer.ts';
 
 /** As in `config/recorder.ts`. */
 export interface RecorderSettings {
@@ -21,6 +24,9 @@ export interface RecorderSettings {
   readonly window_minutes: number;
   readonly min_free_bytes: number;
   readonly max_bytes: number | null;
+  /** By default `segment`. */
+  readonly fsync?: FsyncPolicy;
+  readonly fsync_interval_ms?: number;
 }
 
 export interface RecorderDeps {
@@ -37,7 +43,13 @@ export interface RecorderDeps {
   readonly kept: () => KeptRanges | undefined;
   /** The hold of retention that an operator has confirmed last, by its `since`. */
   readonly confirmedHold?: () => Milliseconds | undefined;
+  /** Recordings are chained and signed with it; absent: neither. */
+  readonly key?: SigningKey;
+  /** By default the real one. */
+  readonly segmentDisk?: SegmentDisk;
 }
+
+const FSYNC_INTERVAL: Milliseconds = 1_000;
 
 const LAG_PERIOD: Milliseconds = 1_000;
 /** Recording hours begin and end to so much. */
@@ -50,16 +62,18 @@ export class Recorder implements AsyncDisposable {
   readonly #settings: RecorderSettings;
   readonly #deps: RecorderDeps;
   readonly #inventory: SegmentInventory;
+  readonly #chains: SegmentChains | undefined;
   readonly #retention: Retention;
   readonly #cameras = new Map<CameraId, CameraRecorder>();
   readonly #subscriptions = new DisposableStack();
   readonly #leaving = new Set<Promise<void>>();
 
-  private constructor(directory: string, settings: RecorderSettings, deps: RecorderDeps, inventory: SegmentInventory) {
+  private constructor(directory: string, settings: RecorderSettings, deps: RecorderDeps, inventory: SegmentInventory, chains: SegmentChains | undefined) {
     this.#directory = directory;
     this.#settings = settings;
     this.#deps = deps;
     this.#inventory = inventory;
+    this.#chains = chains;
     this.#inherited = new Set(inventory.newestIds());
     const limits = {
       of: (camera: CameraId) => {
@@ -68,7 +82,7 @@ export class Recorder implements AsyncDisposable {
       },
       minFreeBytes: settings.min_free_bytes, maxBytes: settings.max_bytes, isKept: (segment: SegmentRecord) => deps.kept()?.has(segment) ?? true,
     };
-    this.#retention = new Retention(directory, limits, { ...deps, inventory, ...(deps.confirmedHold && { confirmed: deps.confirmedHold }) });
+    this.#retention = new Retention(directory, limits, { ...deps, inventory, beforeUnlink: async () => { await chains?.pin(); }, ...(deps.confirmedHold && { confirmed: deps.confirmedHold }) });
     this.#subscriptions.use(deps.clock.every(LAG_PERIOD, () => { this.#reportLag(); }));
     this.#subscriptions.use(deps.clock.every(POLICY_PERIOD, () => { for (const camera of this.#cameras.keys()) this.refresh(camera); }));
     this.#subscriptions.use(deps.streams.onStream((stream) => { this.#add(stream); }));
@@ -78,9 +92,11 @@ export class Recorder implements AsyncDisposable {
   /** Repairs what an earlier run left below `directory`, journals what is there, then begins. Throws when the directory cannot be used. */
   static async start(directory: string, settings: RecorderSettings, deps: RecorderDeps): Promise<Recorder> {
     await mkdir(directory, { recursive: true });
-    const inventory = new SegmentInventory(deps.journal);
-    await repairRecordings(directory, { ...deps, inventory });
-    return new Recorder(directory, settings, deps, inventory);
+    const chains = deps.key && (await SegmentChains.open(directory, { ...deps, key: deps.key }));
+    const inventory = new SegmentInventory(deps.journal, chains);
+    await repairRecordings(directory, { ...deps, inventory, chains });
+    await chains?.pin(); // from here on a file without a place in it was not written by us
+    return new Recorder(directory, settings, deps, inventory, chains);
   }
 
   /** A camera's policy may have changed: starts or stops recording it. */
@@ -103,12 +119,13 @@ export class Recorder implements AsyncDisposable {
     this.#cameras.clear();
     await Promise.all(this.#leaving);
     await this.#retention[Symbol.asyncDispose]();
+    await this.#chains?.[Symbol.asyncDispose]();
   }
 
   #add(stream: PartStream): void {
-    const { segment_seconds, flush_ms } = this.#settings;
-    const options = { directory: this.#directory, segmentMs: segment_seconds * 1000, flushMs: flush_ms };
-    const recorder = new CameraRecorder(stream, options, { ...this.#deps, inherited: ({ id }) => this.#inherited.has(id), inventory: this.#inventory, relieveDisk: () => this.#retention.relieve() });
+    const { segment_seconds, flush_ms, fsync = 'segment', fsync_interval_ms = FSYNC_INTERVAL } = this.#settings;
+    const options = { directory: this.#directory, segmentMs: segment_seconds * 1000, flushMs: flush_ms, fsync: { policy: fsync, intervalMs: fsync_interval_ms } };
+    const recorder = new CameraRecorder(stream, options, { ...this.#deps, chains: this.#chains, inherited: ({ id }) => this.#inherited.has(id), inventory: this.#inventory, relieveDisk: () => this.#retention.relieve() });
     this.#cameras.set(stream.camera, recorder);
     this.refresh(stream.camera);
   }

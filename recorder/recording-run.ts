@@ -8,17 +8,20 @@ import type { Part, PartStream } from '../muxer/port.ts';
 import { withDeadline } from './deadline.ts';
 import { beforeRun } from './gap-cause.ts';
 import type { PublicationEnds } from './gap-cause.ts';
-import type { GapCause, SegmentRecord } from './port.ts';
+import type { SegmentChains } from './integrity/segment-chains.ts';
+import type { FsyncPolicy, GapCause, SegmentRecord } from './port.ts';
 import type { SegmentInventory } from './segment-inventory.ts';
 import { appendToManifest } from './segment-manifest.ts';
 import { SegmentWriter } from './segment-writer.ts';
-import type { SegmentGap } from './segment-writer.ts';
+import type { SegmentDisk, SegmentGap } from './segment-writer.ts';
 
 export interface RecordingOptions {
   /** The recordings directory. */
   readonly directory: string;
   readonly segmentMs: Milliseconds;
   readonly flushMs: Milliseconds;
+  /** By default `segment`. */
+  readonly fsync?: { readonly policy: FsyncPolicy; readonly intervalMs: Milliseconds };
 }
 
 export interface RecordingDeps {
@@ -26,6 +29,10 @@ export interface RecordingDeps {
   readonly logger: Logger;
   readonly metrics: Pick<Metrics, 'recorderLag' | 'recordedBytes' | 'branchDropped'>;
   readonly inventory: SegmentInventory;
+  /** Absent: segments are neither chained nor signed. */
+  readonly chains?: SegmentChains | undefined;
+  /** By default the real one. */
+  readonly segmentDisk?: SegmentDisk;
   readonly publicationEnds: PublicationEnds;
   /** What kept the recorder from recording between `before` and this run. */
   readonly keptBy: (before: SegmentRecord) => GapCause;
@@ -68,6 +75,7 @@ export class RecordingRun {
   #pendingSince: Milliseconds = 0;
   #pendingDuration: Milliseconds = 0;
   #indexedAt: Milliseconds = 0;
+  #syncedAt: Milliseconds = 0;
   #takenEnd: TrackPosition | undefined;
   /** Wall time at the end of the part taken last. */
   #takenUntil: Milliseconds | undefined;
@@ -176,11 +184,14 @@ export class RecordingRun {
 
   /** A disk that does not answer fails the run; a file that is there after all is removed again, nobody writes it. */
   async #open(part: Part): Promise<SegmentWriter> {
-    const opening = SegmentWriter.open(this.#options.directory, part, this.#nextSequence(), this.#gapTo(part));
+    const { chains, clock, segmentDisk: disk } = this.#deps;
+    const signed = chains && { key: chains.key, link: (id: string) => chains.begin(this.#camera, id) };
+    const opening = SegmentWriter.open(this.#options.directory, part, this.#nextSequence(), this.#gapTo(part), { ...signed, ...(disk ? { disk } : {}) });
+    this.#syncedAt = clock.monotonic();
     try {
-      return await withDeadline(this.#deps.clock, opening);
+      return await withDeadline(clock, opening);
     } catch (error) {
-      opening.then((writer) => writer.close(true)).catch(() => undefined); // it is the opening itself that failed
+      opening.then((writer) => this.#seal(writer, true)).catch(() => undefined); // it is the opening itself that failed
       throw error;
     }
   }
@@ -217,6 +228,7 @@ export class RecordingRun {
     const { clock, metrics, inventory } = this.#deps;
     const bytes = await withDeadline(clock, writer.write(parts));
     this.#writing = [];
+    await this.#sync(writer);
     metrics.recordedBytes.inc({ camera: this.#camera }, bytes);
     const now = clock.monotonic();
     if (writer.bytes === bytes || now - this.#indexedAt >= INDEX_INTERVAL) {
@@ -224,6 +236,15 @@ export class RecordingRun {
       inventory.put(writer.record());
     }
     this.#onWritten();
+  }
+
+  /** Puts on the disk what the policy wants there by now. Parts wait in the branch meanwhile; nobody else does. */
+  async #sync(writer: SegmentWriter): Promise<void> {
+    const { clock } = this.#deps;
+    const { policy, intervalMs } = this.#options.fsync ?? { policy: 'segment', intervalMs: 0 };
+    if (policy === 'segment' || (policy === 'interval' && clock.monotonic() - this.#syncedAt < intervalMs)) return;
+    await withDeadline(clock, writer.sync());
+    this.#syncedAt = clock.monotonic();
   }
 
   async #closeWriter(failed: boolean): Promise<void> {
@@ -239,9 +260,10 @@ export class RecordingRun {
 
   /** Closes the file and tells the index, however long the disk takes. */
   async #seal(writer: SegmentWriter, failed: boolean): Promise<void> {
-    const { logger, inventory } = this.#deps;
+    const { logger, inventory, chains } = this.#deps;
     const { record, problem } = await writer.close(failed);
-    if (record) inventory.put(record);
+    if (record) inventory.put(record, problem === undefined); // what may not be on the disk is not pinned as if it were
+    else if (writer.chain) chains?.abandon(this.#camera, writer.id, writer.chain);
     if (problem !== undefined) logger.warn({ camera: this.#camera, segment: writer.id, err: problem }, 'segment not closed cleanly; the next start repairs it');
     else if (record) {
       // Only a memory aid for the next start, which will read the file instead.

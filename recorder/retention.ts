@@ -29,6 +29,8 @@ export interface RetentionDeps {
   readonly disk?: RetentionDisk;
   /** The hold (by its `since`) that an operator has confirmed last. */
   readonly confirmed?: () => Milliseconds | undefined;
+  /** Awaited before files go: what has expired is written down first, or it would be missed after a crash. Never throws, never waits for long. */
+  readonly beforeUnlink?: () => Promise<void>;
 }
 
 const realDisk: RetentionDisk = {
@@ -134,6 +136,7 @@ export class Retention implements AsyncDisposable {
     for (const entry of this.#expired) (all || entry.unlinkAt <= now ? due : later).push(entry);
     this.#expired = later;
     let freed = false;
+    if (due.length > 0) await this.#deps.beforeUnlink?.();
     for (const [i, { segment }] of due.entries()) {
       try {
         await this.#answered(this.#disk.unlink(segmentPath(this.#directory, segment.id)));

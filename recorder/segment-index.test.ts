@@ -59,12 +59,12 @@ test('verify finds a changed byte, a short file, a missing file and a stranger',
   const changed = Buffer.from(whole);
   changed[whole.length >> 1] = (changed[whole.length >> 1] ?? 0) ^ 1;
   await writeFile(path, changed);
-  expect((await verifyRecordings(directory, [record])).problems).toEqual([{ id: record.id, problem: 'SHA-256 differs from the index' }]);
+  expect((await verifyRecordings(directory, [record])).problems).toEqual([{ id: record.id, kind: 'changed', problem: 'SHA-256 differs from the index' }]);
   await writeFile(path, whole.subarray(1));
   expect((await verifyRecordings(directory, [record])).problems).toMatchObject([{ problem: expect.stringMatching(/the index says/) as string }]);
   await writeFile(path, whole);
   const gone = { ...record, id: 'cam/2-gone-0' };
-  expect((await verifyRecordings(directory, [gone])).problems).toEqual([{ id: gone.id, problem: 'the recorded file is gone' }, { id: record.id, problem: 'not in the index' }]);
+  expect((await verifyRecordings(directory, [gone])).problems).toEqual([{ id: record.id, kind: 'unknown', problem: 'not in the index' }, { id: gone.id, kind: 'missing', problem: 'the recorded file is gone' }]);
 });
 
 test('[REC-3] whatever happened to a file, it is read up to there or refused, and never crashes; repaired, it is clean or moved aside', async () => {

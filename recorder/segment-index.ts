@@ -2,6 +2,7 @@
 import { LRUCache } from 'lru-cache';
 import { decodeSampleIndex, sampleIndexSize } from '../core/fmp4/sample-index-box.ts';
 import { frameAt } from '../core/fmp4/segment-info-box.ts';
+import { SIGNATURE_BOX_BYTES, decodeSignatureBox } from '../core/fmp4/signature-box.ts';
 import { MediaError, messageOf } from '../core/errors.ts';
 import type { RecordedSample, SegmentRecord } from './port.ts';
 import type { SegmentBytes, SegmentFiles } from './segment-file.ts';
@@ -48,10 +49,11 @@ const readTrailer = async (file: SegmentBytes, bytes: number): Promise<SegmentIn
   try {
     const tailStart = Math.max(0, bytes - TRAILER_WINDOW);
     await tail.hold(tailStart, bytes);
-    const size = sampleIndexSize(tail.bytes);
-    if (size === undefined || size > bytes) return undefined;
-    await tail.hold(bytes - size, bytes);
-    const index = decodeSampleIndex(tail.bytes.subarray(bytes - size - tail.start), bytes - size);
+    const end = decodeSignatureBox(tail.bytes) ? bytes - SIGNATURE_BOX_BYTES : bytes;
+    const size = sampleIndexSize(tail.bytes.subarray(0, end - tail.start));
+    if (size === undefined || size > end) return undefined;
+    await tail.hold(end - size, end);
+    const index = decodeSampleIndex(tail.bytes.subarray(end - size - tail.start, end - tail.start), end - size);
     return (await scanHead(head, bytes)).finishWith(index, bytes);
   } catch (error) {
     if (error instanceof MediaError) return undefined; // the boxes themselves will tell

@@ -1,5 +1,6 @@
 import type { CameraId } from '../core/frame-ref.ts';
 import type { EventJournal } from '../media-control/port.ts';
+import type { SegmentChains } from './integrity/segment-chains.ts';
 import type { SegmentRecord } from './port.ts';
 import { SegmentList } from './segment-list.ts';
 
@@ -14,15 +15,19 @@ export class SegmentInventory {
   readonly #bytes = new Map<CameraId, number>();
   #totalBytes = 0;
 
-  constructor(journal: EventJournal) {
+  readonly #chains: Pick<SegmentChains, 'closed' | 'expired'> | undefined;
+
+  /** `chains`: pin what is closed and let go of what has expired. */
+  constructor(journal: EventJournal, chains?: Pick<SegmentChains, 'closed' | 'expired'>) {
     this.#journal = journal;
+    this.#chains = chains;
   }
 
   /** Bytes of all segments. */
   get totalBytes(): number { return this.#totalBytes; }
 
-  /** A segment appeared, grew, closed or was found on disk. */
-  put(segment: SegmentRecord): void {
+  /** A segment appeared, grew, closed or was found on disk. `sound`: false when a closed one is not to be pinned in the chain. */
+  put(segment: SegmentRecord, sound = true): void {
     const { camera } = segment;
     let list = this.#cameras.get(camera);
     if (!list) this.#cameras.set(camera, list = new SegmentList());
@@ -30,6 +35,7 @@ export class SegmentInventory {
     this.#grow(camera, segment.bytes - (before?.bytes ?? 0));
     const newest = this.#newest.get(camera);
     if (!newest || newest.start <= segment.start) this.#newest.set(camera, segment);
+    if (!segment.open && sound) this.#chains?.closed(segment);
     this.#journal.append({ type: 'segment', segment }, before && segment.open ? 'later' : 'now'); // how far it has grown, every camera says every few seconds
   }
 
@@ -44,6 +50,7 @@ export class SegmentInventory {
       this.#cameras.delete(camera);
       this.#bytes.delete(camera);
     }
+    this.#chains?.expired(removed);
     this.#journal.append({ type: 'segment-expired', id, camera });
   }
 

@@ -5,6 +5,7 @@
 import { createReadStream } from 'node:fs';
 import { open, rename } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readChainLink } from '../core/fmp4/segment-info-box.ts';
 import type { CameraId } from '../core/frame-ref.ts';
 import type { Logger } from '../platform/logging.ts';
 import type { SegmentRecord } from './port.ts';
@@ -54,23 +55,34 @@ export const writeManifest = async (directory: string, camera: CameraId, segment
  */
 export const readManifest = async (directory: string, camera: CameraId, wanted: ReadonlySet<string>, logger: Logger): Promise<ReadonlyMap<string, SegmentRecord>> => {
   const segments = new Map<string, SegmentRecord>();
-  const take = (line: string): void => {
-    const segment = parseLine(line);
-    if (segment?.camera === camera && wanted.has(segment.id)) segments.set(segment.id, segment);
-  };
   try {
-    let rest: Buffer = NOTHING;
-    for await (const chunk of createReadStream(join(directory, camera, MANIFEST_FILE), { highWaterMark: 1 << 20 })) {
-      const bytes = rest.length > 0 ? Buffer.concat([rest, chunk as Buffer]) : (chunk as Buffer);
-      const end = bytes.lastIndexOf(NEWLINE) + 1;
-      bytes.toString('utf8', 0, end).split('\n').forEach(take);
-      rest = bytes.length - end > MAX_LINE ? NOTHING : bytes.subarray(end);
-    }
-    take(rest.toString());
+    await eachLine(directory, camera, (segment) => { if (wanted.has(segment.id)) segments.set(segment.id, segment); });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') logger.warn({ camera, err: error }, 'segment manifest cannot be read; the files are read instead');
   }
   return segments;
+};
+
+/** The ids of the segments at these positions of the camera's chain, as far as its manifest tells. Never throws. */
+export const readManifestIds = async (directory: string, camera: CameraId, positions: ReadonlySet<number>): Promise<ReadonlyMap<number, string>> => {
+  const ids = new Map<number, string>();
+  await eachLine(directory, camera, ({ id, chain }) => { if (chain && positions.has(chain.position)) ids.set(chain.position, id); }).catch(() => undefined);
+  return ids;
+};
+
+const eachLine = async (directory: string, camera: CameraId, take: (segment: SegmentRecord) => void): Promise<void> => {
+  const takeLine = (line: string): void => {
+    const segment = parseLine(line);
+    if (segment?.camera === camera) take(segment);
+  };
+  let rest: Buffer = NOTHING;
+  for await (const chunk of createReadStream(join(directory, camera, MANIFEST_FILE), { highWaterMark: 1 << 20 })) {
+    const bytes = rest.length > 0 ? Buffer.concat([rest, chunk as Buffer]) : (chunk as Buffer);
+    const end = bytes.lastIndexOf(NEWLINE) + 1;
+    bytes.toString('utf8', 0, end).split('\n').forEach(takeLine);
+    rest = bytes.length - end > MAX_LINE ? NOTHING : bytes.subarray(end);
+  }
+  takeLine(rest.toString());
 };
 
 const parseLine = (line: string): SegmentRecord | undefined => {
@@ -81,8 +93,9 @@ const parseLine = (line: string): SegmentRecord | undefined => {
     const whole = typeof value.id === 'string' && typeof value.camera === 'string' && typeof value.sessionId === 'string'
       && typeof value.start === 'number' && typeof value.duration === 'number' && typeof value.bytes === 'number'
       && typeof value.sha256 === 'string' && typeof value.epoch === 'number' && Array.isArray(value.tracks) && value.open === false;
+    if (value.chain !== undefined) readChainLink(value.chain);
     return whole ? (value as SegmentRecord) : undefined;
   } catch {
-    return undefined; // torn by a crash: the file itself will be read
+    return undefined; // torn by a crash, or not ours: the file itself will be read
   }
 };

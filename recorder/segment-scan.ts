@@ -9,6 +9,7 @@ import { isSampleIndex } from '../core/fmp4/sample-index-box.ts';
 import type { SampleIndex } from '../core/fmp4/sample-index-box.ts';
 import { decodeSegmentInfoBox } from '../core/fmp4/segment-info-box.ts';
 import type { FrameBase, SegmentInfo } from '../core/fmp4/segment-info-box.ts';
+import { isSignatureBox } from '../core/fmp4/signature-box.ts';
 import { MediaError } from '../core/errors.ts';
 import type { Milliseconds } from '../core/units.ts';
 import type { SegmentBytes } from './segment-file.ts';
@@ -152,7 +153,8 @@ export class Scan {
   }
 
   #takeUuid(bytes: Buffer, box: BoxHeader, end: number): void {
-    if (isSampleIndex(bytes.subarray(box.payload, box.end)) && !this.#pending) {
+    const payload = bytes.subarray(box.payload, box.end);
+    if ((isSampleIndex(payload) || isSignatureBox(payload)) && !this.#pending) {
       this.wholeBytes = end;
       return;
     }

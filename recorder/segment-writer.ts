@@ -6,10 +6,12 @@ import { dirname } from 'node:path';
 import { SampleColumns } from '../core/fmp4/sample-columns.ts';
 import { encodeSampleIndex } from '../core/fmp4/sample-index-box.ts';
 import { encodeFrameBases, encodeSegmentInfo, follows } from '../core/fmp4/segment-info-box.ts';
-import type { FrameBase, SegmentInfo } from '../core/fmp4/segment-info-box.ts';
+import type { ChainLink, FrameBase, SegmentInfo } from '../core/fmp4/segment-info-box.ts';
+import { encodeSignatureBox, segmentStatement } from '../core/fmp4/signature-box.ts';
 import type { Tracks } from '../core/track.ts';
 import type { Milliseconds } from '../core/units.ts';
 import type { InitSegment, Part } from '../muxer/port.ts';
+import type { SigningKey } from '../platform/signing-key.ts';
 import type { GapCause, SegmentRecord, SegmentTrack } from './port.ts';
 import { segmentId, segmentPath } from './segment-path.ts';
 
@@ -32,6 +34,31 @@ export interface SegmentGap {
   readonly cause: GapCause;
 }
 
+/** What a writer needs of its file. */
+export type WritableSegment = Pick<FileHandle, 'writev' | 'write' | 'truncate' | 'datasync' | 'close'>;
+
+export interface SegmentWriterOptions {
+  /** Gives the segment its place in the camera's chain; asked once the file is there. */
+  readonly link?: (id: string) => ChainLink;
+  /** Signs the file when it is closed. */
+  readonly key?: SigningKey;
+  /** Makes a file that is not there yet, and puts a folder's list of files on the disk. */
+  readonly disk?: SegmentDisk;
+}
+
+export interface SegmentDisk {
+  create(path: string): Promise<WritableSegment>;
+  syncFolder(path: string): Promise<void>;
+}
+
+const realDisk: SegmentDisk = {
+  create: (path) => open(path, 'wx'),
+  syncFolder: async (path) => {
+    await using folder = await open(path, 'r');
+    await folder.sync();
+  },
+};
+
 /** Thrown when the file system took less than it was given without saying why: on a regular file that is a full disk. */
 export class ShortWriteError extends Error {
   readonly code = 'ENOSPC';
@@ -39,7 +66,9 @@ export class ShortWriteError extends Error {
 
 export class SegmentWriter {
   readonly #path: string;
-  readonly #file: FileHandle;
+  readonly #file: WritableSegment;
+  readonly #disk: SegmentDisk;
+  readonly #key: SigningKey | undefined;
   readonly #info: OwnInfo;
   readonly init: InitSegment;
   readonly #hash = createHash('sha256');
@@ -51,26 +80,33 @@ export class SegmentWriter {
   #duration: Milliseconds = 0;
   #closed = false;
   #writing: Promise<unknown> | undefined;
+  readonly #newFolder: boolean;
+  #folderSynced = false;
 
-  private constructor(path: string, file: FileHandle, info: OwnInfo, init: InitSegment) {
+  private constructor(path: string, file: WritableSegment, info: OwnInfo, init: InitSegment, disk: SegmentDisk, key: SigningKey | undefined, newFolder: boolean) {
     this.#path = path;
     this.#file = file;
+    this.#disk = disk;
+    this.#key = key;
+    this.#newFolder = newFolder;
     this.#info = info;
     this.init = init;
   }
 
   /** Creates the file that begins with `part`; nothing is in it before the first `write`. Throws what the file system throws. */
-  static async open(directory: string, part: Part, sequence: number, gap: SegmentGap | null): Promise<SegmentWriter> {
+  static async open(directory: string, part: Part, sequence: number, gap: SegmentGap | null, options: SegmentWriterOptions = {}): Promise<SegmentWriter> {
+    const { disk = realDisk, key, link } = options;
     const id = segmentId(part.camera, part.wall, part.sessionId, sequence);
     const path = segmentPath(directory, id);
-    await mkdir(dirname(path), { recursive: true });
-    const file = await open(path, 'wx');
+    const made = await mkdir(dirname(path), { recursive: true });
+    const file = await disk.create(path);
     const { camera, sessionId, sessionStart, epoch, wall: start, init } = part;
-    const info = { version: 1 as const, id, camera, sessionId, sessionStart, epoch, sequence, start, gapBefore: gap?.length ?? null, ...(gap ? { gapCause: gap.cause } : {}), tracks: segmentTracks(init.tracks) };
-    return new SegmentWriter(path, file, info, init);
+    const info = { version: 1 as const, id, camera, sessionId, sessionStart, epoch, sequence, start, gapBefore: gap?.length ?? null, ...(gap ? { gapCause: gap.cause } : {}), ...(link ? { chain: link(id) } : {}), tracks: segmentTracks(init.tracks) };
+    return new SegmentWriter(path, file, info, init, disk, key, made !== undefined);
   }
 
   get id(): string { return this.#info.id; }
+  get chain(): ChainLink | undefined { return this.#info.chain; }
   get start(): Milliseconds { return this.#info.start; }
   get sessionId(): string { return this.#info.sessionId; }
   get epoch(): number { return this.#info.epoch; }
@@ -119,6 +155,16 @@ export class SegmentWriter {
     return length;
   }
 
+  /** Puts on the disk what has been written, and the first time that there is such a file. Throws what the file system throws. */
+  async sync(): Promise<void> {
+    await this.#file.datasync();
+    if (this.#folderSynced) return;
+    const folder = dirname(this.#path);
+    await this.#disk.syncFolder(folder);
+    if (this.#newFolder) await this.#disk.syncFolder(dirname(folder));
+    this.#folderSynced = true;
+  }
+
   /** As the index knows it while it grows. */
   record(): SegmentRecord {
     return this.#record(null);
@@ -134,12 +180,17 @@ export class SegmentWriter {
     this.#closed = true;
     let problem: unknown;
     try {
-      await using file = this.#file;
-      await this.#writing?.catch(() => undefined); // `write` has thrown it
-      if (failed) await file.truncate(this.#bytes);
-      else if (this.#bytes > 0) await this.#appendIndex();
-      if (this.#bytes > 0) await file.datasync();
-      else await unlink(this.#path);
+      try {
+        await this.#writing?.catch(() => undefined); // `write` has thrown it
+        if (failed) await this.#file.truncate(this.#bytes);
+        else if (this.#bytes > 0) await this.#appendIndex();
+        if (this.#bytes > 0) {
+          await this.#appendSignature();
+          await this.sync();
+        } else await unlink(this.#path);
+      } finally {
+        await this.#file.close();
+      }
     } catch (error) {
       problem = error;
     }
@@ -150,7 +201,17 @@ export class SegmentWriter {
   /** The sample index is a convenience: without room for it the segment is as good. */
   async #appendIndex(): Promise<void> {
     const box = encodeSampleIndex({ ...this.#samples, wallAtZero: this.#wallAtZero, bases: this.#bases });
-    if (!box) return;
+    if (box) await this.#append(box);
+  }
+
+  /** Without room for it the segment is vouched for by the one behind it alone. */
+  async #appendSignature(): Promise<void> {
+    if (!this.#key) return;
+    const statement = segmentStatement(this.#hash.copy().digest('hex'));
+    await this.#append(encodeSignatureBox({ kid: this.#key.public.kid, signature: this.#key.sign(statement) }));
+  }
+
+  async #append(box: Buffer): Promise<void> {
     const written = await this.#file.write(box, 0, box.length, this.#bytes).then(({ bytesWritten }) => bytesWritten, () => 0);
     if (written === box.length) {
       this.#hash.update(box);
@@ -159,8 +220,8 @@ export class SegmentWriter {
   }
 
   #record(sha256: string | null): SegmentRecord {
-    const { id, camera, sessionId, epoch, start, tracks, gapBefore, gapCause } = this.#info;
-    return { id, camera, sessionId, epoch, start, duration: this.#duration, bytes: this.#bytes, sha256, open: sha256 === null, tracks, gapBefore, ...(gapCause === undefined ? {} : { gapCause }) };
+    const { id, camera, sessionId, epoch, start, tracks, gapBefore, gapCause, chain } = this.#info;
+    return { id, camera, sessionId, epoch, start, duration: this.#duration, bytes: this.#bytes, sha256, open: sha256 === null, tracks, gapBefore, ...(gapCause === undefined ? {} : { gapCause }), ...(chain ? { chain } : {}) };
   }
 
   /** Counts the part's samples; returns the bases its `FrameRef`s need beyond those written. */

@@ -147,7 +147,7 @@ const writeAlarm = async (tx: Transaction<Database>, alarm: Pick<Alarm, 'id' | '
 };
 
 /** Alarms that tell of something that happened; the others tell of a state, which a new process finds out anew. */
-const LASTING_ALARMS = ['recording_damaged', 'journal_full', 'journal_damaged', 'event_refused'];
+const LASTING_ALARMS = ['recording_damaged', 'recording_missing', 'recording_unproven', 'journal_full', 'journal_damaged', 'event_refused'];
 
 /** An edge that was killed ended neither its sessions nor its alarms. */
 const endWhatItsPredecessorLeft = async (tx: Transaction<Database>, at: number): Promise<void> => {

@@ -18,7 +18,7 @@ const toRow = (segment: Segment): Insertable<SegmentsTable> => ({
   gap_before: segment.gapBefore ?? null,
   gap_cause: segment.gapCause ?? null,
   expired_at: null,
-  prev_sha256: null,
+  prev_sha256: segment.prevSha256 ?? null,
   archived_at: null,
 });
 
@@ -42,6 +42,7 @@ export const upsertSegments = async (tx: Transaction<Database> | Kysely<Database
           .doUpdateSet((e) => ({
             start_ms: e.ref('excluded.start_ms'), end_ms: e.ref('excluded.end_ms'), bytes: e.ref('excluded.bytes'), sha256: e.ref('excluded.sha256'),
             open: e.ref('excluded.open'), tracks: e.ref('excluded.tracks'), gap_before: e.ref('excluded.gap_before'), gap_cause: e.ref('excluded.gap_cause'),
+            prev_sha256: e.ref('excluded.prev_sha256'),
           }))
           .where((e) => e.or([e('segments.open', '=', 1), e('excluded.open', '=', 0)])),
       )

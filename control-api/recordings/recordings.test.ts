@@ -56,7 +56,7 @@ describe('recordings', () => {
   test('segments are those that overlap, as the contract shapes them, without expired ones', async () => {
     const { body } = await get(`/v1/recordings/cam/segments?from=${at(15)}&to=${at(30)}`);
     expect(body.items).toEqual([1, 2].map((i) => ({
-      id: expect.stringMatching(/^cam\//) as string, start: at(i * 10), duration: 10, bytes: 1000, sha256: 'ab', tracks: [{ kind: 'video', codec: 'avc1.64001f', width: 1280, height: 720 }],
+      id: expect.stringMatching(/^cam\//) as string, start: at(i * 10), duration: 10, bytes: 1000, sha256: 'ab', prev_sha256: null, tracks: [{ kind: 'video', codec: 'avc1.64001f', width: 1280, height: 720 }],
       gap_before: null, pinned: false, archived: false, open: false,
     })));
     expect((await get('/v1/recordings/cam/segments')).body.items).toHaveLength(7);

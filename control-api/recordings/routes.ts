@@ -19,6 +19,7 @@ const Position = z.tuple([z.number(), z.string()]);
 const Segment = z
   .object({
     id: z.string(), start: Timestamp, duration: z.number().describe('Seconds.'), bytes: z.int(), sha256: z.string().nullable(),
+    prev_sha256: z.string().nullable().describe('SHA-256 of the segment before, as this one says; null: the first, the one before was not closed yet, or a version that did not chain.'),
     tracks: z.array(z.object({ kind: z.enum(['video', 'audio']), codec: z.string(), width: z.int().nullable(), height: z.int().nullable() })),
     gap_before: z.number().nullable().describe('Seconds missing since the segment before.'), pinned: z.boolean().describe("A mark keeps it on the edge's disk."), archived: z.boolean().describe('It is in the archive.'), open: z.boolean().describe('Still being written.'),
   })
@@ -29,7 +30,7 @@ const Gap = z
 
 const seconds = (ms: number): number => Math.round(ms) / 1000;
 const segmentView = (row: ListedSegment): z.output<typeof Segment> => ({
-  id: row.id, start: timestamp(row.start_ms), duration: seconds(row.end_ms - row.start_ms), bytes: row.bytes, sha256: row.sha256, tracks: JSON.parse(row.tracks) as SegmentTrack[],
+  id: row.id, start: timestamp(row.start_ms), duration: seconds(row.end_ms - row.start_ms), bytes: row.bytes, sha256: row.sha256, prev_sha256: row.prev_sha256, tracks: JSON.parse(row.tracks) as SegmentTrack[],
   gap_before: row.gap_before === null ? null : seconds(row.gap_before), pinned: row.pinned, archived: row.archived_at !== null, open: row.open === 1,
 });
 const gapView = (row: SegmentRow): z.output<typeof Gap> => {

@@ -16,6 +16,16 @@ test('what a file says about itself is read back, to the fraction of a milliseco
   expect(whole(encodeFrameBases([base, { ...base, kind: 'audio', captureNtp: null }]))).toEqual({ frames: [base, { ...base, kind: 'audio', captureNtp: null }] });
 });
 
+test('[REC-10] the link to the segment before is read back; a file without one is read, too, and one that lies is refused', () => {
+  const chain = { position: 7, previousId: 'cam/1749999990000-abcdefgh-2', previousSha256: 'ab'.repeat(32) };
+  for (const link of [chain, { ...chain, previousSha256: null }, { position: 1, previousId: null, previousSha256: null }]) {
+    expect(whole(encodeSegmentInfo({ ...info, chain: link }))).toEqual({ segment: { ...info, chain: link } });
+  }
+  for (const link of [{ ...chain, position: 0 }, { ...chain, position: 1.5 }, { ...chain, previousSha256: 'abc' }, { ...chain, previousId: 7 }, null, 'x']) {
+    expect(() => whole(encodeSegmentInfo({ ...info, chain: link } as never))).toThrow(MediaError);
+  }
+});
+
 test("somebody else's uuid box is not ours", () => {
   expect(whole(Buffer.from(`0000002075756964${'11'.repeat(24)}`, 'hex'))).toBeUndefined();
 });

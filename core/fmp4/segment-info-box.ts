@@ -32,6 +32,16 @@ export interface SegmentInfoTrack {
   readonly height: number | null;
 }
 
+/** Which segment of its camera a file is, and which one it continues: what was taken out, put in between or changed afterwards does not fit. */
+export interface ChainLink {
+  /** Counts the camera's segments in the order they were begun, from 1. */
+  readonly position: number;
+  /** The segment before; null for the first. */
+  readonly previousId: string | null;
+  /** SHA-256 of its file, hex; null for the first, and when the one before was not closed yet (a disk that hung) when this one began. */
+  readonly previousSha256: string | null;
+}
+
 /** What a recorded file says about itself. */
 export interface SegmentInfo {
   readonly version: 1;
@@ -46,6 +56,8 @@ export interface SegmentInfo {
   readonly gapBefore: Milliseconds | null;
   /** Why there is a gap; a word of the recorder's. */
   readonly gapCause?: string;
+  /** Absent in files of versions that did not chain. */
+  readonly chain?: ChainLink;
   readonly tracks: readonly SegmentInfoTrack[];
   readonly frames: readonly FrameBase[];
 }
@@ -153,6 +165,19 @@ const readBase = (value: unknown): FrameBase => {
   };
 };
 
+const sha256 = (value: unknown): string => {
+  if (typeof value !== 'string' || !/^[0-9a-f]{64}$/.test(value)) throw malformed('segment information: not a SHA-256');
+  return value;
+};
+
+/** Reads a link from JSON. Throws INVALID_ARGUMENT. */
+export const readChainLink = (value: unknown): ChainLink => {
+  const link = object(value);
+  const position = number(link.position);
+  if (!Number.isSafeInteger(position) || position < 1) throw malformed('segment information: position');
+  return { position, previousId: nullable(text, link.previousId), previousSha256: nullable(sha256, link.previousSha256) };
+};
+
 const readInfo = (info: JsonObject): SegmentInfo => {
   if (info.version !== 1) throw malformed('segment information of an unknown version');
   return {
@@ -166,6 +191,7 @@ const readInfo = (info: JsonObject): SegmentInfo => {
     start: number(info.start),
     gapBefore: nullable(number, info.gapBefore),
     ...(info.gapCause === undefined ? {} : { gapCause: text(info.gapCause) }),
+    ...(info.chain === undefined ? {} : { chain: readChainLink(info.chain) }),
     tracks: list(info.tracks).map((value) => {
       const track = object(value);
       return { kind: kind(track.kind), codec: text(track.codec), width: nullable(number, track.width), height: nullable(number, track.height) };

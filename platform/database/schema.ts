@@ -125,7 +125,7 @@ export interface SegmentsTable {
   gap_cause: string | null;
   /** Set when retention gave it up: gone from lists, and the row itself a week later. Never of a segment that is in the archive. */
   expired_at: number | null;
-  /** Of the camera's segment before it, hex: a chain that shows what was taken out or put in between. Null: the first, or of an older version. */
+  /** Of the camera's segment before it, hex: a chain that shows what was taken out or put in between. Null: the first, the one before was not closed yet, or of an older version. */
   prev_sha256: string | null;
   /** Whether the edge still has the file. 0 with `archived_at`: it is read from the archive. */
   local: Generated<0 | 1>;

@@ -16,6 +16,8 @@ const HEADINGS: Readonly<Record<string, string>> = {
   recording_disk_low: 'Disk nearly full',
   recording_retention_held: 'Deletion held back',
   recording_damaged: 'Damaged recording',
+  recording_missing: 'Recordings are gone',
+  recording_unproven: 'Recordings signed anew',
   file_source: 'File source stopped',
   journal_full: 'Results lost',
   event_refused: 'Event refused',
