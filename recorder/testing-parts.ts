@@ -25,16 +25,17 @@ export interface TestPartOptions {
   readonly randomAccess?: boolean;
   /** Added to every RTP timestamp. */
   readonly rtpJump?: number;
+  readonly sampleBytes?: number;
 }
 
 /** 200 ms: ten samples of 20 ms with ten bytes each. */
-export const testPart = ({ at, init, sessionStart = 1_750_000_000_000, sessionId = 'session-1', epoch = 1, randomAccess = true, rtpJump = 0 }: TestPartOptions): Part => {
+export const testPart = ({ at, init, sessionStart = 1_750_000_000_000, sessionId = 'session-1', epoch = 1, randomAccess = true, rtpJump = 0, sampleBytes = 10 }: TestPartOptions): Part => {
   const wall = sessionStart + at;
   const samples = Array.from({ length: 10 }, (_, i) => {
     const pts = (at + 1000 + i * 20) * 48;
     return {
       kind: 'audio' as const, frame: { stream: 'cam', epoch, rtpTs: (pts + rtpJump) >>> 0, captureNtp: null, seq: 0 }, wall: wall + i * 20, dts: pts, pts, duration: 960,
-      bytes: 10, randomAccess: true, data: Buffer.alloc(10, (at / 200 + i) & 0xff), compositionOffset: 0,
+      bytes: sampleBytes, randomAccess: true, data: Buffer.alloc(sampleBytes, (at / 200 + i) & 0xff), compositionOffset: 0,
     };
   });
   const base = (at + 1000) * 48;
