@@ -1,7 +1,8 @@
 /** `camera`: speaks to a running server, which checks what it is told and tells the edge at once. */
 import { Command, Option } from 'commander';
-import { configOf, configured, guarded, terminalIo } from './io.ts';
+import { configOf, guarded, terminalIo } from './io.ts';
 import type { CliIo } from './io.ts';
+import { remote } from './remote-command.ts';
 import { RestClient } from './rest-client.ts';
 import type { RestOptions } from './rest-client.ts';
 
@@ -19,13 +20,6 @@ interface KeyBody {
   readonly revoked_at: string | null;
   readonly key?: string;
 }
-
-const remote = (name: string, description: string): Command =>
-  configured(name, description)
-    .option('--url <url>', 'the server; else IMAGEFLOWCTL_URL, else this machine')
-    .option('--token <token>', 'an access token; else IMAGEFLOWCTL_TOKEN')
-    .option('--username <name>', 'log in as; the password is IMAGEFLOWCTL_PASSWORD or asked for', 'admin')
-    .option('--json', 'print the answer as JSON');
 
 const connected = (command: Command, io: CliIo, work: (client: RestClient, json: boolean) => Promise<void>): Promise<void> =>
   guarded(io, async () => {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -7,11 +7,12 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { systemClock } from '../core/clock.ts';
-import { startApi } from '../control-api/testing/harness.ts';
+import { fakeFile, fakeReader, startApi } from '../control-api/testing/harness.ts';
 import { openDatabase } from '../platform/database/open.ts';
 import { cameraCommand } from './camera.ts';
 import { checkCommand } from './check.ts';
 import { doctorCommand } from './doctor.ts';
+import { exportCommand } from './export.ts';
 import type { CliIo } from './io.ts';
 import { recordCommand } from './record.ts';
 import { userCommand } from './user.ts';
@@ -119,6 +120,26 @@ test('[REC-10] record verify finds files that differ from the index, are missing
   expect(text).toContain('cam/1-aaaaaaaa-1: SHA-256 differs');
   expect(text).toContain('cam/2-aaaaaaaa-2: the recorded file is gone');
   expect(text).toContain('cam/3-aaaaaaaa-3: not in the index');
+});
+
+test('[REC-10] export saves the evidence of a range under its name only when it is whole', async () => {
+  const out = join(directory, 'evidence.zip');
+  const row = { id: 'cam/1750000000000-a-0', camera_id: 'cam', session_id: 's', epoch: 1, start_ms: 1_750_000_000_000, end_ms: 1_750_000_010_000, bytes: 10_000, sha256: 'ab', open: 0 as const, tracks: '[]', gap_before: null, expired_at: null };
+  const file = fakeFile(Buffer.alloc(10_000, 7));
+  let breaks = false;
+  const reader = fakeReader({ playback: () => Promise.resolve(file), file: () => ({ ...file, read: (start, end, signal) => { if (breaks) throw new Error('gone'); return file.read(start, end, signal); } }) });
+  await using h = await startApi({ segmentReader: reader });
+  await h.db.insertInto('segments').values(row).execute();
+  const env = { IMAGEFLOWCTL_URL: h.base, IMAGEFLOWCTL_TOKEN: (await h.login()).access_token };
+  const range = ['cam', '--from', '2025-06-15T15:06:40Z', '--to', '2025-06-15T15:06:50Z', '--out', out];
+  expect((await run(exportCommand, range, { env })).text).toMatch(/evidence\.zip: 0\.0 MB; README\.txt/);
+  expect(readFileSync(out).subarray(0, 4).toString('latin1')).toBe('PK\u0003\u0004');
+  rmSync(out);
+  breaks = true;
+  expect(await run(exportCommand, range, { env })).toEqual({ text: expect.stringMatching(/^the server broke off/) as string, failed: true });
+  expect(readdirSync(directory).filter((name) => name.startsWith('evidence'))).toEqual([]);
+  expect((await run(exportCommand, ['cam', '--from', 'yesterday', '--to', 'today'], { env })).text).toContain('--from must be a time');
+  expect((await run(exportCommand, ['none', ...range.slice(1)], { env })).text).toContain('404');
 });
 
 test('doctor names a port that is taken and fails', { timeout: 60_000 }, async () => {

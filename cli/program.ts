@@ -4,6 +4,7 @@ import { cameraCommand } from './camera.ts';
 import { checkCommand } from './check.ts';
 import { demoCommand } from './demo.ts';
 import { doctorCommand } from './doctor.ts';
+import { exportCommand } from './export.ts';
 import { recordCommand } from './record.ts';
 import { startCommand } from './start.ts';
 import { userCommand } from './user.ts';
@@ -41,6 +42,7 @@ const program = new Command('imageflow-edge')
   .addCommand(userCommand())
   .addCommand(cameraCommand())
   .addCommand(recordCommand())
+  .addCommand(exportCommand())
   .addCommand(doctorCommand());
 
 try {

@@ -32,6 +32,21 @@ export class RestClient {
 
   /** Throws with the server's own words when it refuses. */
   async request<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const text = await (await this.#fetch(method, path, body)).text();
+    return (text === '' ? undefined : safeJson(text)) as T;
+  }
+
+  /** The bytes of a file. Throws as `request`, and UNAVAILABLE when they end too early. */
+  async *download(path: string): AsyncGenerator<Uint8Array> {
+    const { body } = await this.#fetch('GET', path);
+    try {
+      if (body) yield* body as ReadableStream<Uint8Array> & AsyncIterable<Uint8Array>;
+    } catch (cause) {
+      throw new MediaError('UNAVAILABLE', `the server broke off: ${messageOf(cause)}`, { cause });
+    }
+  }
+
+  async #fetch(method: string, path: string, body?: unknown): Promise<Response> {
     let response: Response;
     try {
       response = await fetch(`${this.#base}${path}`, {
@@ -43,9 +58,8 @@ export class RestClient {
       const cause = error instanceof Error && error.cause !== undefined ? messageOf(error.cause) : messageOf(error);
       throw new MediaError('UNAVAILABLE', `no server at ${this.#base}: ${cause}`, { cause: error });
     }
-    const text = await response.text();
-    const parsed: unknown = text === '' ? undefined : safeJson(text);
-    if (response.ok) return parsed as T;
+    if (response.ok) return response;
+    const parsed = safeJson(await response.text());
     const detail = typeof parsed === 'object' && parsed !== null && 'detail' in parsed ? String(parsed.detail) : response.statusText;
     throw new MediaError('FAILED_PRECONDITION', `the server answered ${String(response.status)}: ${detail}`);
   }

@@ -1,12 +1,14 @@
 /** The control process's HTTP side, put together: REST, pages and front door over one database. */
 import type { Kysely } from 'kysely';
 import { sql } from 'kysely';
+import { paths } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import type { Clock } from '../core/clock.ts';
 import { listenerUrl } from '../core/listener-url.ts';
 import type { Database } from '../platform/database/schema.ts';
 import type { Logger } from '../platform/logging.ts';
 import type { Metrics } from '../platform/metrics.ts';
+import { SigningKey } from '../platform/signing-key.ts';
 import type { RecordedPictures, SegmentReader } from '../recorder/port.ts';
 import { createApp } from './app.ts';
 import { auditRoutes } from './audit/routes.ts';
@@ -44,6 +46,7 @@ import { markRoutes } from './marks/routes.ts';
 import { MarkService } from './marks/service.ts';
 import type { ModelCatalogue } from './models.ts';
 import { StaticPages } from './pages/static-pages.ts';
+import { evidenceRoutes } from './recordings/evidence-routes.ts';
 import { pictureRoutes } from './recordings/picture-routes.ts';
 import { playbackRoutes } from './recordings/playback-routes.ts';
 import { recordingRoutes } from './recordings/routes.ts';
@@ -86,6 +89,8 @@ export interface ControlApiOptions {
   readonly otherPorts?: () => Readonly<Record<string, number>>;
   /** Which edge owns a camera; by default the last one that attached. */
   readonly edges?: EdgeDirectory;
+  /** The edge's signed manifest of its recordings, for exports; null: there is none. */
+  readonly chain?: () => Promise<string | null>;
   readonly passwords?: Passwords;
   readonly loginAttempts?: AttemptLimits;
 }
@@ -164,6 +169,7 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
       cameraKeyRoutes({ cameras, stats, audit, guard }),
       recordingSwitchRoutes({ cameras, audit, guard }),
       recordingRoutes(recordings, guard),
+      evidenceRoutes({ recordings, detections, audit, guard, clock, logger, key: await SigningKey.open(paths(config).signingKey), chain: options.chain ?? (() => Promise.resolve(null)), version: options.version }),
       playbackRoutes({ recordings, detections, guard, logger }),
       pictureRoutes(recordings, guard),
       markRoutes(marks, audit, guard),

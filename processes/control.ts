@@ -21,6 +21,7 @@ import { exitWithParent } from '../platform/parent-process.ts';
 import { yieldToMedia } from '../platform/process-priority.ts';
 import { internalAddresses, internalToken } from '../platform/runtime-directory.ts';
 import { HealthCheckRequestSchema } from '../proto/gen/grpc/health/v1/health_pb.ts';
+import { readChainFile } from '../recorder/integrity/chain-manifest.ts';
 import { RecordedPictureReader } from '../recorder/recorded-pictures.ts';
 import { LocalSegments } from '../recorder/segment-file.ts';
 import { SegmentIndexCache } from '../recorder/segment-index.ts';
@@ -75,6 +76,7 @@ export const runControl = async (config: Config): Promise<void> => {
   const thumbnailer = stack.use(new Thumbnailer(clock, logger));
   const api = stack.use(await createControlApi({
     db, config, clock, logger, metrics, probes, edges, version: await version(),
+    chain: async () => (await readChainFile(place.recordings)) ?? null,
     segmentReader: new LocalSegmentReader(segments, logger, indexes),
     pictures: new RecordedPictureReader({ files: segments, indexes, maker: thumbnailer, logger }),
     models: new DirectoryModelCatalogue([join(ROOT, 'models'), place.models], clock),

@@ -13,6 +13,8 @@ interface Tool {
 const TOOLS: readonly Tool[] = [
   { name: 'Chromium', packages: ['chromium'], probe: ['chromium', '--version', '--no-sandbox'] },
   { name: 'ffmpeg', packages: ['ffmpeg'], probe: ['ffmpeg', '-version'] },
+  { name: 'unzip', packages: ['unzip'], probe: ['unzip', '-v'] },
+  { name: 'OpenSSL', packages: ['openssl'], probe: ['openssl', 'version'] },
   {
     name: 'GStreamer with rtspclientsink and webrtcbin',
     packages: ['gstreamer1.0-tools', 'gstreamer1.0-plugins-base', 'gstreamer1.0-plugins-good', 'gstreamer1.0-plugins-bad', 'gstreamer1.0-plugins-ugly', 'gstreamer1.0-libav', 'gstreamer1.0-nice', 'gstreamer1.0-rtsp', 'gir1.2-gst-plugins-bad-1.0', 'python3-gst-1.0'],

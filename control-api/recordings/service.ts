@@ -8,6 +8,7 @@ import type { Database } from '../../platform/database/schema.ts';
 import type { CmafSegment, PictureFormat, PlaybackFile, PlaybackRange, RecordedFile, RecordedPicture, RecordedPictures, SegmentReader, SegmentRecord, SegmentTrack, SpriteSheet } from '../../recorder/port.ts';
 import { deadline } from '../deadline.ts';
 import type { MarkService } from '../marks/service.ts';
+import type { EvidenceSource } from './evidence.ts';
 import { RecordingSearch } from './search.ts';
 import { RecordingStore } from './store.ts';
 import type { RecordingRow, SegmentRow, TimeRange } from './store.ts';
@@ -122,6 +123,13 @@ export class RecordingService {
     const segments = await this.#recorded(range.camera, range.from, range.to);
     using limit = deadline(this.#clock, PREPARE_MS);
     return await this.#pictures.sprites(range, segments, count, width, format, limit.signal);
+  }
+
+  /** What an export of the range is made of. Throws NOT_FOUND when nothing was recorded in it. */
+  async evidence(camera: string, from: Milliseconds, to: Milliseconds): Promise<Pick<EvidenceSource, 'playback' | 'segments'>> {
+    const playback = await this.playback(camera, from, to);
+    const rows = await this.#store.segments(camera, { from, to }, undefined, MAX_SEGMENTS);
+    return { playback, segments: rows.map((row) => ({ record: toRecord(row), prevSha256: row.prev_sha256, file: this.#reader.file(toRecord(row)) })) };
   }
 
   /** Forgets at most `limit` segments given up before `cutoff`, whose files are long gone; how many. */

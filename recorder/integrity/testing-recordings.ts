@@ -129,11 +129,11 @@ export class TestRecorder implements AsyncDisposable {
   }
 
   /** Records one part of 200 ms, and waits until it is written. */
-  async part(randomAccess: boolean): Promise<void> {
+  async part(randomAccess: boolean, sampleBytes = 10): Promise<void> {
     const installation = this.#installation;
     const written = async (): Promise<number> => (await this.#metrics.recordedBytes.get()).values[0]?.value ?? 0;
     const before = await written();
-    this.stream.parts.publish(testPart({ at: installation.at, init: this.#init, epoch: 1, randomAccess }));
+    this.stream.parts.publish(testPart({ at: installation.at, init: this.#init, epoch: 1, randomAccess, sampleBytes }));
     installation.at += 200;
     installation.clock.advance(200);
     while ((await written()) === before) await setImmediate();
