@@ -38,7 +38,7 @@ export interface Judgement {
   readonly problems: Problem[];
   /** Positions of segments that are gone and nothing here names. */
   readonly unnamed: readonly number[];
-  /** Files of which cannot be told any more what their position is: as many of `unnamed` may be theirs. */
+  /** Segments with a problem of which cannot be told any more what their position is: as many of `unnamed` may be theirs. */
   readonly unplaced: number;
 }
 
@@ -51,7 +51,7 @@ class CameraJudge {
   readonly #problems: Problem[] = [];
   /** Files that are what their name says, by position; a signed one before any other. */
   readonly #at = new Map<number, SegmentCheck>();
-  /** Files whose position only others know. */
+  /** Segments whose position only others know. */
   readonly #placed = new Set<string>();
 
   constructor(evidence: CameraEvidence) {
@@ -64,6 +64,7 @@ class CameraJudge {
 
   run(): Judgement {
     const { checks, files, index, indexedBefore, camera, manifest } = this.#evidence;
+    const missed: string[] = [];
     for (const check of checks) {
       if (!files.has(check.id)) continue; // gone meanwhile: it is missed below if it should be there
       const found = this.#judge(check);
@@ -72,13 +73,15 @@ class CameraJudge {
     for (const { id, camera: of, open, gone } of index?.values() ?? []) {
       if (of !== camera || open || gone === true || files.has(id) || !indexedBefore?.has(id)) continue;
       this.#problems.push({ id, kind: 'missing', problem: 'the recorded file is gone' });
+      missed.push(id);
     }
     if (manifest?.after.anew) {
       const { upTo, at, reason } = manifest.after.anew;
       this.#problems.push({ id: camera, kind: 'manifest', problem: `the recordings up to no. ${String(upTo)} were signed anew at ${new Date(at).toISOString()} (${reason}): whether any were taken away before cannot be told` });
     }
     const unnamed = this.#missing();
-    const unplaced = checks.filter((check) => files.has(check.id) && !this.#placed.has(check.id) && (!isCheck(check) || check.chain === null || check.saysId !== check.id)).length;
+    const lost = checks.filter((check) => files.has(check.id) && (!isCheck(check) || check.chain === null || check.saysId !== check.id)).map(({ id }) => id);
+    const unplaced = [...lost, ...missed].filter((id) => !this.#placed.has(id)).length;
     return { unnamed, problems: this.#problems, unplaced };
   }
 
@@ -161,8 +164,8 @@ class CameraJudge {
         const behind = this.#at.get(position + 1);
         const id = behind?.chain?.previousId ?? (position === last && lastId !== '' ? lastId : null);
         if (id === null) unnamed.push(position);
-        else if (files.has(id)) this.#placed.add(id);
-        else if (!named.has(id)) this.#problems.push({ id, kind: 'missing', problem: 'is gone, and retention did not take it' });
+        else if (files.has(id) || named.has(id)) this.#placed.add(id);
+        else this.#problems.push({ id, kind: 'missing', problem: 'is gone, and retention did not take it' });
       }
     }
     return unnamed;
