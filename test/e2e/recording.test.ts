@@ -185,3 +185,25 @@ describe('[REC-5] a range of a recording', () => {
     expect([head.status, head.headers.get('content-length'), head.headers.get('etag'), head.body.length]).toEqual([200, String(size), etag, 0]);
   });
 });
+
+describe('[REC-10] what was recorded', () => {
+  /** A command as the shell runs it, beside the running server; throws when it fails. */
+  const command = (...args: readonly string[]): string =>
+    execFileSync(process.execPath, [join(import.meta.dirname, '..', '..', 'main.ts'), ...args], { encoding: 'utf8', env: { ...process.env, IMAGEFLOW_DATA_DIR: server.dataDir, IMAGEFLOWCTL_URL: server.http, IMAGEFLOWCTL_TOKEN: server.token } });
+
+  test('is a chain, segment by segment, and verifies beside the running server', () => {
+    for (const { segments } of recorded.values()) expect(segments.map(({ prev_sha256 }) => prev_sha256)).toEqual(segments.map((_, i) => segments[i - 1]?.sha256 ?? null));
+    expect(command('record', 'verify')).toMatch(/^\d+ segments checked, .* 0 problems\n$/);
+  });
+
+  test('is exported as evidence that checks itself with what is in it, and with the key the server tells', async () => {
+    const { camera, from, to } = recordingOf('sound');
+    const zip = join(folder, 'evidence.zip');
+    command('export', camera, '--from', new Date(from).toISOString(), '--to', new Date(to).toISOString(), '--out', zip);
+    execFileSync('unzip', ['-q', zip, '-d', join(folder, 'evidence')]);
+    const { kid } = await server.request<{ kid: string }>('GET', '/v1/recordings/signing-key');
+    expect(command('record', 'key')).toContain(kid);
+    expect(execFileSync(process.execPath, [join(folder, 'evidence', 'verify.mjs'), '--key', kid], { encoding: 'utf8' })).toMatch(/Everything is as it was exported\.\n$/);
+    expect(await decodedPictures(join(folder, 'evidence', 'recording.mp4'))).toBeGreaterThan(300);
+  });
+});

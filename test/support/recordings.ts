@@ -16,6 +16,7 @@ export interface Segment {
   readonly duration: number;
   readonly bytes: number;
   readonly sha256: string | null;
+  readonly prev_sha256: string | null;
   readonly gap_before: number | null;
   readonly tracks: readonly { readonly kind: string; readonly codec: string; readonly width: number | null; readonly height: number | null }[];
   /** A mark keeps it on disk. */
