@@ -9,6 +9,7 @@ import type { Command } from 'commander';
 import { paths } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { messageOf } from '../core/errors.ts';
+import { describePostgres, waitForPostgres } from '../platform/database/postgres.ts';
 import { configOf, configured, guarded, terminalIo } from './io.ts';
 import type { CliIo } from './io.ts';
 
@@ -73,6 +74,12 @@ const checkDisk = async (config: Config): Promise<Finding[]> => {
   }
 };
 
+const checkDatabase = async (config: Config): Promise<Finding[]> => {
+  const { url } = config.database;
+  if (url === undefined) return [];
+  return [{ what: 'database.url', detail: describePostgres(url), problem: await waitForPostgres({ url, waitMs: 0 }).then(() => null, messageOf) }];
+};
+
 const checkModels = (config: Config, bundled: string): Finding[] => {
   const name = config.inference.default_model;
   const found = [paths(config).models, bundled].map((directory) => join(directory, `${name}.onnx`)).find((file) => existsSync(file));
@@ -90,6 +97,7 @@ export const doctorCommand = (io: CliIo = terminalIo, root: string = join(import
         ...checkModels(config, join(root, 'models')),
         { what: 'web pages', problem: null, detail: existsSync(join(root, 'web', 'dist', 'index.html')) ? 'built' : 'not built yet; npm start builds them' },
         ...(await checkDisk(config)),
+        ...(await checkDatabase(config)),
         ...(await checkPorts(config)),
       ];
       for (const { what, problem, detail } of findings) io.out(`${problem === null ? 'ok  ' : 'FAIL'}  ${what}${problem === null ? (detail === undefined ? '' : `: ${detail}`) : `: ${problem}`}`);

@@ -156,6 +156,19 @@ describe('errors and headers', () => {
   });
 });
 
+test('what one of the databases has no place for is taken or refused in words, and never a failure', async () => {
+  await using h = await startApi();
+  const { access_token: token } = await h.login();
+  const cursor = (position: unknown): string => Buffer.from(JSON.stringify(position)).toString('base64url');
+  const odd = [0.5, -1e300, 1e300, 2 ** 63].flatMap((n) => [`/v1/alarms?cursor=${cursor([n, 'x'])}`, `/v1/recordings?cursor=${cursor([n, 'line-1'])}`, `/v1/detections?cursor=${cursor([n, n])}`, `/v1/audit?cursor=${cursor([n])}`]);
+  odd.push(`/v1/users?cursor=${cursor(['a\0b'])}`, `/v1/alarms?cursor=${cursor([1, 'a\0b'])}`, '/v1/audit?principal=a%00b', '/v1/detections?class=a%00b', '/v1/recordings?from=9999-12-31T23:59:59.999Z');
+  for (const path of odd) expect([200, 400], path).toContain((await h.call('GET', path, { token })).status);
+  const named = await h.call('POST', '/v1/cameras', { token, json: { id: 'line-1', name: 'a\0b' } });
+  expect([201, 400]).toContain(named.status);
+  expect((await h.call('POST', '/v1/auth/login', { json: { username: 'a\0b', password: 'a\0b' } })).status).toBeOneOf([400, 401]);
+  expect((await h.call('DELETE', '/v1/alarms/a%00b', { token })).status).toBeOneOf([400, 404]);
+});
+
 test('pages: hashed assets for ever, other paths of the application its index, and never a file outside', async () => {
   await using h = await startApi();
   const dist = join(h.directory, 'dist');

@@ -5,6 +5,8 @@ import { paths } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import type { Clock } from '../core/clock.ts';
 import { listenerUrl } from '../core/listener-url.ts';
+import type { Milliseconds } from '../core/units.ts';
+import { dialectOf } from '../platform/database/dialect.ts';
 import type { Database } from '../platform/database/schema.ts';
 import type { Logger } from '../platform/logging.ts';
 import type { Metrics } from '../platform/metrics.ts';
@@ -67,6 +69,9 @@ export { DatabaseEdgeDirectory } from './edge-directory.ts';
 export type { EdgeDirectory } from './edge-directory.ts';
 export type { DesiredStateSource } from './desired-state/state.ts';
 
+/** What another control process took away is to end at the edges of this one within a second (ING-6). */
+const SHARED_REREAD_MS: Milliseconds = 500;
+
 export interface ControlApiOptions {
   readonly db: Kysely<Database>;
   readonly config: Config;
@@ -121,7 +126,7 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
   const cameras = new CameraService({ db, clock, config, models: options.models });
   const marks = new MarkService(db, clock);
   const holds = new RetentionHoldService(db);
-  const desiredState = stack.use(new DesiredStateService({ cameras, auth, audit, marks, holds, config, clock, logger }));
+  const desiredState = stack.use(new DesiredStateService({ cameras, auth, audit, marks, holds, config, clock, logger, ...(dialectOf(db).shared ? { rereadMs: SHARED_REREAD_MS } : {}) }));
   await desiredState.start();
   const clips = stack.use(new EventClips({ cameras, marks, clock, logger }));
   await clips.start();

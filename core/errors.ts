@@ -64,6 +64,9 @@ const HTTP_STATUS: Readonly<Record<ErrorCode, number>> = {
 /** The one table from our codes to HTTP status codes. */
 export const httpStatus = (code: ErrorCode): number => HTTP_STATUS[code];
 
+/** What is asked does not answer now, and may later. */
+export const isUnavailable = (error: unknown): error is MediaError => error instanceof MediaError && (error.code === 'UNAVAILABLE' || error.code === 'DEADLINE_EXCEEDED');
+
 /** Throws a plain `Error` (our bug, not their input) when `condition` does not hold. */
 export function invariant(condition: unknown, message: string): asserts condition {
   if (!condition) throw new Error(`invariant broken: ${message}`);

@@ -10,6 +10,7 @@ import { DatabaseEdgeDirectory, DirectoryModelCatalogue, createControlApi, httpM
 import type { Probe } from '../control-api/control-api.ts';
 import { systemClock } from '../core/clock.ts';
 import { MediaError } from '../core/errors.ts';
+import { dialectOf } from '../platform/database/dialect.ts';
 import { openDatabase } from '../platform/database/open.ts';
 import { watchEventLoopDelay } from '../platform/event-loop-delay.ts';
 import { GrpcClient } from '../platform/grpc/client.ts';
@@ -55,13 +56,19 @@ export const runControl = async (config: Config): Promise<void> => {
   await using stack = new AsyncDisposableStack();
   stack.use(lockData(config, 'control'));
   stack.use(watchEventLoopDelay(metrics.eventLoopDelay, 'control', clock));
-  const db = stack.adopt(await openDatabase(place.database, { logger, waitMs: DATABASE_MS, signal: stop.signal }), (database) => database.destroy());
+  const opened = await openDatabase(place.database, { logger, waitMs: DATABASE_MS, signal: stop.signal }).catch((error: unknown) => {
+    if (stop.signal.aborted) return null; // told to stop while it waited
+    throw error;
+  });
+  if (opened === null) return;
+  const db = stack.adopt(opened, (database) => database.destroy());
   const worker = stack.use(GrpcClient.dial(HealthService, addresses.worker, { clock, ...internalToken(config, addresses.worker) }));
   const edges = new DatabaseEdgeDirectory(db, clock);
   const edgePorts = { edgeHttp: config.edge.http_port, rtsp: config.rtsp.port };
   const probes: Probe[] = [
     { name: 'edge', check: async () => {
-      const base = service.attachedEdges > 0 ? await edges.mediaBaseUrl('') : null;
+      // Where several control processes share the database, the edge may be attached to another one.
+      const base = service.attachedEdges > 0 || dialectOf(db).shared ? await edges.mediaBaseUrl('') : null;
       if (base === null) throw new MediaError('UNAVAILABLE', 'no edge is attached');
       const response = await fetch(`${base}/v1/health`, { signal: AbortSignal.timeout(PROBE_MS) });
       if (!response.ok) throw new MediaError('UNAVAILABLE', `the edge answered ${response.status}`);

@@ -1,5 +1,6 @@
 import type { Insertable, Kysely } from 'kysely';
 import type { Clock } from '../../core/clock.ts';
+import { isUnavailable } from '../../core/errors.ts';
 import type { Milliseconds } from '../../core/units.ts';
 import type { AuditTable, Database } from '../../platform/database/schema.ts';
 import type { Logger } from '../../platform/logging.ts';
@@ -9,6 +10,9 @@ import { AuditStore } from './store.ts';
 /** Different entries waiting to be written; more are counted into the last one of their kind or, when new, into one `audit:overflow`. */
 const MAX_WAITING = 5_000;
 const FLUSH_MS = 200;
+/** After a database that did not answer. */
+const RETRY_MS = 1_000;
+const ROWS_PER_STATEMENT = 500;
 
 interface Entry {
   readonly at: number;
@@ -31,6 +35,9 @@ export class AuditService implements AsyncDisposable {
   readonly #maxRows: number;
   #waiting = new Map<string, Entry>();
   #timer: Disposable | null = null;
+  #disposed = false;
+  /** A write will take what waits by then. */
+  #queued = false;
   #writing: Promise<void> = Promise.resolve();
   /** Rows written since the log was last trimmed. */
   #untrimmed = 0;
@@ -54,38 +61,63 @@ export class AuditService implements AsyncDisposable {
   }
 
   #add(entry: Omit<Entry, 'at' | 'count'>): void {
+    this.#put({ ...entry, at: this.#clock.now(), count: 1 });
+    this.#timer ??= this.#clock.after(FLUSH_MS, () => { void this.flush(); });
+  }
+
+  #put(entry: Entry): void {
     let key = JSON.stringify([entry.principal, entry.action, entry.target, entry.result, entry.detail]);
     let kept = entry;
     if (this.#waiting.size >= MAX_WAITING && !this.#waiting.has(key)) {
       key = 'overflow';
-      kept = { principal: null, action: 'audit:overflow', target: null, result: entry.result, detail: {} };
+      kept = { ...entry, principal: null, action: 'audit:overflow', target: null, detail: {} };
     }
     const known = this.#waiting.get(key);
-    if (known === undefined) this.#waiting.set(key, { ...kept, at: this.#clock.now(), count: 1 });
-    else known.count++;
-    this.#timer ??= this.#clock.after(FLUSH_MS, () => { void this.flush(); });
+    if (known === undefined) this.#waiting.set(key, kept);
+    else known.count += entry.count;
   }
 
   /** Writes what waits. */
   flush(): Promise<void> {
     this.#timer?.[Symbol.dispose]();
     this.#timer = null;
-    const entries = [...this.#waiting.values()];
-    this.#waiting = new Map();
-    if (entries.length > 0) this.#writing = this.#writing.then(() => this.#write(entries));
+    // What comes while the database is slow waits in the one place that has a limit.
+    if (!this.#queued) {
+      this.#queued = true;
+      this.#writing = this.#writing.then(() => {
+        this.#queued = false;
+        return this.#write(this.#takeWaiting());
+      });
+    }
     return this.#writing;
   }
 
+  #takeWaiting(): readonly Entry[] {
+    const entries = [...this.#waiting.values()];
+    this.#waiting = new Map();
+    return entries;
+  }
+
   async #write(entries: readonly Entry[]): Promise<void> {
-    const rows = entries.map(({ at, principal, action, target, result, detail, count }): Insertable<AuditTable> => ({
+    const toRows = (some: readonly Entry[]) => some.map(({ at, principal, action, target, result, detail, count }): Insertable<AuditTable> => ({
       at, principal, action, target, result, detail: JSON.stringify(count === 1 ? detail : { ...detail, count }),
     }));
+    let start = 0;
     try {
-      for (let start = 0; start < rows.length; start += 500) await this.#store.insert(rows.slice(start, start + 500));
-      await this.#trim(rows.length);
+      for (; start < entries.length; start += ROWS_PER_STATEMENT) await this.#store.insert(toRows(entries.slice(start, start + ROWS_PER_STATEMENT)));
+      await this.#trim(entries.length);
     } catch (error) {
-      this.#logger.error({ err: error, entries: entries.length }, 'audit entries lost');
+      const left = entries.slice(start);
+      if (left.length > 0 && isUnavailable(error) && !this.#disposed) this.#putBack(left);
+      else this.#logger.error({ err: error, entries: left.length }, 'audit entries lost');
     }
+  }
+
+  /** The database does not answer: they wait with those that came meanwhile, as many as there is room for. */
+  #putBack(entries: readonly Entry[]): void {
+    for (const entry of [...entries, ...this.#takeWaiting()]) this.#put(entry);
+    this.#timer?.[Symbol.dispose]();
+    this.#timer = this.#clock.after(RETRY_MS, () => { void this.flush(); });
   }
 
   /** Not left to the sweep: a flood of denials would fill the disk before it comes round. */
@@ -112,6 +144,7 @@ export class AuditService implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed = true;
     await this.flush();
   }
 }

@@ -1,5 +1,6 @@
 import type { Kysely, Transaction } from 'kysely';
 import type { Milliseconds } from '../../core/units.ts';
+import { holdAlone } from '../../platform/database/dialect.ts';
 import type { Database, RefreshTokensTable } from '../../platform/database/schema.ts';
 
 export interface LoginUser {
@@ -34,6 +35,7 @@ export class AuthStore {
   addRefreshToken(row: RefreshTokensTable, predecessor: string | null, now: Milliseconds): Promise<boolean> {
     return this.#db.transaction().execute(async (tx) => {
       if (predecessor !== null) {
+        await holdAlone(tx, `log-ins of ${row.user_id}`);
         const used = await tx.updateTable('refresh_tokens').set({ used_at: now }).where('id', '=', predecessor).where('used_at', 'is', null).where('revoked_at', 'is', null).executeTakeFirst();
         if (used.numUpdatedRows !== 1n) return false;
       }
@@ -46,6 +48,10 @@ export class AuthStore {
   async revoke(by: { readonly family: string } | { readonly userId: string }, now: Milliseconds, lifetimes: { readonly accessMs: Milliseconds; readonly refreshMs: Milliseconds }): Promise<void> {
     await this.#db.transaction().execute(async (tx) => {
       const [column, value] = 'family' in by ? (['family', by.family] as const) : (['user_id', by.userId] as const);
+      const owner = 'userId' in by ? by.userId : (await tx.selectFrom('refresh_tokens').select('user_id').where('family', '=', by.family).limit(1).executeTakeFirst())?.user_id;
+      if (owner === undefined) return;
+      // A token that another process is giving for one of these would not be among them.
+      await holdAlone(tx, `log-ins of ${owner}`);
       const rows = await tx.selectFrom('refresh_tokens').select(['id', 'expires_at']).where(column, '=', value).execute();
       await tx.updateTable('refresh_tokens').set({ revoked_at: now }).where(column, '=', value).where('revoked_at', 'is', null).execute();
       for (const row of rows) await revokeAccess(tx, row.id, row.expires_at - lifetimes.refreshMs + lifetimes.accessMs, now);

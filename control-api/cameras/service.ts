@@ -97,17 +97,22 @@ export class CameraService {
   async replace(id: string, camera: Omit<NewCamera, 'id'>): Promise<CameraRow> {
     await this.get(id);
     await this.#check(camera);
-    await this.#update(id, columns({ ...camera, id }));
+    if (!(await this.#store.update(id, { ...columns({ ...camera, id }), updated_at: this.#clock.now() }))) throw notFound(id);
+    await this.#changed();
     return this.get(id);
   }
 
   /** Sets what the patch names. Throws as `replace`. */
   async patch(id: string, patch: CameraPatch): Promise<CameraRow> {
-    const row = await this.get(id);
-    const { extra, source, pipelines, recording } = settingsOf(row);
+    await this.get(id);
     await this.#check(patch);
-    const { name = row.name, source: newSource = source, pipelines: newPipelines = [...pipelines], recording: newRecording = recording, ...hints } = patch;
-    await this.#update(id, columns({ ...extra, ...hints, id, name, source: newSource, pipelines: newPipelines, recording: newRecording }));
+    const changed = await this.#store.change(id, (row) => {
+      const { extra, source, pipelines, recording } = settingsOf(row);
+      const { name = row.name, source: newSource = source, pipelines: newPipelines = [...pipelines], recording: newRecording = recording, ...hints } = patch;
+      return { ...columns({ ...extra, ...hints, id, name, source: newSource, pipelines: newPipelines, recording: newRecording }), updated_at: this.#clock.now() };
+    });
+    if (!changed) throw notFound(id);
+    await this.#changed();
     return this.get(id);
   }
 
@@ -133,7 +138,7 @@ export class CameraService {
   async addKey(camera: string, kind: 'publish' | 'view'): Promise<{ readonly row: KeyRow; readonly secret: string }> {
     await this.get(camera);
     const { row, secret } = newKey(camera, kind, this.#clock.now());
-    await this.#store.insertKey(row);
+    if (!(await this.#store.insertKey(row))) throw notFound(camera);
     await this.#changed();
     return { row: { ...row, revoked_at: null }, secret };
   }
@@ -163,11 +168,6 @@ export class CameraService {
   onChange(listener: () => Promise<void>): Disposable {
     this.#listeners.add(listener);
     return { [Symbol.dispose]: () => { this.#listeners.delete(listener); } };
-  }
-
-  async #update(id: string, change: ReturnType<typeof columns>): Promise<void> {
-    if (!(await this.#store.update(id, { ...change, updated_at: this.#clock.now() }))) throw notFound(id);
-    await this.#changed();
   }
 
   async #check(camera: CameraPatch): Promise<void> {

@@ -36,9 +36,20 @@ export class CameraStore {
     });
   }
 
+  /** False when there is none. */
   async update(id: string, change: Updateable<CamerasTable>): Promise<boolean> {
     const result = await this.#db.updateTable('cameras').set(change).where('id', '=', id).where('deleted_at', 'is', null).executeTakeFirst();
     return result.numUpdatedRows === 1n;
+  }
+
+  /** Sets what `change` makes of the camera as it is by then: two changes of different settings at once are both kept. False when there is none. */
+  change(id: string, change: (row: CameraRow) => Updateable<CamerasTable>): Promise<boolean> {
+    return this.#db.transaction().execute(async (tx) => {
+      const row = await tx.selectFrom('cameras').selectAll().where('id', '=', id).where('deleted_at', 'is', null).$if(dialectOf(tx).shared, (query) => query.forUpdate()).executeTakeFirst();
+      if (row === undefined) return false;
+      await tx.updateTable('cameras').set(change(row)).where('id', '=', id).execute();
+      return true;
+    });
   }
 
   /** Marks it deleted and revokes its keys. False when there is none. */
@@ -60,8 +71,14 @@ export class CameraStore {
     return this.#db.selectFrom('camera_keys').selectAll().where('revoked_at', 'is', null).orderBy('id').execute();
   }
 
-  async insertKey(key: Insertable<CameraKeysTable>): Promise<void> {
-    await this.#db.insertInto('camera_keys').values(key).execute();
+  /** False when the camera is not there, or was removed meanwhile: it would come back with this key. */
+  insertKey(key: Insertable<CameraKeysTable>): Promise<boolean> {
+    return this.#db.transaction().execute(async (tx) => {
+      const camera = await tx.selectFrom('cameras').select('id').where('id', '=', key.camera_id).where('deleted_at', 'is', null).$if(dialectOf(tx).shared, (query) => query.forUpdate()).executeTakeFirst();
+      if (camera === undefined) return false;
+      await tx.insertInto('camera_keys').values(key).execute();
+      return true;
+    });
   }
 
   async revokeKey(camera: string, id: string, now: Milliseconds): Promise<boolean> {

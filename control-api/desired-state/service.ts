@@ -3,7 +3,7 @@ import type { Config } from '../../config/schema.ts';
 import type { Clock } from '../../core/clock.ts';
 import { CAMERA_ID } from '../../core/frame-ref.ts';
 import type { CameraId } from '../../core/frame-ref.ts';
-import { MediaError, invariant } from '../../core/errors.ts';
+import { MediaError, invariant, messageOf } from '../../core/errors.ts';
 import type { Milliseconds } from '../../core/units.ts';
 import type { Logger } from '../../platform/logging.ts';
 import type { AuditService } from '../audit/service.ts';
@@ -16,7 +16,7 @@ import type { RetentionHoldService } from '../retention-hold/service.ts';
 
 export type { DesiredCamera, DesiredState, DesiredStateSource } from './state.ts';
 
-/** The database is read again so often, for changes by the command line or an edge's inventory. */
+/** The database is read again so often by default, for changes by the command line or an edge's inventory. */
 const REREAD_MS: Milliseconds = 1000;
 
 export interface DesiredStateServiceOptions {
@@ -28,6 +28,8 @@ export interface DesiredStateServiceOptions {
   readonly config: Config;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** How often the database is read again; default 1000. */
+  readonly rereadMs?: Milliseconds;
 }
 
 /** Computes the desired state at each change of cameras, keys or tokens. `start()` before `current()`. */
@@ -38,6 +40,8 @@ export class DesiredStateService implements DesiredStateSource, Disposable {
   #state: DesiredState | null = null;
   #reading: Promise<void> | null = null;
   #again = false;
+  /** Told already; it would be told again at every read. */
+  #failure = '';
 
   constructor(options: DesiredStateServiceOptions) {
     this.#options = options;
@@ -50,7 +54,7 @@ export class DesiredStateService implements DesiredStateSource, Disposable {
     this.#stack.use(this.#options.marks.onChange(() => this.refresh()));
     this.#stack.use(this.#options.holds.onChange(() => this.refresh()));
     this.#stack.use(this.#options.auth.onChange(() => { this.#refreshLater(); }));
-    this.#stack.use(this.#options.clock.every(REREAD_MS, () => { this.#refreshLater(); }));
+    this.#stack.use(this.#options.clock.every(this.#options.rereadMs ?? REREAD_MS, () => { this.#refreshLater(); }));
   }
 
   current(): DesiredState {
@@ -100,7 +104,14 @@ export class DesiredStateService implements DesiredStateSource, Disposable {
   }
 
   #refreshLater(): void {
-    this.refresh().catch((error: unknown) => { this.#options.logger.error({ err: error }, 'desired state not read'); });
+    this.refresh().then(
+      () => { this.#failure = ''; },
+      (error: unknown) => {
+        if (this.#failure === messageOf(error)) return;
+        this.#failure = messageOf(error);
+        this.#options.logger.error({ err: error }, 'desired state not read, edges keep the one they have');
+      },
+    );
   }
 
   #camera(row: CameraRow): DesiredCamera {

@@ -3,7 +3,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import type { Kysely } from 'kysely';
 import type { Clock } from '../../core/clock.ts';
-import { MediaError, messageOf } from '../../core/errors.ts';
+import { MediaError, isUnavailable, messageOf } from '../../core/errors.ts';
 import type { Database } from '../../platform/database/schema.ts';
 import { toGrpcStatus } from '../../platform/grpc/errors.ts';
 import { serve } from '../../platform/grpc/service.ts';
@@ -72,7 +72,8 @@ export class EdgeService implements Disposable {
       edge.end();
     } catch (error) {
       // A stream that breaks off is an edge that stopped; everything else is worth a line.
-      if (!call.cancelled) this.#options.logger.error({ edge: edge.id, error: messageOf(error) }, 'an edge was refused or its events could not be written');
+      // A database that does not answer tells that itself, once; the edge comes again every two seconds.
+      if (!call.cancelled && !isUnavailable(error)) this.#options.logger.error({ edge: edge.id, error: messageOf(error) }, 'an edge was refused or its events could not be written');
       edge.fail(error);
     } finally {
       if (edge.journalId !== undefined && this.#attached.get(edge.journalId) === edge) this.#attached.delete(edge.journalId);

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../../core/clock.ts';
-import { MediaError } from '../../core/errors.ts';
+import { MediaError, isUnavailable } from '../../core/errors.ts';
 import type { CameraId } from '../../core/frame-ref.ts';
 import type { EdgeDirectory } from '../edge-directory.ts';
 import { bearerOf } from '../guard.ts';
@@ -34,7 +34,7 @@ export class FrontDoor implements Disposable {
 
   /** Throws UNAVAILABLE when there is no edge or it does not answer. */
   async handle(route: EdgeRoute, request: IncomingMessage, response: ServerResponse, requestId: string): Promise<void> {
-    if (route.publishes && request.method === 'POST') await this.#options.resolveCamera(credentialOf(request), route.camera);
+    if (route.publishes && request.method === 'POST') await this.#resolve(request, route.camera);
     await this.#forwarder.forward(await this.#base(route), route.target, request, response, { requestId, behindProxy: this.#options.behindProxy });
   }
 
@@ -46,6 +46,15 @@ export class FrontDoor implements Disposable {
   [Symbol.dispose](): void {
     this.#upgrader[Symbol.dispose]();
     this.#forwarder[Symbol.dispose]();
+  }
+
+  /** Without the database no camera is made, but those that the edge knows go on publishing. */
+  async #resolve(request: IncomingMessage, camera: CameraId): Promise<void> {
+    try {
+      await this.#options.resolveCamera(credentialOf(request), camera);
+    } catch (error) {
+      if (!isUnavailable(error)) throw error;
+    }
   }
 
   async #base(route: EdgeRoute): Promise<string> {

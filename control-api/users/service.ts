@@ -51,21 +51,25 @@ export class UserService {
 
   /** Throws NOT_FOUND, or FAILED_PRECONDITION when nobody could administer the server afterwards. */
   async change(id: string, change: UserChange): Promise<UserRow> {
-    const user = await this.get(id);
-    if ((change.role !== undefined && change.role !== 'admin') || change.disabled === true) await this.#keepAnAdmin(user);
-    await this.#store.update(id, {
+    await this.get(id);
+    const columns = {
       ...(change.password === undefined ? {} : { password_hash: await this.#auth.passwords.hash(change.password) }),
       ...(change.role === undefined ? {} : { role: change.role }),
       ...(change.disabled === undefined ? {} : { disabled_at: change.disabled ? this.#clock.now() : null }),
       id,
-    });
+    };
+    if ((change.role !== undefined && change.role !== 'admin') || change.disabled === true) {
+      if (!(await this.#store.updateUnlessLastAdmin(id, columns))) throw lastAdmin();
+    } else await this.#store.update(id, columns);
     await this.#auth.revokeUser(id);
     return this.get(id);
   }
 
   /** Throws as `change` does. */
   async remove(id: string): Promise<void> {
-    await this.#keepAnAdmin(await this.get(id));
+    await this.get(id);
+    if (!(await this.#store.updateUnlessLastAdmin(id, { disabled_at: this.#clock.now() }))) throw lastAdmin();
+    // What tells which log-ins to revoke goes with the user.
     await this.#auth.revokeUser(id);
     await this.#store.delete(id);
   }
@@ -74,12 +78,15 @@ export class UserService {
   async ensureAdmin(configured: string | undefined): Promise<{ readonly created: boolean; readonly password?: string }> {
     if ((await this.#store.count()) > 0) return { created: false };
     const password = configured ?? randomBytes(12).toString('base64url');
-    await this.create('admin', password, 'admin');
+    try {
+      await this.create('admin', password, 'admin');
+    } catch (error) {
+      // Another control process starts at the same time, and tells the password.
+      if (error instanceof MediaError && error.code === 'ALREADY_EXISTS') return { created: false };
+      throw error;
+    }
     return configured === undefined ? { created: true, password } : { created: true };
   }
-
-  async #keepAnAdmin(user: UserRow): Promise<void> {
-    if (user.role !== 'admin' || user.disabled_at !== null || (await this.#store.otherAdmins(user.id)) > 0) return;
-    throw new MediaError('FAILED_PRECONDITION', 'This is the last administrator who can log in.', { reason: 'LAST_ADMIN' });
-  }
 }
+
+const lastAdmin = (): MediaError => new MediaError('FAILED_PRECONDITION', 'This is the last administrator who can log in.', { reason: 'LAST_ADMIN' });

@@ -1,4 +1,5 @@
 import type { Insertable, Kysely, Selectable, Updateable } from 'kysely';
+import { holdAlone } from '../../platform/database/dialect.ts';
 import type { Database, UsersTable } from '../../platform/database/schema.ts';
 
 export type UserRow = Selectable<UsersTable>;
@@ -31,14 +32,19 @@ export class UserStore {
     await this.#db.updateTable('users').set(change).where('id', '=', id).execute();
   }
 
-  async delete(id: string): Promise<void> {
-    await this.#db.deleteFrom('users').where('id', '=', id).execute();
+  /** As `update`, but false, and nothing is changed, when no other administrator could log in. Decided alone: the last two cannot give each other up. */
+  updateUnlessLastAdmin(id: string, change: Updateable<UsersTable>): Promise<boolean> {
+    return this.#db.transaction().execute(async (tx) => {
+      await holdAlone(tx, 'administrators');
+      const admins = await tx.selectFrom('users').select('id').where('role', '=', 'admin').where('disabled_at', 'is', null).limit(2).execute();
+      if (admins.length === 1 && admins[0]?.id === id) return false;
+      await tx.updateTable('users').set(change).where('id', '=', id).execute();
+      return true;
+    });
   }
 
-  /** Administrators who can log in, but for `except`. */
-  async otherAdmins(except: string): Promise<number> {
-    const { count } = await this.#db.selectFrom('users').select((e) => e.fn.countAll<number>().as('count')).where('role', '=', 'admin').where('disabled_at', 'is', null).where('id', '!=', except).executeTakeFirstOrThrow();
-    return count;
+  async delete(id: string): Promise<void> {
+    await this.#db.deleteFrom('users').where('id', '=', id).execute();
   }
 
   async count(): Promise<number> {

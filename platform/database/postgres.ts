@@ -35,10 +35,10 @@ export const describePostgres = (url: string): string => {
 
 export interface PostgresOptions {
   readonly url: string;
-  readonly logger: Logger | undefined;
+  readonly logger?: Logger | undefined;
   /** A server that is not there is waited for so long; 0: it is asked once. */
   readonly waitMs: Milliseconds;
-  readonly signal: AbortSignal | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 const poolOf = (url: string, statementMs: Milliseconds, answerMs: Milliseconds, connections: number): pg.Pool => {
@@ -52,7 +52,7 @@ const poolOf = (url: string, statementMs: Milliseconds, answerMs: Milliseconds, 
 };
 
 /** For the queries of a running process. A lost server is told once in the log, and once that it is back; queries meanwhile throw UNAVAILABLE. */
-export const postgresDialect = (options: Pick<PostgresOptions, 'url' | 'logger'>): Dialect =>
+export const postgresDialect = (options: { readonly url: string; readonly logger: Logger | undefined }): Dialect =>
   new PostgresDialect({ pool: new WatchedPool(poolOf(options.url, STATEMENT_MS, ANSWER_MS, CONNECTIONS), options.url, options.logger) });
 
 /** For migrations, which may take long. */

@@ -71,7 +71,7 @@ export class PostgresCluster implements AsyncDisposable {
   /** Starts the server again after `stop`; resolves when it answers. */
   async resume(): Promise<void> {
     const server = spawn(join(binaries(), 'postgres'), [
-      '-D', this.#data, '-k', this.#directory, '-c', 'listen_addresses=', '-c', 'fsync=off', '-c', 'synchronous_commit=off', '-c', 'full_page_writes=off', '-c', 'max_connections=200', '-c', 'autovacuum=off',
+      '-D', this.#data, '-k', this.#directory, '-c', 'listen_addresses=', '-c', 'fsync=off', '-c', 'full_page_writes=off', '-c', 'max_connections=200', '-c', 'autovacuum=off',
     ], { ...this.#as, cwd: this.#directory, stdio: ['ignore', 'ignore', 'pipe'] });
     this.#server = server;
     let log = '';

@@ -25,6 +25,8 @@ export interface ServerOptions {
   readonly dataDir?: string;
   /** Another program than the whole server: the argument list behind `node`. */
   readonly args?: readonly string[];
+  /** Each line of its log, from its start on. */
+  readonly onLog?: (line: string) => void;
 }
 
 /** A whole real server in processes of its own, on free ports and a data folder of its own. Disposing ends it and removes the data. */
@@ -62,7 +64,7 @@ export class TestServer implements AsyncDisposable {
       },
     });
     const log: string[] = [];
-    createInterface({ input: child.stderr }).on('line', (line) => { log.push(line); if (log.length > 2000) log.shift(); });
+    createInterface({ input: child.stderr }).on('line', (line) => { log.push(line); if (log.length > 2000) log.shift(); options.onLog?.(line); });
     const ready = Promise.withResolvers<{ http: string; edge: string; rtsp: string }>();
     createInterface({ input: child.stdout }).on('line', (line) => {
       if (!line.startsWith('{')) return;
