@@ -4,6 +4,7 @@ import type { Milliseconds } from '../../core/units.ts';
 import type { Logger } from '../../platform/logging.ts';
 import { settingsOf } from '../cameras/service.ts';
 import type { CameraService, OnEvent } from '../cameras/service.ts';
+import type { DesiredStateSource } from '../desired-state/service.ts';
 import type { MarkService } from '../marks/service.ts';
 import { grownBy } from './clip-growth.ts';
 import type { ClipRange, Sighting } from './clip-growth.ts';
@@ -26,6 +27,8 @@ export interface SeenPicture {
 export interface EventClipsDeps {
   readonly cameras: CameraService;
   readonly marks: MarkService;
+  /** Changes whenever a camera does, also when another control process changed it. */
+  readonly desired: Pick<DesiredStateSource, 'onChange'>;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -59,6 +62,9 @@ export class EventClips implements AsyncDisposable {
   async start(): Promise<void> {
     await this.#readRules();
     this.#stack.use(this.#deps.cameras.onChange(() => this.#readRules()));
+    this.#stack.use(this.#deps.desired.onChange(() => {
+      this.#readRules().catch((error: unknown) => { this.#deps.logger.error({ error: messageOf(error) }, 'what counts as an event was not read'); });
+    }));
     this.#stack.use(this.#deps.clock.every(PERIOD, () => { this.#write(); }));
   }
 

@@ -70,6 +70,16 @@ test('what one takes away the edges of the other one are told; what it adds is i
   await soon(() => b.api.desiredState.current().revokedTokens).toHaveLength(1);
 });
 
+test('[REC-9] what one is told to call an event becomes a clip where the edge is attached to the other', async () => {
+  const { access_token: token } = await b.login();
+  await b.call('POST', '/v1/cameras', { token, json: { id: 'line-1', recording: { policy: 'on-event', on_event: { pre_seconds: 4, post_seconds: 6, detected: [{ class_name: 'scratch' }] } } } });
+  const capturedAt = Date.now() - 60_000;
+  await soon(async () => {
+    a.api.observe([{ camera: 'line-1', capturedAt, detections: [{ className: 'scratch', confidence: 0.9 }] }]);
+    return (await b.call<{ items: unknown[] }>('GET', '/v1/marks', { token })).body.items;
+  }).toMatchObject([{ tags: ['scratch'] }]);
+});
+
 test('a camera that both are told to make is made once; two changes of different settings at once are both kept', async () => {
   const { access_token: token } = await a.login();
   const made = await Promise.all([a, b].map((h) => h.call('POST', '/v1/cameras', { token, json: { id: 'line-1', pipelines: [] } })));
