@@ -30,7 +30,7 @@ afterEach(async () => {
   await b[Symbol.asyncDispose]();
 });
 
-const soon = <T>(probe: () => T) => expect.poll(probe, { timeout: 20_000 });
+const SOON = { timeout: 20_000 };
 const kidOf = (token: string): string => (JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString()) as { kid: string }).kid;
 const meAt = async (h: Harness, token: string): Promise<number> => (await h.call('GET', '/v1/auth/me', { token })).status;
 
@@ -61,23 +61,23 @@ test('what one takes away the edges of the other one are told; what it adds is i
   const { access_token: token } = await a.login();
   const { body } = await a.call<{ id: string }>('POST', '/v1/cameras', { token, json: { id: 'line-1' } });
   expect((await b.call<{ items: { id: string }[] }>('GET', '/v1/cameras', { token })).body.items.map(({ id }) => id)).toEqual([body.id]);
-  await soon(() => b.api.desiredState.current().keys).toHaveLength(1);
+  await expect.poll(() => b.api.desiredState.current().keys, SOON).toHaveLength(1);
   const [key] = b.api.desiredState.current().keys;
   await a.call('DELETE', `/v1/cameras/line-1/keys/${key?.id ?? ''}`, { token });
-  await soon(() => b.api.desiredState.current().keys).toEqual([]);
+  await expect.poll(() => b.api.desiredState.current().keys, SOON).toEqual([]);
   expect((await a.call('POST', '/v1/auth/logout', { token, json: {} })).status).toBe(204);
-  await soon(() => meAt(b, token)).toBe(401);
-  await soon(() => b.api.desiredState.current().revokedTokens).toHaveLength(1);
+  await expect.poll(() => meAt(b, token), SOON).toBe(401);
+  await expect.poll(() => b.api.desiredState.current().revokedTokens, SOON).toHaveLength(1);
 });
 
 test('[REC-9] what one is told to call an event becomes a clip where the edge is attached to the other', async () => {
   const { access_token: token } = await b.login();
   await b.call('POST', '/v1/cameras', { token, json: { id: 'line-1', recording: { policy: 'on-event', on_event: { pre_seconds: 4, post_seconds: 6, detected: [{ class_name: 'scratch' }] } } } });
   const capturedAt = Date.now() - 60_000;
-  await soon(async () => {
+  await expect.poll(async () => {
     a.api.observe([{ camera: 'line-1', capturedAt, detections: [{ className: 'scratch', confidence: 0.9 }] }]);
     return (await b.call<{ items: unknown[] }>('GET', '/v1/marks', { token })).body.items;
-  }).toMatchObject([{ tags: ['scratch'] }]);
+  }, SOON).toMatchObject([{ tags: ['scratch'] }]);
 });
 
 test('a camera that both are told to make is made once; two changes of different settings at once are both kept', async () => {
