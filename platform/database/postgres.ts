@@ -30,7 +30,7 @@ export const isPostgresUrl = (place: string): boolean => /^postgres(ql)?:\/\//.t
 /** Host and database of a URL, for people: without user, password and parameters. */
 export const describePostgres = (url: string): string => {
   const parsed = URL.parse(url);
-  return parsed === null ? 'PostgreSQL' : `PostgreSQL ${decodeURIComponent(parsed.host)}${parsed.pathname}`;
+  return parsed === null ? 'PostgreSQL' : `PostgreSQL ${parsed.host.replaceAll(/%2f/gi, '/')}${parsed.pathname}`;
 };
 
 export interface PostgresOptions {
@@ -55,8 +55,12 @@ const poolOf = (url: string, statementMs: Milliseconds, answerMs: Milliseconds, 
 export const postgresDialect = (options: { readonly url: string; readonly logger: Logger | undefined }): Dialect =>
   new PostgresDialect({ pool: new WatchedPool(poolOf(options.url, STATEMENT_MS, ANSWER_MS, CONNECTIONS), options.url, options.logger) });
 
-/** For migrations, which may take long. */
-export const migrationDialect = (url: string): Dialect => new PostgresDialect({ pool: new WatchedPool(poolOf(url, MIGRATION_MS, MIGRATION_MS, 2), url, undefined) });
+/** For migrations, which may take long, whatever the URL says of queries. */
+export const migrationDialect = (url: string): Dialect => {
+  const patient = new URL(url);
+  for (const limit of ['statement_timeout', 'query_timeout']) patient.searchParams.delete(limit);
+  return new PostgresDialect({ pool: new WatchedPool(poolOf(patient.href, MIGRATION_MS, MIGRATION_MS, 2), url, undefined) });
+};
 
 /**
  * Resolves when the server answers, and can keep what we give it. Throws UNAVAILABLE when it does not within `waitMs`, FAILED_PRECONDITION
@@ -64,6 +68,12 @@ export const migrationDialect = (url: string): Dialect => new PostgresDialect({ 
  */
 export const waitForPostgres = async ({ url, logger, waitMs, signal }: PostgresOptions): Promise<void> => {
   const where = describePostgres(url);
+  try {
+    new pg.Client({ connectionString: url });
+  } catch (error) {
+    // A certificate that cannot be read, a parameter it does not know.
+    throw new MediaError('FAILED_PRECONDITION', `${where} cannot be used: ${messageOf(error)}`, { cause: error });
+  }
   const end = systemClock.monotonic() + waitMs;
   let told = false;
   for (;;) {

@@ -1,7 +1,14 @@
 /** A PostgreSQL that comes late, goes, hangs, refuses, and comes back; and several processes that open it at once. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Command } from 'commander';
 import { sql } from 'kysely';
 import { pino } from 'pino';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { doctorCommand } from '../../cli/doctor.ts';
+import type { CliIo } from '../../cli/io.ts';
+import { userCommand } from '../../cli/user.ts';
 import { openDatabase } from '../../platform/database/open.ts';
 import { PostgresCluster, runOn } from '../../platform/testing/postgres-cluster.ts';
 import { FreezingProxy } from '../support/freezing-proxy.ts';
@@ -55,6 +62,33 @@ test('a server that refuses is not asked again: no such database, another encodi
   await expect(openDatabase(cluster.url('latin'), { waitMs: 600_000 })).rejects.toMatchObject({ code: 'FAILED_PRECONDITION', message: expect.stringContaining('its encoding is SQL_ASCII') as string });
 });
 
+test('a certificate that cannot be read is told at once', async () => {
+  await expect(openDatabase('postgres://box:secret@127.0.0.1:1/cameras?sslmode=verify-full&sslrootcert=/nowhere/root.crt', { waitMs: 600_000 })).rejects.toMatchObject({
+    code: 'FAILED_PRECONDITION', message: expect.stringMatching(/^PostgreSQL 127\.0\.0\.1:1\/cameras cannot be used: (?!.*secret).*\/nowhere\/root\.crt/) as string,
+  });
+});
+
+test('the command line works on it: users, and doctor tells whether it answers', async () => {
+  const url = await cluster.createDatabase();
+  const folder = await mkdtemp(join(tmpdir(), 'if-pg-cli-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const run = async (make: (io: CliIo) => Command, args: readonly string[], database: string): Promise<string> => {
+    const lines: string[] = [];
+    const io: CliIo = {
+      env: { IMAGEFLOW_DATA_DIR: folder, IMAGEFLOW_DATABASE_URL: database, IMAGEFLOW_HTTP_PORT: '0', IMAGEFLOW_EDGE_HTTP_PORT: '0', IMAGEFLOW_RTSP_PORT: '0', IMAGEFLOW_WEBRTC_PORT: '0' },
+      out: (line) => { lines.push(line); }, err: (line) => { lines.push(line); }, progress: () => undefined, secret: () => Promise.resolve('long enough'), fail: () => { lines.push('failed'); },
+    };
+    await make(io).exitOverride().parseAsync([...args], { from: 'user' });
+    return lines.join('\n');
+  };
+  expect(await run(userCommand, ['add', 'olga', '--role', 'operator'], url)).toBe('olga added');
+  expect(await run(userCommand, ['list'], url)).toBe('olga\toperator\tenabled');
+  expect(await run(doctorCommand, [], url)).toContain('ok    database.url: PostgreSQL ');
+  const nobody = 'postgres://box:secret@127.0.0.1:1/cameras';
+  expect(await run(userCommand, ['list'], nobody)).toMatch(/^PostgreSQL 127\.0\.0\.1:1\/cameras does not answer: (?!.*secret).*\nfailed$/);
+  expect(await run(doctorCommand, [], nobody)).toMatch(/FAIL {2}database\.url: PostgreSQL 127\.0\.0\.1:1\/cameras does not answer/);
+});
+
 test('a server that crashes costs its queries and transactions, not the process; when it is back, all goes on, each told once', async () => {
   const { logger, messages } = logging();
   const db = await openDatabase(await cluster.createDatabase(), { logger });
@@ -84,7 +118,7 @@ test('a server that crashes costs its queries and transactions, not the process;
 test('a network that passes nothing on costs a query its deadline, and no later query is given the answer of an earlier one', async () => {
   const url = new URL(await cluster.createDatabase());
   await using proxy = await FreezingProxy.start(`${decodeURIComponent(url.hostname)}/.s.PGSQL.5432`);
-  const db = await openDatabase(`postgres://postgres@127.0.0.1:${proxy.port}${url.pathname}?query_timeout=300`);
+  const db = await openDatabase(`postgres://postgres@127.0.0.1:${proxy.port}${url.pathname}?query_timeout=3000`);
   const ask = async (n: number): Promise<unknown> => (await sql<{ n: number }>`select ${n}::int8 as n`.execute(db)).rows[0]?.n;
   expect(await ask(1)).toBe(1);
   proxy.freeze();
@@ -96,7 +130,7 @@ test('a network that passes nothing on costs a query its deadline, and no later 
 });
 
 test('a statement that takes too long is ended on the server', async () => {
-  const db = await openDatabase(`${await cluster.createDatabase()}?statement_timeout=100`);
+  const db = await openDatabase(`${await cluster.createDatabase()}?statement_timeout=1000`);
   await expect(sql`select pg_sleep(60)`.execute(db)).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED', reason: 'DATABASE_SLOW' });
   await db.destroy();
 });
