@@ -1,6 +1,8 @@
-/** The REST API as the pages use it (contract 0.3–0.5). An expired access token is refreshed once per request. */
+/** The REST API as the pages use it (contract 0.3–0.5); what is about recordings is in `recordings/api.ts`. */
 import { toApiError } from './api-error.ts';
-import { accessToken, forgetTokens, keepTokens, refreshAccess, refreshToken } from './session.ts';
+import { all, json } from './http.ts';
+import type { Page } from './http.ts';
+import { forgetTokens, keepTokens, refreshToken } from './session.ts';
 
 export interface CameraUrls {
   readonly whip: string;
@@ -19,6 +21,17 @@ export interface CameraSession {
   readonly reason: string | null;
 }
 
+/** How a camera is recorded. */
+export interface CameraRecording {
+  readonly policy: string;
+  /** Minutes kept, where the camera has a window of its own. */
+  readonly window_minutes?: number;
+  readonly max_bytes?: number;
+  readonly hours?: { readonly timezone: string; readonly times: readonly { readonly days: readonly string[]; readonly from: string; readonly to: string }[] };
+  /** By hand; counts more than policy and hours. */
+  readonly switched?: 'on' | 'off';
+}
+
 export interface Camera {
   readonly id: string;
   readonly name: string;
@@ -26,7 +39,7 @@ export interface Camera {
   /** The same media straight from the edge's port; null behind a proxy. */
   readonly direct_urls?: Pick<CameraUrls, 'whip' | 'whep' | 'hls'> | null;
   readonly pipelines: readonly (string | { readonly id: string })[];
-  readonly recording: { readonly policy: string };
+  readonly recording: CameraRecording;
   readonly session?: CameraSession | null;
   /** The edge's figures while there is a session. */
   readonly stats?: { readonly video_codec?: string | null; readonly audio_codec?: string | null } | null;
@@ -41,30 +54,6 @@ export interface Alarm {
   readonly at: string;
 }
 
-export interface Segment {
-  readonly id: string;
-  readonly start: string;
-  readonly duration: number;
-  readonly bytes: number;
-  readonly gap_before: number | null;
-  readonly open: boolean;
-}
-
-/** A time in which nothing was recorded although something was before and after. */
-export interface Gap {
-  readonly start: string;
-  readonly end: string;
-  readonly duration: number;
-  readonly cause: string | null;
-}
-
-export interface StoredDetection {
-  readonly captured_at: string;
-  readonly class_name: string;
-  readonly confidence: number;
-  readonly bbox: { readonly x: number; readonly y: number; readonly width: number; readonly height: number };
-}
-
 /** Where this page gets a camera's media: the direct port where there is one, which costs the server less and survives the control process. */
 export const mediaUrls = (camera: Camera): Pick<CameraUrls, 'whip' | 'whep' | 'hls'> => camera.direct_urls ?? camera.urls;
 
@@ -72,35 +61,6 @@ export const mediaUrls = (camera: Camera): Pick<CameraUrls, 'whip' | 'whep' | 'h
 export const detectionsUrl = (camera: Camera): string => {
   const url = new URL(mediaUrls(camera).whep);
   return `${url.protocol === 'https:' ? 'wss' : 'ws'}://${url.host}/v1/cameras/${camera.id}/detections/live`;
-};
-
-const request = async (path: string, init: RequestInit = {}, retry = true): Promise<Response> => {
-  const headers = new Headers(init.headers);
-  const token = accessToken();
-  if (token) headers.set('authorization', `Bearer ${token}`);
-  const response = await fetch(path, { ...init, headers });
-  if (response.status === 401 && retry && (await refreshAccess(token))) return request(path, init, false);
-  if (response.status === 401 && accessToken() === token) forgetTokens();
-  if (!response.ok) throw await toApiError(response);
-  return response;
-};
-
-const json = async <T>(path: string, method = 'GET', body?: unknown): Promise<T> => {
-  const response = await request(path, body === undefined ? { method } : { method, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
-  return (response.status === 204 ? undefined : await response.json()) as T;
-};
-
-interface Page<T> { readonly items: readonly T[]; readonly next_cursor: string | null }
-
-const all = async <T>(path: string, limit: number): Promise<readonly T[]> => {
-  const items: T[] = [];
-  let cursor: string | null = null;
-  do {
-    const page: Page<T> = await json<Page<T>>(`${path}&limit=500${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ''}`);
-    items.push(...page.items);
-    cursor = page.next_cursor;
-  } while (cursor && items.length < limit);
-  return items;
 };
 
 export const api = {
@@ -119,15 +79,8 @@ export const api = {
   newPublishKey: (id: string) => json<{ key: string }>(`/v1/cameras/${id}/keys`, 'POST', { kind: 'publish' }),
   /** Those that are raised, newest first. */
   alarms: async (camera?: string): Promise<readonly Alarm[]> => (await json<Page<Alarm>>(`/v1/alarms?limit=100${camera === undefined ? '' : `&camera=${camera}`}`)).items,
+  switchRecording: (id: string, to: 'start' | 'stop') => json<CameraRecording>(`/v1/cameras/${id}/recording/${to}`, 'POST'),
   clearAlarm: (id: string) => json<undefined>(`/v1/alarms/${encodeURIComponent(id)}`, 'DELETE'),
-  segments: (camera: string, from: Date, to: Date) =>
-    all<Segment>(`/v1/recordings/${camera}/segments?from=${from.toISOString()}&to=${to.toISOString()}`, 20_000),
-  gaps: (camera: string, from: Date, to: Date) =>
-    all<Gap>(`/v1/recordings/${camera}/gaps?from=${from.toISOString()}&to=${to.toISOString()}`, 1_000),
-  detections: (camera: string, from: Date, to: Date) =>
-    all<StoredDetection>(`/v1/detections?camera=${camera}&from=${from.toISOString()}&to=${to.toISOString()}`, 5_000),
-  playbackUrl: (camera: string, from: Date, to: Date): string =>
-    `/v1/recordings/${camera}/playback?from=${from.toISOString()}&to=${to.toISOString()}&token=${encodeURIComponent(accessToken() ?? '')}`,
   /** Milliseconds the server's clock is ahead of this one, to half the round trip. */
   clockOffset: async (): Promise<number> => {
     let best = { rtt: Infinity, offset: 0 };

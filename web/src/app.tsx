@@ -3,8 +3,9 @@ import { api } from './api.ts';
 import { CameraPage } from './pages/camera.tsx';
 import { Login } from './pages/login.tsx';
 import { Recordings } from './pages/recordings.tsx';
+import { Search } from './pages/search.tsx';
 import { Wall } from './pages/wall.tsx';
-import { linkTo, usePath } from './router.ts';
+import { linkTo, useAddress } from './router.ts';
 import { accessToken, onSignedOut } from './session.ts';
 import { Missing } from './ui/missing.tsx';
 
@@ -12,20 +13,21 @@ const CAMERA = /^\/cameras\/([a-z0-9][a-z0-9-]*)(\/recordings)?\/?$/;
 
 export const App = () => {
   const [signedIn, setSignedIn] = useState(accessToken() !== null);
-  const path = usePath();
+  const { path, search } = useAddress();
   useEffect(() => onSignedOut(() => setSignedIn(false)), []);
   if (!signedIn) return <Login onSignedIn={() => setSignedIn(true)} />;
   const match = CAMERA.exec(path);
   const camera = match?.[1];
   const page = camera === undefined
-    ? path === '/' ? <Wall /> : <Missing what="There is no such page." />
+    ? path === '/' ? <Wall /> : path === '/recordings' ? <Search search={search} /> : <Missing what="There is no such page." />
     : match?.[2] ? <Recordings key={camera} id={camera} /> : <CameraPage key={camera} id={camera} />;
   return (
     <>
       <header class="bar">
-        <a class="brand" {...linkTo('/')}><img src="/icon.svg" alt="" width="24" height="24" />ImageFlow Edge</a>
+        <a class="brand" {...linkTo('/')}><img src="/icon.svg" alt="" width="24" height="24" /><span>ImageFlow Edge</span></a>
         <nav aria-label="Main">
           <a {...linkTo('/')} aria-current={path === '/' ? 'page' : undefined}>Live wall</a>
+          <a {...linkTo('/recordings')} aria-current={path === '/recordings' ? 'page' : undefined}>Recordings</a>
           <button type="button" class="quiet" onClick={() => void api.logout()}>Sign out</button>
         </nav>
       </header>

@@ -8,11 +8,27 @@ export const navigate = (path: string): void => {
   dispatchEvent(new Event(CHANGED));
 };
 
-/** The current path; the component renders again when it changes. */
-export const usePath = (): string => {
-  const [path, setPath] = useState(location.pathname);
+let popped = false;
+addEventListener('popstate', () => { popped = true; });
+addEventListener(CHANGED, () => { popped = false; });
+
+/** Whether the back or forward button led to where we are. */
+export const cameBack = (): boolean => popped;
+
+/** Changes the address without a step for the back button. */
+export const replaceAddress = (path: string): void => {
+  history.replaceState(history.state, '', path);
+  dispatchEvent(new Event(CHANGED));
+};
+
+/** The current path and query (with its `?`); the component renders again when one changes. */
+export const useAddress = (): { readonly path: string; readonly search: string } => {
+  const [address, setAddress] = useState(() => ({ path: location.pathname, search: location.search }));
   useEffect(() => {
-    const update = (): void => setPath(location.pathname);
+    const update = (): void => {
+      const { pathname: path, search } = location;
+      setAddress((old) => (old.path === path && old.search === search ? old : { path, search }));
+    };
     addEventListener('popstate', update);
     addEventListener(CHANGED, update);
     return () => {
@@ -20,7 +36,7 @@ export const usePath = (): string => {
       removeEventListener(CHANGED, update);
     };
   }, []);
-  return path;
+  return address;
 };
 
 /** Attributes of a link inside the application. */

@@ -10,6 +10,7 @@ import { LiveView } from '../ui/live-view.tsx';
 import { Missing } from '../ui/missing.tsx';
 import { NotRecorded } from '../ui/not-recorded.tsx';
 import { Readout } from '../ui/readout.tsx';
+import { RecordingState } from '../ui/recording-state.tsx';
 import { usePolling } from '../ui/use-polling.ts';
 import { useRecentlyOn } from '../ui/use-recently-on.ts';
 import { Publish } from './publish.tsx';
@@ -31,10 +32,11 @@ export const CameraPage = (props: { id: string }) => {
   const stage = useRef<HTMLDivElement>(null);
   const recentlyOn = useRecentlyOn();
 
-  usePolling(() => api.camera(props.id).then((c) => { setCamera(c); setFailure(null); setMissing(false); }).catch((error: unknown) => {
+  const load = (): Promise<void> => api.camera(props.id).then((c) => { setCamera(c); setFailure(null); setMissing(false); }).catch((error: unknown) => {
     setMissing(error instanceof ApiError && error.status === 404);
     setFailure(inWords(error));
-  }), REFRESH_MS, [props.id]);
+  });
+  usePolling(load, REFRESH_MS, [props.id]);
 
   if (missing) return <Missing what={failure ?? ''} />;
   if (!camera) return <p class="empty" role="status">{failure ?? 'Loading…'}</p>;
@@ -67,6 +69,7 @@ export const CameraPage = (props: { id: string }) => {
           {camera.session?.reason && <p class="muted">{camera.session.reason}</p>}
         </>
       )}
+      <RecordingState camera={camera} onSwitched={load} />
       <BrowserPublisher key="publisher" camera={camera} offered={!on || showPublish} />
       {(!on || showPublish) && <Publish camera={camera} idle={!on} />}
     </section>

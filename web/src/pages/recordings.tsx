@@ -1,151 +1,144 @@
-import { useEffect, useRef, useState } from 'preact/hooks';
-import { ApiError, inWords } from '../api-error.ts';
-import { api } from '../api.ts';
-import type { Camera, Gap, Segment, StoredDetection } from '../api.ts';
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
+import type { Mark } from '../recordings/api.ts';
+import { linkOf, pathTo } from '../recordings/link.ts';
+import { amount, between, moment } from '../recordings/moments.ts';
+import { CLIP_MS } from '../recordings/range-player.ts';
+import { midnight } from '../recordings/midnight.ts';
+import { recordedFrom, recordedSeconds, recordedUntil } from '../recordings/stretches.ts';
+import { around, moved, spanOf, zoomed } from '../recordings/time-window.ts';
+import type { TimeWindow } from '../recordings/time-window.ts';
+import { usePlayerKeys } from '../recordings/use-player-keys.ts';
+import { useRangePlayer } from '../recordings/use-range-player.ts';
+import { useWindow } from '../recordings/use-window.ts';
+import { replaceAddress } from '../router.ts';
 import { CameraTitle } from '../ui/camera-title.tsx';
 import { Gaps } from '../ui/gaps.tsx';
+import { MarkList } from '../ui/mark-list.tsx';
 import { NotRecorded } from '../ui/not-recorded.tsx';
+import { PlayerControls } from '../ui/player-controls.tsx';
+import { RangeActions } from '../ui/range-actions.tsx';
 import { Timeline } from '../ui/timeline.tsx';
-import { usePolling } from '../ui/use-polling.ts';
+import type { Selection } from '../ui/timeline.tsx';
+import { WindowControls } from '../ui/window-controls.tsx';
 
-const WINDOWS: readonly { readonly label: string; readonly minutes: number }[] = [
-  { label: '5 min', minutes: 5 },
-  { label: '15 min', minutes: 15 },
-  { label: '1 h', minutes: 60 },
-  { label: '6 h', minutes: 360 },
-  { label: '24 h', minutes: 1440 },
-];
-const REFRESH_MS = 4000;
-const CLIP_MS = 10 * 60_000;
 const LATEST_MS = 30_000;
-/** Detections are asked for in windows this short: longer ones hold too many. */
-const DETECTIONS_MINUTES = 15;
+const FIRST_WINDOW_MS = 15 * 60_000;
+const LEAST_RANGE_MS = 200;
 
-const clock = (ms: number): string => new Date(ms).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', second: '2-digit' });
-/** With its day unless that is today. */
-const moment = (ms: number): string => (new Date(ms).toDateString() === new Date().toDateString() ? clock(ms) : `${new Date(ms).toLocaleDateString()} ${clock(ms)}`);
-const amount = (seconds: number): string => {
-  if (seconds < 60) return `${seconds.toFixed(0)} s`;
-  return seconds < 3600 ? `${(seconds / 60).toFixed(0)} min` : `${(seconds / 3600).toFixed(1)} h`;
-};
-const startOf = (segment: Segment): number => Date.parse(segment.start);
-const endOf = (segment: Segment): number => startOf(segment) + segment.duration * 1000;
-
-/** The first recorded moment at or after `at`; where nothing follows, shortly before the end. Null when nothing is recorded. */
-const recordedFrom = (segments: readonly Segment[], at: number): number | null => {
-  const next = segments.find((segment) => endOf(segment) > at + 200);
-  if (next) return Math.max(at, startOf(next));
-  const last = segments.at(-1);
-  return last ? Math.max(startOf(last), endOf(last) - LATEST_MS / 3) : null;
+const firstWindow = (link: ReturnType<typeof linkOf>): TimeWindow => {
+  if (link === null) return { start: Date.now() - FIRST_WINDOW_MS, end: Date.now() };
+  return 'at' in link ? { start: link.at - FIRST_WINDOW_MS / 2, end: link.at + FIRST_WINDOW_MS / 2 } : around(link.from, link.to);
 };
 
-/** A camera's recordings on a time line; a click plays from that moment. */
+/** A camera's recordings on a time line: play a moment, mark a range, and say what it is. */
 export const Recordings = (props: { id: string }) => {
-  const [camera, setCamera] = useState<Camera | null>(null);
-  const [minutes, setMinutes] = useState(15);
-  const [end, setEnd] = useState(() => Date.now());
-  const [following, setFollowing] = useState(true);
-  const [segments, setSegments] = useState<readonly Segment[] | null>(null);
-  const [gaps, setGaps] = useState<readonly Gap[]>([]);
-  const [detections, setDetections] = useState<readonly StoredDetection[]>([]);
-  const [failure, setFailure] = useState<string | null>(null);
-  const [playFailure, setPlayFailure] = useState<string | null>(null);
-  const [playing, setPlaying] = useState<{ from: number; to: number } | null>(null);
-  const [position, setPosition] = useState<number | null>(null);
-  const video = useRef<HTMLVideoElement>(null);
-  const start = end - minutes * 60_000;
-  const list = segments ?? [];
+  const link = useMemo(() => linkOf(location.search), []);
+  const [shown, setShown] = useState<TimeWindow>(() => firstWindow(link));
+  const [following, setFollowing] = useState(link === null);
+  const [selection, setSelection] = useState<Selection | null>(link !== null && 'from' in link ? link : null);
+  const [shownMark, setShownMark] = useState<string | null>(null);
+  const content = useWindow(props.id, shown, following, (now) => setShown({ start: now - spanOf(shown), end: now }));
+  const list = content.stretches ?? [];
   const last = list.at(-1);
+  const stage = useRef<HTMLDivElement>(null);
+  const latest = midnight(Date.now(), 1); // a day is shown whole, its future too
 
-  const load = async (): Promise<void> => {
-    const until = following ? Date.now() : end;
-    const [from, to] = [new Date(until - minutes * 60_000), new Date(until)];
-    try {
-      // Recordings outlive their camera: without one they are shown under its id.
-      const [of, found, missing, seen] = await Promise.all([
-        api.camera(props.id).catch((error: unknown) => { if (error instanceof ApiError && error.status === 404) return null; throw error; }),
-        api.segments(props.id, from, to),
-        api.gaps(props.id, from, to),
-        minutes <= DETECTIONS_MINUTES ? api.detections(props.id, from, to) : [],
-      ]);
-      setCamera(of);
-      setSegments(found);
-      setGaps(missing);
-      setDetections(seen);
-      setFailure(null);
-      if (following) setEnd(until);
-    } catch (error) {
-      setFailure(inWords(error));
-    }
+  const after = (at: number): Selection | null => {
+    const from = recordedFrom(list, at);
+    return from === null || !last || last.end - at <= 1000 ? null : { from, to: Math.min(from + CLIP_MS, last.end) };
   };
-  usePolling(load, REFRESH_MS, [props.id, minutes, following, following ? 0 : end]);
+  const before = (at: number): Selection | null => {
+    const to = recordedUntil(list, at);
+    return to === null ? null : { from: Math.max(to - 60_000, list[0]?.start ?? to), to };
+  };
+  const { video, player, state } = useRangePlayer(props.id, after, before);
 
   const play = (wanted: number): void => {
     const from = recordedFrom(list, wanted);
-    if (from === null || !last) return;
-    const to = Math.min(from + CLIP_MS, endOf(last));
-    if (to - from < 100) return;
-    setPlayFailure(null);
-    setPlaying({ from, to });
-    setPosition(from);
+    if (from === null || !last || player?.seek(from)) return;
+    const to = Math.min(from + CLIP_MS, last.end);
+    if (to - from >= 100) player?.open({ from, to });
   };
-  /** A range that was played to its end goes on with what was recorded meanwhile. */
-  const playOn = (): void => {
-    if (playing && last && endOf(last) - playing.to > 1000) play(playing.to);
-  };
-
-  useEffect(() => {
-    if (!playing || !video.current) return;
-    video.current.src = api.playbackUrl(props.id, new Date(playing.from), new Date(playing.to));
-    void video.current.play().catch(() => undefined); // a browser that wants a tap first shows its own button
-  }, [playing]);
-
-  const page = (by: number): void => {
+  const window = (next: TimeWindow): void => {
     setFollowing(false);
-    setEnd(Math.min(Date.now(), end + by * minutes * 30_000));
+    setShown(next);
   };
-  const recorded = list.reduce((sum, segment) => sum + segment.duration, 0);
-  const megabytes = list.reduce((sum, segment) => sum + segment.bytes, 0) / 1e6;
+  const select = (next: Selection | null): void => {
+    setSelection(next && { from: Math.round(next.from), to: Math.round(next.to) });
+    if (next) setFollowing(false); // a range under a hand stands still
+  };
+  const showMark = (mark: Mark): void => {
+    const range = { from: Date.parse(mark.from), to: Date.parse(mark.to) };
+    select(range);
+    setShownMark(mark.id);
+    if (range.from < shown.start || range.to > shown.end) window(around(range.from, range.to));
+    player?.open(range, { exact: true });
+    stage.current?.scrollIntoView({ block: 'nearest' });
+  };
+  const end = (which: 'from' | 'to'): void => {
+    const at = state.position;
+    if (at === null) return;
+    const other = selection?.[which === 'from' ? 'to' : 'from'];
+    if (which === 'from') select({ from: at, to: other !== undefined && other - at >= LEAST_RANGE_MS ? other : at + 10_000 });
+    else select({ from: other !== undefined && at - other >= LEAST_RANGE_MS ? other : at - 10_000, to: at });
+  };
+  const clear = (): void => { setSelection(null); setShownMark(null); };
+
+  // What is marked stands in the address: it can be shared, and a reload shows it again.
+  useLayoutEffect(() => replaceAddress(pathTo(props.id, selection)), [selection]);
+  const opened = useRef(false);
+  useEffect(() => {
+    if (opened.current || !player || link === null || content.stretches === null) return;
+    opened.current = true;
+    if ('at' in link) play(link.at);
+    else if (list.length > 0) player.open(link, { exact: true });
+  }, [player, content.stretches]);
+  usePlayerKeys({ player, state, onIn: () => end('from'), onOut: () => end('to'), onClear: clear });
+
+  const [muted, setMuted] = useState(true);
+  const { range, position, failure } = state;
   return (
     <section class="recordings-page">
-      <CameraTitle camera={camera ?? { id: props.id, name: props.id }} tab="recordings" />
-      {failure && <p class="failure" role="alert">{failure}</p>}
-      {camera && <NotRecorded camera={camera} />}
-      <div class="stage">
-        <div class={playing ? 'picture playing' : 'picture'}>
-          <video ref={video} controls={playing !== null} playsInline onTimeUpdate={() => { if (playing && video.current) setPosition(playing.from + video.current.currentTime * 1000); }}
-            onEnded={playOn} onError={() => { if (playing) setPlayFailure('This range could not be played. It may have been deleted meanwhile.'); }} />
-          {!playing && (
+      <CameraTitle camera={content.camera ?? { id: props.id, name: props.id }} tab="recordings" />
+      {content.failure && <p class="failure" role="alert">{content.failure}</p>}
+      {content.camera && <NotRecorded camera={content.camera} />}
+      <div class="stage" ref={stage}>
+        <div class={range ? 'picture playing' : 'picture'} onClick={() => player?.toggle()}>
+          <video ref={video} playsInline muted={muted} disableRemotePlayback />
+          {!range && (
             <div class="veil">
-              {segments === null ? <strong>Loading…</strong> : !last ? <strong>Nothing recorded in this window</strong> : (
+              {content.stretches === null ? <strong>Loading…</strong> : !last ? <strong>Nothing recorded in this window</strong> : (
                 <>
                   <strong>Choose a moment on the time line</strong>
-                  <button type="button" onClick={() => play(endOf(last) - LATEST_MS)}>Play the last half minute</button>
+                  <button type="button" onClick={(event) => { event.stopPropagation(); play(last.end - LATEST_MS); }}>Play the last half minute</button>
                 </>
               )}
             </div>
           )}
         </div>
       </div>
-      {playFailure && <p class="failure" role="alert">{playFailure}</p>}
-      <div class="controls">
-        <fieldset class="segmented"><legend class="sr">Window</legend>
-          {WINDOWS.map((each) => <label key={each.minutes}><input type="radio" name="window" checked={minutes === each.minutes} onChange={() => setMinutes(each.minutes)} /><span>{each.label}</span></label>)}
-        </fieldset>
-        <div class="group">
-          <button type="button" onClick={() => page(-1)} aria-label="Earlier">‹ Earlier</button>
-          <button type="button" onClick={() => page(1)} disabled={following} aria-label="Later">Later ›</button>
-          <button type="button" onClick={() => { setFollowing(true); setEnd(Date.now()); }} disabled={following}>Now</button>
-        </div>
-        {playing && <a class="button" href={api.playbackUrl(props.id, new Date(playing.from), new Date(playing.to))} download={`${props.id}-${new Date(playing.from).toISOString().replaceAll(':', '-')}.mp4`}>Download</a>}
-      </div>
-      <Timeline start={start} end={end} segments={list} detections={minutes <= DETECTIONS_MINUTES ? detections : null} position={position} onPick={play} />
-      <p class="muted summary">
-        <span>{moment(start)} – {moment(end)}</span>
-        {list.length > 0 && <span>{amount(recorded)} recorded, {megabytes.toFixed(megabytes < 10 ? 1 : 0)} MB</span>}
-        {position !== null && <strong>Playing {moment(position)}</strong>}
-      </p>
-      <Gaps gaps={gaps} moment={moment} amount={amount} />
+      {failure !== null && <p class="failure" role="alert">{failure}</p>}
+      <PlayerControls player={player} state={state} muted={muted} onMute={() => setMuted(!muted)} onFull={document.fullscreenEnabled ? () => void stage.current?.requestFullscreen() : null}
+        onIn={() => end('from')} onOut={() => end('to')} />
+      <Timeline camera={props.id} window={shown} latest={latest} stretches={list} gaps={content.gaps} marks={content.marks} detections={content.detections} position={position} selection={selection}
+        onPick={play} onSelect={(next) => { setShownMark(null); select(next); }} onWindow={window} onMark={showMark}>
+        <p class="muted summary">
+          <span>{between(shown.start, shown.end)}</span>
+          {list.length > 0 && <span>{amount(recordedSeconds(list, shown))} recorded, {megabytes(list.reduce((sum, each) => sum + each.bytes, 0))} MB</span>}
+          {position !== null && <strong>{state.playing ? 'Playing' : 'At'} {moment(position)}</strong>}
+        </p>
+      </Timeline>
+      {selection
+        ? <RangeActions camera={props.id} selection={selection} onPlay={() => player?.open(selection, { exact: true })} onClear={clear} onMarked={(mark) => { setShownMark(mark.id); void content.reload(); }} />
+        : list.length > 0 && <p class="muted hint">Drag on the time line to mark a range, or play it and choose where it begins and ends: then pin it, link it to a work order, keep it as a clip, export or share it.</p>}
+      <WindowControls window={shown} following={following} onSpan={(span) => (following ? setShown({ start: Date.now() - span, end: Date.now() }) : window(zoomed(shown, span / spanOf(shown), position ?? (shown.start + shown.end) / 2, latest)))}
+        onDay={(day) => window({ start: day, end: midnight(day, 1) })} onMove={(by) => window(moved(shown, by, latest))} onZoom={(by) => window(zoomed(shown, by, position ?? (shown.start + shown.end) / 2, latest))}
+        onNow={() => { setFollowing(true); setShown({ start: Date.now() - spanOf(shown), end: Date.now() }); }} />
+      <MarkList marks={content.marks} shown={shownMark} onShow={showMark} onChanged={() => void content.reload()} />
+      <Gaps gaps={content.gaps} moment={moment} amount={amount} />
+      <p class="muted keys small"><kbd>Space</kbd> play · <kbd>,</kbd> <kbd>.</kbd> frame · <kbd>J</kbd> <kbd>K</kbd> <kbd>L</kbd> back, pause, forward · <kbd>I</kbd> <kbd>O</kbd> begin and end of a range · <kbd>Esc</kbd> clear · on the time line <kbd>←</kbd> <kbd>→</kbd> <kbd>+</kbd> <kbd>−</kbd></p>
     </section>
   );
 };
+
+const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(bytes < 10e6 ? 1 : 0);

@@ -4,6 +4,7 @@ import { api } from '../api.ts';
 import type { Alarm } from '../api.ts';
 import { linkTo } from '../router.ts';
 import { may } from '../session.ts';
+import { HeldDeletion } from './held-deletion.tsx';
 import { usePolling } from './use-polling.ts';
 
 const REFRESH_MS = 4000;
@@ -22,6 +23,9 @@ const HEADINGS: Readonly<Record<string, string>> = {
   journal_full: 'Results lost',
   event_refused: 'Event refused',
 };
+
+/** Not to be dismissed: it ends when the deletion is confirmed or no longer due. */
+const HELD = 'recording_retention_held';
 
 const MINUTE = 60_000;
 const ago = (at: string): string => {
@@ -76,7 +80,9 @@ export const Alarms = (props: { camera?: string; nameOf?: (camera: string) => st
                 <time class="muted" dateTime={alarm.at} title={new Date(alarm.at).toLocaleString()}>{ago(alarm.at)}</time>
                 <p>{alarm.message}</p>
               </div>
-              {may('camera:manage') && <button type="button" onClick={() => void dismiss(alarm.id)} aria-label={`Dismiss: ${headingOf(alarm)}`}>Dismiss</button>}
+              {alarm.code === HELD
+                ? may('recording:manage') && <HeldDeletion onDone={load} />
+                : may('camera:manage') && <button type="button" onClick={() => void dismiss(alarm.id)} aria-label={`Dismiss: ${headingOf(alarm)}`}>Dismiss</button>}
             </li>
           ))}
         </ul>

@@ -1,4 +1,4 @@
-import type { Gap } from '../api.ts';
+import type { Gap } from '../recordings/api.ts';
 
 const SHOWN = 5;
 const WORDS: Readonly<Record<string, string>> = {
@@ -11,6 +11,12 @@ const WORDS: Readonly<Record<string, string>> = {
   clock_set: 'the clock of the server was set forward',
 };
 
+/** That something is missing and why, where somebody knows. */
+export const lossOf = ({ cause }: Gap): string => {
+  const words = cause === null ? undefined : WORDS[cause];
+  return `${cause === 'clock_set' ? 'skipped' : 'missing'}${words === undefined ? '' : `: ${words}`}`;
+};
+
 /** What is missing in a window of recordings and why, newest first. */
 export const Gaps = (props: { gaps: readonly Gap[]; moment: (at: number) => string; amount: (seconds: number) => string }) => {
   const { gaps, moment, amount } = props;
@@ -20,7 +26,7 @@ export const Gaps = (props: { gaps: readonly Gap[]; moment: (at: number) => stri
     <section class="gaps muted" aria-label="What is missing">
       <ul>
         {gaps.toReversed().slice(0, SHOWN).map((gap) => (
-          <li key={gap.end}><span>{moment(Date.parse(gap.start))} – {moment(Date.parse(gap.end))}</span> <span>{gap.duration < 1 ? 'under 1 s' : amount(gap.duration)} {gap.cause === 'clock_set' ? 'skipped' : 'missing'}{gap.cause !== null && WORDS[gap.cause] !== undefined ? `: ${WORDS[gap.cause] ?? ''}` : ''}</span></li>
+          <li key={gap.end}><span>{moment(Date.parse(gap.start))} – {moment(Date.parse(gap.end))}</span> <span>{gap.duration < 1 ? 'under 1 s' : amount(gap.duration)} {lossOf(gap)}</span></li>
         ))}
       </ul>
       {more > 0 && <p>and {more} more</p>}

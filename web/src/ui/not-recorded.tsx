@@ -1,10 +1,11 @@
 import type { Camera } from '../api.ts';
+import { isRecordingOn } from '../recordings/policy-words.ts';
 
 /** Says why a live camera is not being recorded; nothing when it is, or when nothing comes from it. */
 export const NotRecorded = (props: { camera: Camera }) => {
   const { recording, stats } = props.camera;
   if (!stats?.video_codec) return null;
-  if (recording.policy === 'off') return <p class="note">Not recorded: recording is off for this camera.</p>;
+  if (!isRecordingOn(recording)) return <p class="note">Not recorded: recording is off for this camera.</p>;
   if (stats.video_codec !== 'vp8') return null;
   return (
     <p class="note" data-note="vp8">

@@ -1,55 +1,103 @@
-import { useRef } from 'preact/hooks';
-import type { Segment, StoredDetection } from '../api.ts';
+import type { ComponentChildren } from 'preact';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import type { Gap, Mark, StoredDetection } from '../recordings/api.ts';
+import { clock, moment } from '../recordings/moments.ts';
+import type { Stretch } from '../recordings/stretches.ts';
+import { barOf, fractionOf, histogram, spanOf, ticksOf, zoomed } from '../recordings/time-window.ts';
+import type { TimeWindow } from '../recordings/time-window.ts';
+import { lossOf } from './gaps.tsx';
+import { KIND_WORDS } from './mark-badges.tsx';
+import { ScrubPreview } from './scrub-preview.tsx';
+import { useTimelinePointers } from './use-timeline-pointers.ts';
 
-const STEPS_MS = [10_000, 30_000, 60_000, 300_000, 900_000, 3_600_000, 7_200_000, 14_400_000];
-const BUCKETS = 200;
+const PARTS = 200;
+const TICK_PIXELS = 90;
 
-/** Recorded stretches, gaps and detections (null: not asked for) between two instants (Unix ms). Mouse, touch and arrow keys pick a moment. */
+export interface Selection { readonly from: number; readonly to: number }
+
+/**
+ * A window of a camera's recordings (Unix ms). A click plays from there, dragging marks a range; dragging on the scale looks for a moment; wheel, pinch
+ * and +/- zoom; arrow keys move the needle. `detections` null: not asked for.
+ */
 export const Timeline = (props: {
-  start: number; end: number; segments: readonly Segment[]; detections: readonly StoredDetection[] | null;
-  position: number | null; onPick: (at: number) => void;
+  camera: string; window: TimeWindow; latest: number; stretches: readonly Stretch[]; gaps: readonly Gap[]; marks: readonly Mark[]; detections: readonly StoredDetection[] | null;
+  position: number | null; selection: Selection | null;
+  onPick: (at: number) => void; onSelect: (selection: Selection) => void; onWindow: (window: TimeWindow) => void; onMark: (mark: Mark) => void; children: ComponentChildren;
 }) => {
+  const { window: shown, latest, stretches, position, selection } = props;
   const bar = useRef<HTMLDivElement>(null);
-  const span = props.end - props.start;
-  const percent = (at: number): number => Math.max(0, Math.min(100, (100 * (at - props.start)) / span));
-  const step = STEPS_MS.find((ms) => span / ms <= 8) ?? 28_800_000;
-  const ticks: number[] = [];
-  for (let at = Math.ceil(props.start / step) * step; at < props.end; at += step) ticks.push(at);
+  const [width, setWidth] = useState(800);
+  const [hover, setHover] = useState<number | null>(null);
+  const pointers = useTimelinePointers({
+    bar, window: shown, latest, selection, onPick: props.onPick, onSelect: props.onSelect, onWindow: props.onWindow, onHover: setHover,
+  });
 
-  const counts = new Array<number>(BUCKETS).fill(0);
-  for (const detection of props.detections ?? []) {
-    const bucket = Math.floor(((Date.parse(detection.captured_at) - props.start) / span) * BUCKETS);
-    const count = counts[bucket];
-    if (count !== undefined) counts[bucket] = count + 1;
-  }
-  const most = Math.max(1, ...counts);
+  useEffect(() => {
+    if (!bar.current) return;
+    const watch = new ResizeObserver(([entry]) => { if (entry) setWidth(entry.contentRect.width); });
+    watch.observe(bar.current);
+    return () => watch.disconnect();
+  }, []);
 
-  const pick = (event: MouseEvent): void => {
-    const box = bar.current?.getBoundingClientRect();
-    if (box) props.onPick(props.start + ((event.clientX - box.left) / box.width) * span);
-  };
   const key = (event: KeyboardEvent): void => {
     const by = event.key === 'ArrowRight' ? 1 : event.key === 'ArrowLeft' ? -1 : 0;
-    if (by === 0) return;
+    const at = position ?? shown.end - 30_000;
+    if (by !== 0) props.onPick(at + by * (event.shiftKey ? 60_000 : 5_000));
+    else if (event.key === '+' || event.key === '-') props.onWindow(zoomed(shown, event.key === '+' ? 0.5 : 2, position ?? (shown.start + shown.end) / 2, latest));
+    else return;
     event.preventDefault();
-    props.onPick((props.position ?? props.end - 30_000) + by * (event.shiftKey ? 60_000 : 5_000));
+    event.stopPropagation();
   };
 
+  const { at: ticks, step } = ticksOf(shown, Math.max(2, Math.floor(width / TICK_PIXELS)));
+  const labelled = ticks.filter((at) => { const x = fractionOf(shown, at) * width; return x >= TICK_PIXELS / 2.5 && x <= width - TICK_PIXELS / 2.5; }); // whole, or not at all
+  const counts = histogram(shown, (props.detections ?? []).map((each) => Date.parse(each.captured_at)), PARTS);
+  const most = Math.max(1, ...counts);
+  const label = (at: number): string =>
+    (step >= 86_400_000 || (spanOf(shown) > 86_400_000 && new Date(at).getHours() === 0)
+      ? new Date(at).toLocaleDateString([], { day: 'numeric', month: 'short' })
+      : new Date(at).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', ...(step < 60_000 ? { second: '2-digit' } : {}) }));
+  const selected = selection && barOf(shown, selection.from, selection.to);
   return (
     <div class="timeline">
-      <div ref={bar} class="track" role="slider" tabIndex={0} aria-label="Time line: choose a moment" aria-valuemin={props.start} aria-valuemax={props.end}
-        aria-valuenow={props.position ?? props.start} aria-valuetext={new Date(props.position ?? props.start).toLocaleTimeString()} onClick={pick} onKeyDown={key}>
-        {props.segments.map((segment) => {
-          const from = Date.parse(segment.start);
-          return <span key={segment.id} class={segment.open ? 'segment open' : 'segment'} style={{ left: `${percent(from)}%`, width: `${Math.max(0.1, percent(from + segment.duration * 1000) - percent(from))}%` }} />;
+      <ScrubPreview camera={props.camera} window={shown} stretches={stretches} at={hover} width={width} />
+      <div ref={bar} class="track" role="slider" tabIndex={0} aria-label="Time line: choose a moment, or drag to mark a range" aria-valuemin={shown.start} aria-valuemax={shown.end}
+        aria-valuenow={position ?? shown.start} aria-valuetext={clock(position ?? shown.start)} onKeyDown={key} {...pointers.track}>
+        {stretches.map((stretch) => {
+          const style = barOf(shown, stretch.start, stretch.end);
+          return style && <span key={stretch.start} class={stretch.open ? 'segment open' : 'segment'} style={style} />;
         })}
-        {counts.map((count, i) => count > 0 && <span key={`d${i}`} class="found" style={{ left: `${(100 * i) / BUCKETS}%`, width: `${100 / BUCKETS}%`, height: `${15 + (35 * count) / most}%` }} />)}
-        {props.position !== null && <span class="needle" style={{ left: `${percent(props.position)}%` }} />}
+        {counts.map((count, i) => count > 0 && <span key={`d${i}`} class="found" style={{ left: `${(100 * i) / PARTS}%`, width: `${100 / PARTS}%`, height: `${12 + (38 * count) / most}%` }} />)}
+        {selected && <span class="selection" style={selected} />}
+        {hover !== null && <span class="cursor" style={{ left: `${100 * fractionOf(shown, hover)}%` }} />}
+        {position !== null && position >= shown.start && position <= shown.end && <span class="needle" style={{ left: `${100 * fractionOf(shown, position)}%` }} />}
       </div>
-      <div class="ticks" aria-hidden="true">
-        {ticks.map((at) => <span key={at} style={{ left: `${percent(at)}%` }}>{new Date(at).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', ...(step < 60_000 ? { second: '2-digit' } : {}) })}</span>)}
+      {selection && selected && (['from', 'to'] as const).map((end) => selection[end] >= shown.start && selection[end] <= shown.end && (
+        <button key={end} type="button" class={`handle ${end}`} style={{ left: `${100 * fractionOf(shown, selection[end])}%` }} aria-label={end === 'from' ? 'Begin of the range' : 'End of the range'} title={moment(selection[end])} {...pointers.handle(end)} />
+      ))}
+      <div class="lane">
+        {props.gaps.map((gap) => {
+          const style = barOf(shown, Date.parse(gap.start), Date.parse(gap.end), 0.4);
+          const words = `${moment(Date.parse(gap.start))}: ${gap.duration < 1 ? 'under 1 s' : `${gap.duration.toFixed(0)} s`} ${lossOf(gap)}`;
+          return style && <span key={gap.end} class="gap" style={style} title={words} />;
+        })}
+        {props.marks.map((mark) => {
+          const style = barOf(shown, Date.parse(mark.from), Date.parse(mark.to), 0.6);
+          const words = `${KIND_WORDS[mark.kind]}${mark.title === null ? '' : `: ${mark.title}`}, ${moment(Date.parse(mark.from))}`;
+          return style && <button key={mark.id} type="button" class={`mark k-${mark.kind}`} style={style} title={words} aria-label={words} onClick={() => props.onMark(mark)} />;
+        })}
       </div>
-      <div class="legend muted" aria-hidden="true"><span><i class="segment" />recorded</span>{props.detections && <span><i class="found" />detections</span>}<span><i />nothing recorded</span></div>
+      <div class="ticks" aria-hidden="true" title="Drag to look for a moment" {...pointers.scale}>
+        {labelled.map((at) => <span key={at} style={{ left: `${100 * fractionOf(shown, at)}%` }}>{label(at)}</span>)}
+      </div>
+      <div class="timeline-foot">
+        {props.children}
+        <div class="legend muted" aria-hidden="true">
+          <span><i class="segment" />recorded</span>{props.detections && <span><i class="found" />detections</span>}
+          {props.marks.length > 0 && <span><i class="mark" />marks</span>}{props.gaps.length > 0 && <span><i class="gap" />gaps</span>}
+        </div>
+      </div>
     </div>
   );
 };
+
