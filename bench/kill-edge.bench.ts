@@ -1,10 +1,8 @@
-import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { RtspCamera } from '../demo/rtsp-camera.ts';
 import { readClip } from '../demo/mp4-clip.ts';
-import type { Clip } from '../demo/mp4-clip.ts';
 import { clip } from '../test/support/media.ts';
 import { decodedPictures } from '../test/support/mp4-packets.ts';
+import { NotingCamera } from '../test/support/noting-camera.ts';
 import { closedSegments, filesOf, recordedPictures, segmentsOf, startOf } from '../test/support/recordings.ts';
 import { TestServer, until } from '../test/support/server.ts';
 import type { Bench } from './support/bench.ts';
@@ -17,41 +15,6 @@ const PART_MS = 200;
 const FRAME_MS = 1000 / 30;
 /** A part is complete, and written, when the picture behind it comes: that one is lost with it when the kill comes in these milliseconds. */
 const MOST_LOST = PART_MS / FRAME_MS + 1;
-const RETRY_MS = 200;
-
-interface Sent { readonly rtpTimestamp: number; readonly at: number }
-
-/** A camera that publishes again and again, picture by picture in real time, and notes when it sent which. */
-class NotingCamera implements AsyncDisposable {
-  readonly id: string;
-  readonly sent: Sent[] = [];
-  readonly #ending = new AbortController();
-  readonly #done: Promise<void>;
-
-  constructor(id: string, pictures: Clip, url: string, key: string) {
-    this.id = id;
-    this.#done = this.#run(pictures, url, key);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#ending.abort();
-    await this.#done;
-  }
-
-  async #run(pictures: Clip, url: string, key: string): Promise<void> {
-    const { signal } = this.#ending;
-    const ended = once(signal, 'abort');
-    while (!signal.aborted) {
-      try {
-        using camera = await RtspCamera.start({ url, key, clip: pictures, onPicture: (rtpTimestamp) => { this.sent.push({ rtpTimestamp, at: Date.now() }); } });
-        await Promise.race([camera.closed(), ended]);
-      } catch {
-        await sleep(RETRY_MS); // the server is not back
-      }
-    }
-  }
-}
-
 export const bench: Bench = {
   what: `kill -9 of the edge while it records ${CAMERAS} RTSP cameras (720p30), ${KILLS} times: pictures sent before the kill that are in no file, for each camera; afterwards every file is decoded by ffmpeg`,
   async run() {
@@ -60,7 +23,7 @@ export const bench: Bench = {
     const pictures = await readClip(clip('vtest-720p30-baseline.mp4'));
     const cameras = await Promise.all(Array.from({ length: CAMERAS }, async (_, i) => {
       const camera = await server.addCamera(`camera-${i}`, { pipelines: [] });
-      return stack.use(new NotingCamera(camera.id, pictures, `${server.rtsp}/${camera.id}`, camera.publish_key));
+      return stack.use(new NotingCamera(pictures, server, camera));
     }));
     const kills: number[] = [];
     const recordingSince = (at: number): Promise<unknown> => until('every camera is recorded', async () =>

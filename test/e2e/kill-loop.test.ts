@@ -1,0 +1,92 @@
+/** kill -9 of the edge again and again, while five cameras are recorded, retention eats the oldest and a mark keeps one of them. `bench/kill-loop` does it fifty times and counts milliseconds. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { readClip } from '../../demo/mp4-clip.ts';
+import { killEdge, recordedSince } from '../support/kill-edge.ts';
+import { clip, ffmpegMake } from '../support/media.ts';
+import { countedFrames, packetsOf } from '../support/mp4-packets.ts';
+import { NotingCamera } from '../support/noting-camera.ts';
+import { seededRandom } from '../support/random.ts';
+import { closedSegments, endOf, filesOf, gapCausesOf, playbackPath, recordedPictures, segmentsOf, startOf } from '../support/recordings.ts';
+import type { Segment } from '../support/recordings.ts';
+import { TestServer, until } from '../support/server.ts';
+
+const CAMERAS = 5;
+const KILLS = 8;
+/** A segment lasts longer than this: one that was lost whole would be noticed. */
+const MOST_LOST_PICTURES = 60;
+const SEGMENT_SECONDS = 4;
+/** Some 15 s of the five cameras: less than what is recorded. */
+const MAX_BYTES = 2_500_000;
+
+const stack = new AsyncDisposableStack();
+const cameras: NotingCamera[] = [];
+const lost: number[] = [];
+let server: TestServer;
+let pinned: Segment;
+
+beforeAll(async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'imageflow-kill-loop-'));
+  stack.defer(() => rm(folder, { recursive: true, force: true }));
+  const pictures = await readClip(await ffmpegMake(['-i', clip('vtest-720p30-baseline.mp4'), '-vf', 'scale=320:-2', '-c:v', 'libx264', '-preset', 'veryfast', '-bf', '0', '-g', '30'], join(folder, 'small.mp4')));
+  server = stack.use(await TestServer.start({ env: { IMAGEFLOW_SESSION_GRACE_SECONDS: '2', IMAGEFLOW_RECORDER_SEGMENT_SECONDS: String(SEGMENT_SECONDS), IMAGEFLOW_RECORDER_MAX_BYTES: String(MAX_BYTES) } }));
+  for (let i = 0; i < CAMERAS; i++) cameras.push(stack.use(new NotingCamera(pictures, server, await server.addCamera(`camera-${String(i)}`, { pipelines: [] }))));
+  await recordedSince(server, cameras, 0);
+  pinned = await until('a segment to pin', async () => (await segmentsOf(server, 'camera-0')).find(({ open }) => !open));
+  await server.request('POST', '/v1/recordings/camera-0/marks', { kind: 'pin', from: pinned.start, to: new Date(endOf(pinned)).toISOString() });
+  const random = seededRandom(20261128);
+  for (let i = 0; i < KILLS; i++) {
+    await sleep(1_000 + random() * 2_000); // anywhere in a part
+    lost.push(...await killEdge(server, cameras));
+  }
+  for (const camera of cameras) await camera[Symbol.asyncDispose]();
+  for (const { id } of cameras) await closedSegments(server, id);
+});
+afterAll(() => stack.disposeAsync());
+
+test('[REC-3] a kill costs the end of what was being written, and nothing in the middle', async () => {
+  console.info(`pictures lost, by kill and camera: ${lost.join(' ')}`);
+  expect(lost).toHaveLength(KILLS * CAMERAS);
+  expect(Math.max(...lost)).toBeLessThanOrEqual(MOST_LOST_PICTURES);
+  for (const { id, publications } of cameras) {
+    const recorded = new Set((await recordedPictures(server.dataDir, id)).map(({ frame }) => frame.rtpTs));
+    for (const sent of publications) {
+      const kept = sent.map(({ rtpTimestamp }) => (recorded.has(rtpTimestamp) ? 1 : 0)).join('');
+      // Retention may have eaten its beginning, and a pin kept the very first: then both is there.
+      expect(kept, id).toMatch(id === 'camera-0' ? /^1*0*1*0*$/ : /^0*1*0*$/);
+    }
+  }
+});
+
+test('[REC-3] afterwards the index is the files, and each of them plays to its end', async () => {
+  for (const { id } of cameras) {
+    const files = new Map((await filesOf(server.dataDir, id)).map((file) => [file.id, file]));
+    for (const segment of await closedSegments(server, id)) {
+      const file = files.get(segment.id);
+      expect({ bytes: file?.bytes, sha256: file?.sha256 }, segment.id).toEqual({ bytes: segment.bytes, sha256: segment.sha256 });
+      const frames = await countedFrames(file!.path);
+      expect(frames, segment.id).toBe((await packetsOf(file!.path)).length);
+      expect(frames, segment.id).toBeGreaterThan(0);
+    }
+    expect(await gapCausesOf(server, id)).toContain('restart');
+  }
+});
+
+test('[REC-2] [REC-7] meanwhile retention has eaten the oldest, but not what a mark keeps', async () => {
+  const all = (await Promise.all(cameras.map(({ id }) => segmentsOf(server, id)))).flat();
+  expect(all.reduce((sum, { bytes }) => sum + bytes, 0)).toBeLessThan(MAX_BYTES + pinned.bytes + CAMERAS * 1_000_000);
+  expect(all.filter((segment) => segment.id === pinned.id)).toMatchObject([{ sha256: pinned.sha256 }]);
+  for (const { id } of cameras.slice(1)) expect(startOf((await segmentsOf(server, id))[0]!)).toBeGreaterThan(endOf(pinned));
+});
+
+test('[REC-5] what is left of a camera is one file to play, whatever was killed within', async () => {
+  for (const { id } of cameras.slice(1)) {
+    const segments = await segmentsOf(server, id);
+    const response = await server.fetch(playbackPath(id, Math.floor(startOf(segments[0]!)), Math.ceil(endOf(segments.at(-1)!)) + 1));
+    expect(response.status).toBe(200);
+    expect((await response.arrayBuffer()).byteLength).toBe(Number(response.headers.get('content-length')));
+  }
+});
