@@ -11,6 +11,7 @@ import { quantile, round } from './support/bench.ts';
 
 const CAMERAS = 5;
 const KILLS = 50;
+/** The supervisor waits up to 15 s before it starts what dies young again: a quarter of an hour in all. */
 const RECORD_MS = 2_000;
 const PART_MS = 200;
 const FRAME_MS = 1000 / 30;

@@ -3,6 +3,7 @@ import { messageOf } from '../core/errors.ts';
 import type { Milliseconds } from '../core/units.ts';
 import type { EventJournal } from '../media-control/port.ts';
 import type { PartStream } from '../muxer/port.ts';
+import { DiskStuckError } from './deadline.ts';
 import { PublicationEnds } from './gap-cause.ts';
 import type { SegmentRecord } from './port.ts';
 import { RecordingRun } from './recording-run.ts';
@@ -45,9 +46,9 @@ export class CameraRecorder implements AsyncDisposable {
     this.#options = options;
     this.#deps = deps;
     this.#sessions = stream.onSession((session) => {
-      const { phase } = session;
+      const { phase, epoch } = session;
       this.#publicationEnds.session(session);
-      if (phase === 'interrupted' || phase === 'ended') this.#run?.closeSegment();
+      if (phase === 'interrupted' || phase === 'ended') this.#run?.closeSegment(epoch ?? Infinity);
     });
   }
 
@@ -116,6 +117,7 @@ export class CameraRecorder implements AsyncDisposable {
     if (full && (await this.#deps.relieveDisk()) && this.#failures === 1) return;
     this.#raiseAlarm(full, error);
     await this.#pause(Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (this.#failures - 1)));
+    if (error instanceof DiskStuckError) await this.#answered(error);
   }
 
   #pause(delay: Milliseconds): Promise<void> {
@@ -126,6 +128,15 @@ export class CameraRecorder implements AsyncDisposable {
         timer[Symbol.dispose]();
         resolve();
       };
+    });
+  }
+
+  /** A disk that does not answer is not asked again before it does: every question would hold a thread of four, and the media that goes with it. */
+  #answered(stuck: DiskStuckError): Promise<void> {
+    if (!this.#wanted) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#interruptPause = resolve;
+      void stuck.settled.then(resolve);
     });
   }
 

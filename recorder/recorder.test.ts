@@ -13,6 +13,7 @@ import { KeptRanges } from './kept-ranges.ts';
 import { Recorder } from './recorder.ts';
 import { LocalSegments } from './segment-file.ts';
 import { readSegmentIndex, recordedSamples } from './segment-index.ts';
+import { hangingWrites } from './testing-disk.ts';
 import { TestStream, testInit, testPart } from './testing-parts.ts';
 
 const rig = async (settings: { readonly flush_ms?: number; readonly policy?: () => 'always' | 'off' } = {}) => {
@@ -151,6 +152,29 @@ test('the segment closes when the publisher is lost, after everything it sent; i
   expect(r.segments().map(({ open }) => open)).toEqual([false, true]);
 });
 
+test('the part that a lost publisher leaves goes into its segment, though the recorder was waiting for it', async () => {
+  await using r = await rig();
+  const init = testInit();
+  r.publish(testPart({ at: 0, init }));
+  await r.settle();
+  for (let i = 0; i < 20; i++) await setImmediate();
+  r.publish(testPart({ at: 200, init }));
+  r.stream.change('session-1', 'ended');
+  await r.until(() => r.segments().reduce((sum, { duration }) => sum + duration, 0) === 400);
+  await r.until(() => r.segments().every(({ open }) => !open));
+  expect(r.segments()).toHaveLength(1);
+});
+
+test('a segment that begins while what a lost publisher left is still written closes, too', async () => {
+  await using r = await rig();
+  const init = testInit();
+  for (let at = 0; at <= 1_000; at += 200) r.publish(testPart({ at, init })); // the last begins another segment
+  r.stream.change('session-1', 'ended');
+  await r.until(() => r.segments().length === 2);
+  await r.until(() => r.segments().every(({ open }) => !open));
+  expect(r.segments().map(({ duration }) => duration)).toEqual([1_000, 200]);
+});
+
 test('[REC-9] policy off stops after what is queued and closes; always goes on', async () => {
   let policy: 'always' | 'off' = 'off';
   await using r = await rig({ policy: () => policy });
@@ -221,4 +245,34 @@ test('a slow disk that falls half a minute behind is a failure with an alarm, an
     r.stream.parts.publish(testPart({ at, init }));
     await setImmediate();
   }
+});
+
+test('[REC-3] a disk that hangs is asked once, however long it does; what comes meanwhile is counted, and recording resumes when it answers', async () => {
+  await using r = await rig();
+  const init = testInit();
+  r.publish(testPart({ at: 0, init }));
+  await r.settle();
+  using disk = await hangingWrites(r.directory);
+  let at = 200;
+  const next = (): void => { r.stream.parts.publish(testPart({ at, init })); at += 200; };
+  const turn = async (): Promise<void> => { for (let i = 0; i < 20; i++) await setImmediate(); };
+  next();
+  for (let i = 0; i < 2; i++) { // the write, and closing the segment
+    await r.until(() => r.clock.waiting.includes(10_000));
+    r.clock.advance(10_000);
+  }
+  await r.until(() => r.events.some(({ type }) => type === 'alarm'));
+  for (let i = 0; i < 30; i++) {
+    next();
+    r.clock.advance(10_000);
+    await turn();
+  }
+  expect(disk.asked).toBe(1);
+  expect(await r.drops()).toEqual([['write_failed', 31]]);
+  disk.answer();
+  while (!r.events.some((event) => event.type === 'alarm' && !event.alarm.raised)) {
+    next();
+    await turn();
+  }
+  expect(r.segments().at(-1)?.gapCause).toBe('disk');
 });

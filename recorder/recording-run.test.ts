@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdtemp, open, readFile, readdir, rm } from 'node:fs/promises';
-import type { FileHandle } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
@@ -13,22 +12,8 @@ import { RecordingRun } from './recording-run.ts';
 import { SegmentInventory } from './segment-inventory.ts';
 import { segmentPath } from './segment-path.ts';
 import { SegmentWriter } from './segment-writer.ts';
+import { hangingWrites } from './testing-disk.ts';
 import { TestStream, testInit, testPart } from './testing-parts.ts';
-
-/** Holds every vectored write of the process until told to go on. */
-const hangingWrites = async (directory: string) => {
-  const probe = await open(join(directory, 'probe'), 'w');
-  const prototype = Object.getPrototypeOf(probe) as Pick<FileHandle, 'writev'>;
-  await probe.close();
-  await rm(join(directory, 'probe'));
-  const { writev } = prototype;
-  const gate = Promise.withResolvers<undefined>();
-  prototype.writev = async function (this: FileHandle, ...args: Parameters<FileHandle['writev']>) {
-    await gate.promise;
-    return await writev.apply(this, args);
-  } as FileHandle['writev'];
-  return { answer: gate.resolve, refuse: gate.reject, [Symbol.dispose]: () => { prototype.writev = writev; } };
-};
 
 const rig = async () => {
   const directory = await mkdtemp(join(tmpdir(), 'imageflow-run-'));
@@ -63,7 +48,7 @@ test.each(['answer', 'refuse'] as const)('a segment whose disk hung beyond every
   await r.deadline(); // of closing
   expect(await r.over).toBe('the disk does not answer');
   expect(r.inventory.list()).toEqual([before]);
-  disk[outcome](new Error('EIO') as never);
+  disk[outcome](new Error('EIO'));
   await r.until(() => r.inventory.list()[0]?.open === false);
   const [after] = r.inventory.list();
   const bytes = await readFile(segmentPath(r.directory, after?.id ?? ''));

@@ -84,7 +84,8 @@ export class RecordingRun {
   /** The next part while it is waited for; `#arrived` once it is there. */
   #incoming: Promise<void> | undefined;
   #arrived: IteratorResult<Part, undefined> | undefined;
-  #closeWanted = false;
+  /** The segment closes once what is queued is written; of epochs up to this, if others come meanwhile. */
+  #closeThrough: number | undefined;
   #stopping = false;
   #wake: (() => void) | undefined;
 
@@ -99,16 +100,16 @@ export class RecordingRun {
     this.#branch = stream.parts.subscribe({ name: 'recorder', dropPolicy: 'fail', maxUnits: MAX_QUEUED_PARTS, maxBytes: MAX_QUEUED_BYTES });
   }
 
-  /** Nothing more of this epoch comes: the segment closes once what is queued is written. */
-  closeSegment(): void {
-    this.#closeWanted = true;
+  /** Nothing more of this epoch and those before it comes: the segment closes once what is queued is written. */
+  closeSegment(epoch: number): void {
+    this.#closeThrough = Math.max(this.#closeThrough ?? epoch, epoch);
     this.#wake?.();
   }
 
   /** Writes what is queued, closes the segment and lets `run` return. */
   stop(): void {
     this.#stopping = true;
-    this.closeSegment();
+    this.closeSegment(Infinity);
   }
 
   /** How old the oldest part not yet written is. */
@@ -139,8 +140,8 @@ export class RecordingRun {
       return true;
     }
     const ended = this.#arrived?.done === true;
-    if (this.#closeWanted || ended) {
-      this.#closeWanted = false;
+    if (this.#closeThrough !== undefined || ended) {
+      this.#closeThrough = undefined;
       await this.#flush();
       await this.#closeWriter(false);
       if (this.#stopping || ended) return false;
@@ -164,7 +165,7 @@ export class RecordingRun {
     if (this.#writer && this.#mustCut(part, this.#writer)) {
       await this.#flush();
       await this.#closeWriter(false);
-      this.#closeWanted = this.#stopping; // it was about the segment that is closed now
+      if (this.#closeThrough !== undefined && part.epoch > this.#closeThrough) this.#closeThrough = undefined; // it was about the segment that is closed now
     }
     if (!this.#writer) {
       // Audio that joined in the middle of a GOP makes a new init, and its part goes on where the last one ended: it is kept, too.
@@ -307,7 +308,7 @@ export class RecordingRun {
     let timer: Disposable | undefined;
     const woken = new Promise<void>((resolve) => {
       this.#wake = resolve;
-      if (this.#closeWanted) resolve();
+      if (this.#closeThrough !== undefined) resolve();
       else if (this.#pending.length > 0) timer = this.#deps.clock.after(this.#options.flushMs, resolve);
     });
     try {
