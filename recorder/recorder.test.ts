@@ -165,6 +165,18 @@ test('the part that a lost publisher leaves goes into its segment, though the re
   expect(r.segments()).toHaveLength(1);
 });
 
+test('a stop while a segment is being closed leaves nothing in the queue', async () => {
+  await using r = await rig();
+  const init = testInit();
+  r.publish(testPart({ at: 0, init }));
+  await r.until(() => r.segments().length === 1);
+  r.stream.change('session-1', 'interrupted');
+  for (let i = 0; i < 3; i++) await Promise.resolve(); // the file is being closed
+  r.publish(testPart({ at: 1_000, init, epoch: 2 }));
+  await r.recorder[Symbol.asyncDispose]();
+  expect(r.segments().map(({ epoch, open }) => [epoch, open])).toEqual([[1, false], [2, false]]);
+});
+
 test('a segment that begins while what a lost publisher left is still written closes, too', async () => {
   await using r = await rig();
   const init = testInit();

@@ -48,7 +48,8 @@ test.each(['answer', 'refuse'] as const)('a segment whose disk hung beyond every
   await r.deadline(); // of closing
   expect(await r.over).toBe('the disk does not answer');
   expect(r.inventory.list()).toEqual([before]);
-  disk[outcome](new Error('EIO'));
+  if (outcome === 'answer') disk.answer();
+  else disk.refuse(new Error('EIO'));
   await r.until(() => r.inventory.list()[0]?.open === false);
   const [after] = r.inventory.list();
   const bytes = await readFile(segmentPath(r.directory, after?.id ?? ''));
@@ -64,7 +65,7 @@ test('closing waits for a write under way: the file is what its record says', as
   const late = writer.write([testPart({ at: 200, init })]);
   const closing = writer.close(true);
   for (let i = 0; i < 20; i++) await setImmediate();
-  disk.answer(undefined);
+  disk.answer();
   await late;
   const { record, problem } = await closing;
   expect(problem).toBeUndefined();

@@ -86,7 +86,6 @@ export class RecordingRun {
   #arrived: IteratorResult<Part, undefined> | undefined;
   /** The segment closes once what is queued is written; of epochs up to this, if others come meanwhile. */
   #closeThrough: number | undefined;
-  #stopping = false;
   #wake: (() => void) | undefined;
 
   /** Subscribes at once, so that no part is missed between the decision to record and `run`. `onWritten`: called after every successful write. */
@@ -106,10 +105,9 @@ export class RecordingRun {
     this.#wake?.();
   }
 
-  /** Writes what is queued, closes the segment and lets `run` return. */
+  /** Writes what is queued by now, closes the segment and lets `run` return. */
   stop(): void {
-    this.#stopping = true;
-    this.closeSegment(Infinity);
+    this.#branch.end();
   }
 
   /** How old the oldest part not yet written is. */
@@ -144,7 +142,7 @@ export class RecordingRun {
       this.#closeThrough = undefined;
       await this.#flush();
       await this.#closeWriter(false);
-      if (this.#stopping || ended) return false;
+      if (ended) return false;
     }
     if (this.#pending.length > 0 && this.#isDue()) await this.#flush();
     await this.#wait();
@@ -301,6 +299,7 @@ export class RecordingRun {
 
   /** Waits for a part, for `closeSegment`, or until pending parts are due. Throws when the branch has failed. */
   async #wait(): Promise<void> {
+    if (this.#arrived) return; // while something was written
     this.#incoming ??= this.#branch.next().then((result) => {
       this.#arrived = result;
       this.#incoming = undefined;

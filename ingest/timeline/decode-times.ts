@@ -39,7 +39,8 @@ export class DecodeTimes {
       dts = this.#waiting.shift() ?? pts;
     } else {
       if (this.#waiting.length === 1) this.#first = pts;
-      dts = this.#first - Math.max(0, this.#warmUp - this.#waiting.length + 1) * ASSUMED_INTERVAL;
+      // Behind a jump pictures may be due before the first one, too.
+      dts = Math.min(pts, this.#first - Math.max(0, this.#warmUp - this.#waiting.length + 1) * ASSUMED_INTERVAL);
     }
     if (dts <= this.#previous) dts = this.#previous + 1;
     this.#previous = dts;
