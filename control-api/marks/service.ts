@@ -11,13 +11,13 @@ import type { Range } from './ranges.ts';
 import { rangeError } from './schemas.ts';
 import type { MarkPatch, NewMark } from './schemas.ts';
 import { MarkStore } from './store.ts';
-import type { CameraRange, Mark, MarkContent, SeenInMark } from './store.ts';
+import type { CameraRange, Mark, MarkContent, MarkPlace, SeenInMark } from './store.ts';
 
-export type { MarkFilter, SeenFilter } from './filter.ts';
+export type { MarkFilter } from './filter.ts';
 export { CamerasQuery, MarkQuery, markFilterOf } from './query.ts';
 export type { Range } from './ranges.ts';
 export { Mark as MarkSchema } from './schemas.ts';
-export type { CameraRange, Mark, SeenInMark } from './store.ts';
+export type { CameraRange, Mark, MarkPlace, SeenInMark } from './store.ts';
 export { markView } from './view.ts';
 
 const DEFAULT_ROLL_SECONDS = 10;
@@ -91,9 +91,19 @@ export class MarkService {
     return rows;
   }
 
+  /** As `list`, of each no more than where it is: for searches that look at many. */
+  places(filter: MarkFilter, before: number | undefined, limit: number): Promise<MarkPlace[]> {
+    return this.#store.places(filter, before, limit);
+  }
+
+  /** By their ids, those that there are. */
+  async some(ids: readonly string[]): Promise<Map<string, Mark>> {
+    return new Map((await this.#store.some(ids)).map((mark) => [mark.id, mark]));
+  }
+
   /** How often a class was seen in the ranges of marks, in all sightings that overlap each; by the mark's id. */
-  seen(marks: readonly Mark[], className: string): Promise<Map<string, SeenInMark>> {
-    return this.#store.seen(marks.map(({ id }) => id), className);
+  seen(ids: readonly string[], className: string): Promise<Map<string, SeenInMark>> {
+    return this.#store.seen(ids, className);
   }
 
   /**

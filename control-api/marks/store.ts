@@ -1,11 +1,13 @@
 import { sql } from 'kysely';
-import type { Kysely, Selectable, Transaction } from 'kysely';
+import type { Kysely, RawBuilder, Selectable, Transaction } from 'kysely';
 import { MediaError } from '../../core/errors.ts';
 import type { Milliseconds } from '../../core/units.ts';
 import { dialectOf } from '../../platform/database/dialect.ts';
+import type { Dialect } from '../../platform/database/dialect.ts';
 import type { Database, MarkTagsTable, MarksTable } from '../../platform/database/schema.ts';
+import { MAX_SIGHTING_MS } from '../sightings.ts';
 
-import { markQuery, sightingsOfMark } from './filter.ts';
+import { markQuery } from './filter.ts';
 import type { MarkFilter } from './filter.ts';
 import { MAX_MARK_MS, firstSeq } from './order.ts';
 import type { Range } from './ranges.ts';
@@ -18,6 +20,9 @@ export interface Mark extends MarkRow {
 }
 /** What a mark says, without what the server adds. */
 export type MarkContent = Omit<Mark, 'id' | 'seq' | 'created_at' | 'created_by'>;
+
+/** Where a mark is. */
+export type MarkPlace = Pick<MarkRow, 'id' | 'seq' | 'camera_id' | 'from_ms' | 'to_ms'>;
 
 export interface SeenInMark {
   readonly className: string;
@@ -89,19 +94,26 @@ export class MarkStore {
 
   /** Newest first; `before`: the `seq` of the last one of the page before. */
   async list(filter: MarkFilter, before: number | undefined, limit: number): Promise<Mark[]> {
-    const text = filter.q === undefined ? undefined : await textQuery(this.#db, filter.q);
-    const { from, seq, where } = markQuery(dialectOf(this.#db), filter, text);
-    const position = before === undefined ? sql`true` : sql`${seq} < ${before}`;
-    const { rows } = await sql<MarkRow>`select m.* from ${from} where ${where} and ${position} order by ${seq} desc limit ${limit}`.execute(this.#db);
+    return this.#withTags(await this.#select<MarkRow>(sql`m.*`, filter, before, limit));
+  }
+
+  /** As `list`, of each no more than where it is. */
+  places(filter: MarkFilter, before: number | undefined, limit: number): Promise<MarkPlace[]> {
+    return this.#select<MarkPlace>(sql`m.id, m.seq, m.camera_id, m.from_ms, m.to_ms`, filter, before, limit);
+  }
+
+  /** Those of these that there are, in no order. */
+  async some(ids: readonly string[]): Promise<Mark[]> {
+    const rows: MarkRow[] = [];
+    for (let i = 0; i < ids.length; i += ROWS_PER_STATEMENT) rows.push(...(await this.#db.selectFrom('marks').selectAll().where('id', 'in', ids.slice(i, i + ROWS_PER_STATEMENT)).execute()));
     return this.#withTags(rows);
   }
 
+  /** How often a class was seen in the range of each mark, in all sightings that overlap it together. */
   async seen(ids: readonly string[], className: string): Promise<Map<string, SeenInMark>> {
     const found = new Map<string, SeenInMark>();
     for (let i = 0; i < ids.length; i += ROWS_PER_STATEMENT) {
-      const { rows } = await sql<{ readonly id: string; readonly count: number; readonly at_once: number; readonly max_confidence: number }>`
-        select m.id, sum(s.count) as count, max(s.at_once) as at_once, max(s.max_confidence) as max_confidence
-        from marks m cross join ${sightingsOfMark(className)} and m.id in (${sql.join(ids.slice(i, i + ROWS_PER_STATEMENT))}) group by m.id`.execute(this.#db);
+      const { rows } = await seenQuery(dialectOf(this.#db), ids.slice(i, i + ROWS_PER_STATEMENT), className).execute(this.#db);
       for (const { id, count, at_once, max_confidence } of rows) found.set(id, { className, count, atOnce: at_once, maxConfidence: max_confidence });
     }
     return found;
@@ -145,6 +157,14 @@ export class MarkStore {
     return row !== undefined || (await this.#db.selectFrom('segments').select('id').where('camera_id', '=', camera).where('expired_at', 'is', null).limit(1).executeTakeFirst()) !== undefined;
   }
 
+  async #select<Row>(columns: RawBuilder<unknown>, filter: MarkFilter, before: number | undefined, limit: number): Promise<Row[]> {
+    const text = filter.q === undefined ? undefined : await textQuery(this.#db, filter.q);
+    const { from, seq, where } = markQuery(dialectOf(this.#db), filter, text);
+    const position = before === undefined ? sql`true` : sql`${seq} < ${before}`;
+    const { rows } = await sql<Row>`select ${columns} from ${from} where ${where} and ${position} order by ${seq} desc limit ${limit}`.execute(this.#db);
+    return rows;
+  }
+
   async #withTags(rows: readonly MarkRow[]): Promise<Mark[]> {
     const tags = new Map<string, string[]>();
     for (let i = 0; i < rows.length; i += ROWS_PER_STATEMENT) {
@@ -158,6 +178,23 @@ export class MarkStore {
     return rows.map((row) => ({ ...row, tags: (tags.get(row.id) ?? []).sort() }));
   }
 }
+
+interface SeenRow {
+  readonly id: string;
+  readonly count: number;
+  readonly at_once: number;
+  readonly max_confidence: number;
+}
+
+/** `lateral`: PostgreSQL would rather read all sightings of the class than look up each mark's. */
+const seenQuery = (dialect: Dialect, ids: readonly string[], className: string): RawBuilder<SeenRow> => {
+  const sums = sql`sum(s.count) as count, max(s.at_once) as at_once, max(s.max_confidence) as max_confidence`;
+  const overlapping = sql`s.camera_id = m.camera_id and s.class_name = ${className} and s.first_ms < m.to_ms and s.first_ms >= m.from_ms - ${sql.lit(MAX_SIGHTING_MS)} and s.last_ms >= m.from_ms`;
+  const mine = sql`m.id in (${sql.join(ids)})`;
+  return dialect.name === 'postgres'
+    ? sql<SeenRow>`select m.id, f.* from marks m cross join lateral (select ${sums} from sightings s where ${overlapping}) f where ${mine} and f.count is not null`
+    : sql<SeenRow>`select m.id, ${sums} from marks m cross join sightings s where ${mine} and ${overlapping} group by m.id`;
+};
 
 /** A `seq` no other mark has. Two processes at once may find the same one: the unique index refuses the second. */
 const freeSeq = async (tx: Transaction<Database>, from: Milliseconds): Promise<number> => {

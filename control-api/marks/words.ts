@@ -8,8 +8,11 @@ const MAX_WORD = 64;
 const WORDS = /[\p{L}\p{N}\p{M}]+/gu;
 const UNSPACED = /[\p{sc=Han}\p{sc=Hiragana}\p{sc=Katakana}\p{sc=Thai}\p{sc=Lao}\p{sc=Khmer}\p{sc=Myanmar}\u30fc]+/gu;
 
-/** Words of a text that stand beside each other, as a query looks for them: the last one may be the beginning of a longer word. */
+/** Words of a text that stand beside each other, as a query looks for them: the last one may be the beginning of a longer word if `mayGoOn`. */
 export type Phrase = readonly string[];
+
+/** A letter or digit alone is meant so: `cell 3` is not `cell 37`. A Japanese character alone begins a pair. */
+export const mayGoOn = (phrase: Phrase): boolean => phrase.length > 1 || !/^[a-z0-9]$/.test(phrase[0] ?? '');
 
 interface Run {
   readonly text: string;
@@ -57,4 +60,4 @@ export const phrasesOf = (part: string): Phrase[] => {
 
 /** Whether these words, of `wordsOf`, have the phrase. */
 export const hasPhrase = (words: readonly string[], phrase: Phrase): boolean =>
-  words.some((_, at) => phrase.every((word, i) => (i === phrase.length - 1 ? words[at + i]?.startsWith(word) === true : words[at + i] === word)));
+  words.some((_, at) => phrase.every((word, i) => (i === phrase.length - 1 && mayGoOn(phrase) ? words[at + i]?.startsWith(word) === true : words[at + i] === word)));

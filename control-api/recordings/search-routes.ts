@@ -4,10 +4,9 @@ import type { ApiEnv } from '../api-env.ts';
 import { answerTagged, tagged } from '../etag.ts';
 import type { Guard } from '../guard.ts';
 import { CamerasQuery, MarkQuery, MarkSchema, markFilterOf, markView } from '../marks/service.ts';
-import type { SeenFilter } from '../marks/service.ts';
 import { PageQuery, decodeCursor, encodeCursor, page, pageOf } from '../paging.ts';
 import { CameraId, Instant, Timestamp, bearer, guarded, invalid, json, timestamp } from '../schemas.ts';
-import type { Hit } from './search.ts';
+import type { Hit, SeenFilter } from './search.ts';
 import type { RecordingService } from './service.ts';
 
 const Query = z

@@ -3,10 +3,10 @@ import type { Kysely, Selectable } from 'kysely';
 import type { Milliseconds } from '../../core/units.ts';
 import { dialectOf } from '../../platform/database/dialect.ts';
 import type { Database, SightingsTable } from '../../platform/database/schema.ts';
-import type { SeenFilter } from '../marks/service.ts';
 import { MAX_SIGHTING_MS } from '../sightings.ts';
 import { recordedQuery } from './recorded-query.ts';
 import type { RecordedRow, Stretch } from './recorded-query.ts';
+import type { SeenFilter } from './search.ts';
 
 export type SightingRow = Selectable<SightingsTable>;
 

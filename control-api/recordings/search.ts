@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely';
 import type { Milliseconds } from '../../core/units.ts';
 import type { Database } from '../../platform/database/schema.ts';
-import type { Mark, MarkFilter, MarkService, SeenFilter, SeenInMark } from '../marks/service.ts';
+import type { Mark, MarkFilter, MarkPlace, MarkService, SeenInMark } from '../marks/service.ts';
 import type { Stretch } from './recorded-query.ts';
 import { SearchStore } from './search-store.ts';
 import type { SightingPosition, SightingRow } from './search-store.ts';
@@ -13,14 +13,29 @@ export interface Hit extends RecordingRow {
   readonly seen: SeenInMark | null;
 }
 
+/** A class that was seen in a hit. */
+export interface SeenFilter {
+  readonly className: string;
+  /** Detections. */
+  readonly minCount: number | undefined;
+  /** In one picture. */
+  readonly minAtOnce: number | undefined;
+  readonly minConfidence: number | undefined;
+}
+
+/** Of a mark's range: in all sightings that overlap it together. */
+export interface MarkSearch extends MarkFilter {
+  readonly seen?: SeenFilter | undefined;
+}
+
 export interface HitPage<Position> {
   readonly hits: readonly Hit[];
   /** Where the next page begins; null: there is none. */
   readonly next: Position | null;
 }
 
-/** Candidates looked at for one page; after that it ends, however few of them are recorded. */
-const MAX_CANDIDATES = 4_000;
+/** Candidates looked at for one page; after that it ends, however few of them are hits. */
+const MAX_CANDIDATES = 2_000;
 /** Candidates of one statement. */
 const BATCH = 400;
 
@@ -35,17 +50,20 @@ export class RecordingSearch {
   }
 
   /** Marked ranges, as far as they are recorded; of a range with a break in it from the first to the last of it. */
-  byMarks(filter: MarkFilter, before: number | undefined, limit: number): Promise<HitPage<number>> {
-    return collect<Mark, number>(limit, before, {
-      next: (position, count) => this.#marks.list(filter, position, count),
-      position: (mark) => mark.seq,
-      hits: async (marks) => {
-        const recorded = await this.#store.recorded(marks.map((mark): Stretch => ({ camera: mark.camera_id, from: mark.from_ms, to: mark.to_ms })));
-        const found = marks.filter((_, i) => recorded.has(i));
-        const seen = filter.seen === undefined ? undefined : await this.#marks.seen(found, filter.seen.className);
-        return marks.map((mark, i) => {
-          const row = recorded.get(i);
-          return row === undefined ? undefined : { ...row, start_ms: Math.max(row.start_ms, mark.from_ms), end_ms: Math.min(row.end_ms, mark.to_ms), mark, seen: seen?.get(mark.id) ?? null };
+  byMarks(filter: MarkSearch, before: number | undefined, limit: number): Promise<HitPage<number>> {
+    const { seen: wanted } = filter;
+    return collect<MarkPlace, number>(limit, before, {
+      next: (position, count) => this.#marks.places(filter, position, count),
+      position: (place) => place.seq,
+      hits: async (places) => {
+        const seen = wanted === undefined ? undefined : await this.#marks.seen(places.map(({ id }) => id), wanted.className);
+        const left = wanted === undefined ? places : places.filter(({ id }) => isEnough(seen?.get(id), wanted));
+        const recorded = await this.#store.recorded(left.map((place): Stretch => ({ camera: place.camera_id, from: place.from_ms, to: place.to_ms })));
+        const rows = new Map(left.flatMap(({ id }, i) => { const row = recorded.get(i); return row === undefined ? [] : [[id, row] as const]; }));
+        const marks = await this.#marks.some([...rows.keys()]);
+        return places.map(({ id }) => {
+          const [row, mark] = [rows.get(id), marks.get(id)];
+          return row === undefined || mark === undefined ? undefined : { ...row, start_ms: Math.max(row.start_ms, mark.from_ms), end_ms: Math.min(row.end_ms, mark.to_ms), mark, seen: seen?.get(id) ?? null };
         });
       },
     });
@@ -68,10 +86,13 @@ export class RecordingSearch {
   }
 }
 
+const isEnough = (seen: SeenInMark | undefined, { minCount = 1, minAtOnce = 0, minConfidence = 0 }: SeenFilter): boolean =>
+  seen !== undefined && seen.count >= minCount && seen.atOnce >= minAtOnce && seen.maxConfidence >= minConfidence;
+
 interface Candidates<Row, Position> {
   readonly next: (position: Position | undefined, count: number) => Promise<readonly Row[]>;
   readonly position: (row: Row) => Position;
-  /** For each row its hit; undefined: nothing of it is recorded. */
+  /** For each row its hit; undefined: it is none. */
   readonly hits: (rows: readonly Row[]) => Promise<readonly (Hit | undefined)[]>;
 }
 

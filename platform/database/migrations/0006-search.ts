@@ -8,9 +8,9 @@ export const search = migration((d) => [
   ...(d.name === 'postgres'
     ? [`create table mark_words (seq bigint primary key, words tsvector not null)`, `create index mark_words_words on mark_words using gin (words)`]
     : // The tokenizer takes apart at spaces what was made by us of letters and digits, whatever the script.
-      [`create virtual table mark_words using fts5 (words, content = '', contentless_delete = 1, tokenize = 'ascii')`]),
+      [`create virtual table mark_words using fts5 (words, content = '', contentless_delete = 1, prefix = '1 2 3', tokenize = 'ascii')`]),
   `create table sightings (camera_id ${d.text} not null, class_name ${d.text} not null, first_ms ${d.real} not null, last_ms ${d.real} not null, count ${d.integer} not null,
-     at_once ${d.integer} not null, max_confidence ${d.real} not null, primary key (camera_id, class_name, first_ms))`,
+     at_once ${d.integer} not null, max_confidence ${d.real} not null, primary key (camera_id, class_name, first_ms)) ${d.name === 'sqlite' ? 'without rowid' : ''}`,
   // Of what was detected before: whatever lies within 10 s, cut every 10 min.
   `insert into sightings (camera_id, class_name, first_ms, last_ms, count, at_once, max_confidence)
      select camera_id, class_name, min(captured_at_ms), max(captured_at_ms), sum(n), max(n), max(confidence) from (
