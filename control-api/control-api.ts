@@ -14,6 +14,9 @@ import { SigningKey } from '../platform/signing-key.ts';
 import type { RecordedPictures, SegmentReader } from '../recorder/port.ts';
 import { createApp } from './app.ts';
 import { auditRoutes } from './audit/routes.ts';
+import { analysisRoutes } from './analyses/routes.ts';
+import { AnalysisService } from './analyses/service.ts';
+import type { RoundRunner } from './analyses/service.ts';
 import { alarmRoutes } from './alarms/routes.ts';
 import { AlarmService } from './alarms/service.ts';
 import { AlarmStore } from './alarms/store.ts';
@@ -81,6 +84,8 @@ export interface ControlApiOptions {
   readonly segmentReader: SegmentReader;
   readonly pictures: RecordedPictures;
   readonly models: ModelCatalogue;
+  /** Runs detectors on recordings, one for each job. */
+  readonly recordedDetection: () => RoundRunner;
   /** What must have answered once before the server is ready, beside the database: `edge`, `worker`, … */
   readonly probes: readonly Probe[];
   /** The other processes' metrics, for `/metrics`. */
@@ -135,6 +140,8 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
   const detections = stack.use(new DetectionService({ db, clock, logger, retentionHours: config.detections.retention_hours }));
   detections.start();
   const recordings = new RecordingService({ db, reader: options.segmentReader, pictures: options.pictures, marks, clock });
+  const analyses = stack.use(new AnalysisService({ db, recordings, models: options.models, config, clock, logger, runner: options.recordedDetection }));
+  analyses.start();
   stack.use(new RetentionSweep({
     clock, logger,
     tasks: [
@@ -142,6 +149,7 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
       { name: 'ended sessions', step: (now, from) => cameras.deleteEndedSessions(now - KEEP.endedSessionsMs, from, SWEEP_ROWS) },
       deleting('cleared alarms', (now, limit) => alarms.deleteCleared(now - KEEP.clearedAlarmsMs, limit)),
       deleting('past alarms', (now, limit) => alarms.deletePast(now - KEEP.pastAlarmsMs, KEEP.pastAlarms, limit)),
+      deleting('ended analyses', (now, limit) => analyses.deleteEnded(now - KEEP.endedAnalysesMs, limit)),
       deleting('audit', (now, limit) => audit.deleteBefore(now - KEEP.auditMs, limit)),
       deleting('audit beyond its rows', (_now, limit) => audit.deleteExcess(limit)),
       { name: 'expired tokens', step: async () => { await auth.deleteExpired(); return undefined; } },
@@ -179,6 +187,7 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
       pictureRoutes(recordings, guard),
       markRoutes(marks, audit, guard),
       retentionHoldRoutes(holds, audit, guard),
+      analysisRoutes(analyses, audit, guard),
       detectionRoutes(detections, guard),
       alarmRoutes(alarms, guard),
     ],

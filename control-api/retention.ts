@@ -16,6 +16,8 @@ export const KEEP = {
   /** Alarms of something that happened, which nobody dismissed. */
   pastAlarmsMs: 90 * DAY_MS,
   pastAlarms: 1_000,
+  /** With what they have found. */
+  endedAnalysesMs: 90 * DAY_MS,
   auditMs: 90 * DAY_MS,
   auditRows: 100_000,
 } as const;

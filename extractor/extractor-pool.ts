@@ -230,6 +230,7 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
       this.#log.add(message.result);
       return;
     }
+    if (message.type === 'flushed') return; // nobody here asks for one
     state.detections.onStats(message);
     if (state.feed?.handle !== message.handle) {
       if (message.decodersActive === 0) this.#leave(slot, message.handle, camera);

@@ -1,14 +1,13 @@
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
-import type { AccessUnit } from '../core/access-unit.ts';
 import type { Clock } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
 import { ChildProcess, describeExit } from '../platform/child-process.ts';
 import { ONE_THREAD_COLLECTS } from '../platform/heap-growth.ts';
 import type { Logger } from '../platform/logging.ts';
 import { BlackBox } from './black-box.ts';
-import { MessageReader, decodeFromChild, encodeAccessUnitHeader, encodeCamera, encodeHello, encodeRemove } from './protocol.ts';
-import type { CameraMessage, FromChild, Hello } from './protocol.ts';
+import { MessageReader, decodeFromChild, encodeAccessUnitHeader, encodeCamera, encodeFlush, encodeHello, encodeRemove } from './protocol.ts';
+import type { CameraMessage, FromChild, Hello, SentUnit } from './protocol.ts';
 
 /** `ps` and the operator's scripts know the process by this. */
 const TITLE = 'imageflow-edge extractor';
@@ -36,7 +35,7 @@ export interface Extractor extends AsyncDisposable {
   setCamera(camera: CameraMessage): void;
   removeCamera(handle: number): void;
   /** Hands the unit to the pipe; its bytes are not copied. False: the pipe is full, wait for `drained` before the next. */
-  send(handle: number, unit: AccessUnit, decodeOnly: boolean): boolean;
+  send(handle: number, unit: SentUnit, decodeOnly: boolean): boolean;
   /** Resolves when the pipe has room again, or is gone. */
   drained(): Promise<void>;
 }
@@ -114,7 +113,12 @@ export class ExtractorProcess implements Extractor {
     this.#write(encodeRemove(handle));
   }
 
-  send(handle: number, unit: AccessUnit, decodeOnly: boolean): boolean {
+  /** Nothing continues what was sent: a `flushed` message follows when all of it was offered to the detectors. */
+  flush(handle: number): void {
+    this.#write(encodeFlush(handle));
+  }
+
+  send(handle: number, unit: SentUnit, decodeOnly: boolean): boolean {
     if (this.#pipe.destroyed || this.#stopping) return true;
     this.#pipe.cork();
     this.#pipe.write(encodeAccessUnitHeader(handle, unit, decodeOnly));

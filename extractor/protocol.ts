@@ -19,7 +19,7 @@ const LENGTH_BYTES = 4;
 const ACCESS_UNIT_HEADER_BYTES = 52;
 export const MAX_MESSAGE_BYTES = MAX_ACCESS_UNIT_BYTES + ACCESS_UNIT_HEADER_BYTES;
 
-const TYPE = { hello: 1, camera: 2, remove: 3, accessUnit: 4, result: 16, stats: 17 } as const;
+const TYPE = { hello: 1, camera: 2, remove: 3, accessUnit: 4, flush: 5, result: 16, stats: 17, flushed: 18 } as const;
 
 const Bytes = z.base64().max(8192);
 const Codec = z.discriminatedUnion('codec', [
@@ -29,10 +29,13 @@ const Codec = z.discriminatedUnion('codec', [
 const Detector = z.strictObject({ id: z.string().max(256), model: z.string().max(256), fps: z.number().positive(), confidence: z.number().min(0).max(1).nullable() });
 
 /** First message to a child. The worker's token comes here, and not in the arguments, which every user of the machine can list. */
-const Hello = z.strictObject({ workerAddress: z.string(), workerToken: z.string().optional(), deadlineMs: z.number().positive() });
+const Hello = z.strictObject({ workerAddress: z.string(), workerToken: z.string().optional(), deadlineMs: z.number().positive(), keepAll: z.boolean().optional() });
 /** A camera to decode, or what changed about it. `handle` names it in all later messages. */
 const Camera = z.strictObject({ handle: z.int().min(0), camera: z.string().regex(CAMERA_ID), codec: Codec, clockRate: z.number().positive(), detectors: z.array(Detector).max(64) });
 const Remove = z.strictObject({ handle: z.int().min(0) });
+/** Nothing continues what was sent: give out the pictures the decoder holds back, and say how many were offered to detectors. */
+const Flush = Remove;
+const Flushed = z.strictObject({ handle: z.int().min(0), offered: z.int().min(0) });
 
 const Finite = z.number();
 /** As the journal's events carry it. */
@@ -74,6 +77,7 @@ export type CameraMessage = z.output<typeof Camera>;
 export type CodecMessage = z.output<typeof Codec>;
 export type ResultMessage = z.output<typeof Result>;
 export type StatsMessage = z.output<typeof Stats>;
+export type FlushedMessage = z.output<typeof Flushed>;
 
 /** An access unit as the child sees it. `data` is the child's own memory and may be changed. */
 export interface AccessUnitMessage {
@@ -91,9 +95,10 @@ export type ToChild =
   | ({ readonly type: 'hello' } & Hello)
   | ({ readonly type: 'camera' } & CameraMessage)
   | { readonly type: 'remove'; readonly handle: number }
+  | { readonly type: 'flush'; readonly handle: number }
   | ({ readonly type: 'access-unit' } & AccessUnitMessage);
 
-export type FromChild = ({ readonly type: 'result' } & ResultMessage) | ({ readonly type: 'stats' } & StatsMessage);
+export type FromChild = ({ readonly type: 'result' } & ResultMessage) | ({ readonly type: 'stats' } & StatsMessage) | ({ readonly type: 'flushed' } & FlushedMessage);
 
 const encodeJson = (type: number, body: unknown): Buffer => {
   const json = Buffer.from(JSON.stringify(body));
@@ -107,6 +112,8 @@ const encodeJson = (type: number, body: unknown): Buffer => {
 export const encodeHello = (hello: Hello): Buffer => encodeJson(TYPE.hello, hello);
 export const encodeCamera = (camera: CameraMessage): Buffer => encodeJson(TYPE.camera, camera);
 export const encodeRemove = (handle: number): Buffer => encodeJson(TYPE.remove, { handle });
+export const encodeFlush = (handle: number): Buffer => encodeJson(TYPE.flush, { handle });
+export const encodeFlushed = (flushed: FlushedMessage): Buffer => encodeJson(TYPE.flushed, flushed);
 export const encodeResult = (result: ResultMessage): Buffer => encodeJson(TYPE.result, result);
 export const encodeStats = (stats: StatsMessage): Buffer => encodeJson(TYPE.stats, stats);
 
@@ -114,8 +121,11 @@ const RANDOM_ACCESS = 1;
 const DECODE_ONLY = 2;
 const HAS_CAPTURE_NTP = 4;
 
+/** As much of an access unit as the pipe carries. */
+export type SentUnit = Pick<AccessUnit, 'frame' | 'pts' | 'wall' | 'randomAccess' | 'data'>;
+
 /** The message of an access unit without its bytes, which are written behind it as they are. */
-export const encodeAccessUnitHeader = (handle: number, unit: AccessUnit, decodeOnly: boolean): Buffer => {
+export const encodeAccessUnitHeader = (handle: number, unit: SentUnit, decodeOnly: boolean): Buffer => {
   const { frame } = unit;
   const header = Buffer.allocUnsafe(LENGTH_BYTES + 1 + ACCESS_UNIT_HEADER_BYTES);
   header.writeUInt32BE(1 + ACCESS_UNIT_HEADER_BYTES + unit.data.length, 0);
@@ -167,6 +177,7 @@ export const decodeToChild = (type: number, body: Buffer): ToChild => {
     case TYPE.hello: return { type: 'hello', ...parseJson(Hello, body) };
     case TYPE.camera: return { type: 'camera', ...parseJson(Camera, body) };
     case TYPE.remove: return { type: 'remove', ...parseJson(Remove, body) };
+    case TYPE.flush: return { type: 'flush', ...parseJson(Flush, body) };
     case TYPE.accessUnit: return decodeAccessUnit(body);
     default: throw refuse(`message type ${type}`);
   }
@@ -177,6 +188,7 @@ export const decodeFromChild = (type: number, body: Buffer): FromChild => {
   switch (type) {
     case TYPE.result: return { type: 'result', ...parseJson(Result, body) };
     case TYPE.stats: return { type: 'stats', ...parseJson(Stats, body) };
+    case TYPE.flushed: return { type: 'flushed', ...parseJson(Flushed, body) };
     default: throw refuse(`message type ${type}`);
   }
 };

@@ -10,6 +10,7 @@ import type { Logger } from '../platform/logging.ts';
 import { DetectRequestSchema, InferenceService, RefusalReason } from '../proto/gen/imageflow/v1/inference_pb.ts';
 import type { DetectRequest, DetectResponse, Grant, Outcome, Refusal } from '../proto/gen/imageflow/v1/inference_pb.ts';
 import type { DispatchListener, DispatchSkip, FrameDispatcher, FrameOffer, ModelInfo } from './port.ts';
+import { EveryFrame } from './every-frame.ts';
 import { WaitingFrames } from './waiting-frames.ts';
 import type { WaitingFrame } from './waiting-frames.ts';
 import { fromModelMessage } from './wire.ts';
@@ -22,6 +23,11 @@ export interface DispatcherOptions {
   /** A picture not answered by then is given up. */
   readonly deadlineMs: Milliseconds;
   readonly listener: DispatchListener;
+  /**
+   * No picture gives way to a newer one, and only one at a time is with the worker, so that pictures of live cameras wait for one at most.
+   * Whoever offers bounds how many wait.
+   */
+  readonly keepAll?: boolean | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -50,7 +56,7 @@ interface InFlight {
 export class Dispatcher implements FrameDispatcher, Disposable {
   readonly #options: DispatcherOptions;
   readonly #client: GrpcClient<typeof InferenceService>;
-  readonly #waiting = new WaitingFrames();
+  readonly #waiting: WaitingFrames | EveryFrame;
   readonly #inFlight = new Map<bigint, InFlight>();
   readonly #sweeper: Disposable;
   #models: ReadonlyMap<string, ModelInfo> = new Map();
@@ -65,6 +71,7 @@ export class Dispatcher implements FrameDispatcher, Disposable {
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
+    this.#waiting = options.keepAll ? new EveryFrame() : new WaitingFrames();
     this.#client = GrpcClient.dial(InferenceService, options.address, { clock: options.clock, ...(options.token === undefined ? {} : { token: options.token }) });
     this.#sweeper = options.clock.every(SWEEP_PERIOD_MS, () => { this.#sweep(); });
     this.#connect();
@@ -207,7 +214,7 @@ export class Dispatcher implements FrameDispatcher, Disposable {
   }
 
   #sendAll(): void {
-    while (this.#credits > 0) {
+    while (this.#credits > 0 && !(this.#options.keepAll && this.#inFlight.size > 0)) {
       const frame = this.#waiting.take();
       if (!frame) return;
       this.#send(frame);

@@ -25,6 +25,7 @@ import { HealthCheckRequestSchema } from '../proto/gen/grpc/health/v1/health_pb.
 import { readChainFile } from '../recorder/integrity/chain-manifest.ts';
 import { RecordedPictureReader } from '../recorder/recorded-pictures.ts';
 import { LocalSegments } from '../recorder/segment-file.ts';
+import { RecordedDetection } from '../extractor/recorded-detection.ts';
 import { SegmentIndexCache } from '../recorder/segment-index.ts';
 import { LocalSegmentReader } from '../recorder/segment-reader.ts';
 import { Thumbnailer } from '../recorder/thumbnailer.ts';
@@ -86,6 +87,7 @@ export const runControl = async (config: Config): Promise<void> => {
     chain: async () => (await readChainFile(place.recordings)) ?? null,
     segmentReader: new LocalSegmentReader(segments, logger, indexes),
     pictures: new RecordedPictureReader({ files: segments, indexes, maker: thumbnailer, logger }),
+    recordedDetection: () => new RecordedDetection({ worker: { address: addresses.worker, ...internalToken(config, addresses.worker) }, logLevel: config.log.level, clock, logger }),
     models: new DirectoryModelCatalogue([join(ROOT, 'models'), place.models], clock),
     metricsSources: [httpMetrics('edge', async () => { const base = await edges.mediaBaseUrl(''); return base === null ? null : `${base}/metrics`; })],
     pagesDir: join(ROOT, 'web', 'dist'),

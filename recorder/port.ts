@@ -74,6 +74,20 @@ export interface RecordedSample {
   readonly bytes: number;
 }
 
+/** The coded pictures of one segment. */
+export interface CodedPictures {
+  readonly codec: 'h264';
+  /** NAL units without start code. */
+  readonly sps: Buffer;
+  readonly pps: Buffer;
+  /** Ticks per second of the samples' times. */
+  readonly clockRate: number;
+  /** In decode order; the first is a random access picture unless the camera sends none. */
+  readonly samples: readonly RecordedSample[];
+  /** The bytes of each sample, in order: NAL units behind 4-byte lengths. Throws NOT_FOUND when the file has gone. */
+  read(): AsyncIterable<Buffer>;
+}
+
 export interface PlaybackRange {
   readonly camera: CameraId;
   readonly from: Milliseconds;
@@ -127,6 +141,8 @@ export interface SegmentReader {
   fragments(range: PlaybackRange, segments: readonly SegmentRecord[], signal: AbortSignal): AsyncIterable<Buffer>;
   /** The range as bytes of recorded files, for a playlist. Segments whose files are gone are left out. */
   cmafSegments(range: PlaybackRange, segments: readonly SegmentRecord[], signal: AbortSignal): Promise<readonly CmafSegment[]>;
+  /** The coded pictures of one segment; null where it has none. Throws NOT_FOUND, UNPROCESSABLE (a codec that is not decoded here). */
+  codedPictures(segment: SegmentRecord): Promise<CodedPictures | null>;
   /** One recorded file as it is, up to the bytes indexed. */
   file(segment: SegmentRecord): RecordedFile;
 }

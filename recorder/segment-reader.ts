@@ -11,7 +11,8 @@ import { fragmentedStream } from './fragmented-stream.ts';
 import { inOrder } from './in-order.ts';
 import { withParameterSets } from './parameter-sets.ts';
 import { selectRange } from './playback-selection.ts';
-import type { CmafSegment, PlaybackFile, PlaybackRange, RecordedFile, SegmentReader, SegmentRecord } from './port.ts';
+import type { CmafSegment, CodedPictures, PlaybackFile, PlaybackRange, RecordedFile, SegmentReader, SegmentRecord } from './port.ts';
+import { codedPictures } from './coded-pictures.ts';
 import { ProgressiveFile } from './progressive-file.ts';
 import { SegmentBytesFile } from './segment-bytes-file.ts';
 import type { SegmentFiles } from './segment-file.ts';
@@ -61,6 +62,10 @@ export class LocalSegmentReader implements SegmentReader {
     const file = new ProgressiveFile({ files: this.#files, logger: this.#logger, etag, plan, segments: used, firstWall, lastWall });
     this.#playbacks.set(key, file);
     return file;
+  }
+
+  async codedPictures(segment: SegmentRecord): Promise<CodedPictures | null> {
+    return codedPictures(this.#files, segment, await this.#indexes.get(segment));
   }
 
   file(segment: SegmentRecord): RecordedFile {

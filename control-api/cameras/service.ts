@@ -19,6 +19,8 @@ import type { CameraRow, KeyRow, SessionRow } from './store.ts';
 export type { CameraRow, KeyRow, SessionRow } from './store.ts';
 export { NewCamera } from './schemas.ts';
 export type { OnEvent } from './schemas.ts';
+export { Pipeline as DetectorReference } from './schemas.ts';
+export { checkPipelines, toDetectors } from './detectors.ts';
 
 /** A camera's stored JSON, read. */
 export interface CameraSettings {

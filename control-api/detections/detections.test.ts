@@ -22,7 +22,7 @@ describe('detections', () => {
   test('an item has the shape of the contract', async () => {
     expect((await get('order=asc&limit=1')).items).toEqual([{
       id: expect.any(Number) as number, camera: 'even', stream_epoch: 1, rtp_timestamp: 0, captured_at: new Date(now - 1000).toISOString(), sequence: 0, class_name: 'person', class_id: 0,
-      confidence: 0, bbox: { x: 1, y: 2, width: 3, height: 4 }, track_id: null, model: 'm', model_digest: 'd',
+      confidence: 0, bbox: { x: 1, y: 2, width: 3, height: 4 }, track_id: null, model: 'm', model_digest: 'd', analysis: null,
     }]);
   });
 

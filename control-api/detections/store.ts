@@ -14,6 +14,9 @@ export interface DetectionFilter {
   readonly className?: string | undefined;
   readonly minConfidence?: number | undefined;
   readonly model?: string | undefined;
+  /** Default: live. An `analysis` is its own answer. */
+  readonly source?: 'live' | 'analysis' | undefined;
+  readonly analysis?: string | undefined;
 }
 
 export class DetectionStore {
@@ -28,6 +31,8 @@ export class DetectionStore {
     if (filter.className !== undefined) query = query.where('class_name', '=', filter.className);
     if (filter.minConfidence !== undefined) query = query.where('confidence', '>=', filter.minConfidence);
     if (filter.model !== undefined) query = query.where('model', '=', filter.model);
+    if (filter.analysis !== undefined) query = query.where('analysis_id', '=', filter.analysis);
+    else query = query.where('analysis_id', filter.source === 'analysis' ? 'is not' : 'is', null);
     if (after !== undefined) {
       const [at, id] = after;
       const beyond = order === 'asc' ? '>' : '<';
@@ -46,11 +51,11 @@ export class DetectionStore {
       .groupBy(['class_name', second]).orderBy('class_name').orderBy('second').limit(limit).execute();
   }
 
-  /** Deletes at most `limit` rows captured before `cutoff`; how many. */
+  /** Deletes at most `limit` rows made live and captured before `cutoff`; how many. Those of an analysis go with it. */
   async deleteBefore(cutoff: Milliseconds, limit: number): Promise<number> {
     const result = await this.#db
       .deleteFrom('detections')
-      .where('id', 'in', (e) => e.selectFrom('detections').select('id').where('captured_at_ms', '<', cutoff).orderBy('captured_at_ms').limit(limit).$if(dialectOf(this.#db).shared, (query) => query.forUpdate().skipLocked()))
+      .where('id', 'in', (e) => e.selectFrom('detections').select('id').where('analysis_id', 'is', null).where('captured_at_ms', '<', cutoff).orderBy('captured_at_ms').limit(limit).$if(dialectOf(this.#db).shared, (query) => query.forUpdate().skipLocked()))
       .executeTakeFirst();
     return Number(result.numDeletedRows);
   }

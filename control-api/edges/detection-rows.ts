@@ -4,7 +4,7 @@ import { dialectOf } from '../../platform/database/dialect.ts';
 import type { Database, DetectionsTable } from '../../platform/database/schema.ts';
 import type { DetectionResult } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
 
-type Column = Exclude<keyof DetectionsTable, 'id'>;
+type Column = Exclude<keyof DetectionsTable, 'id' | 'analysis_id'>;
 type Row = Readonly<Record<Column, string | number | null>>;
 
 /** With PostgreSQL's names of their types. */

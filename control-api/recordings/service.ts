@@ -5,7 +5,7 @@ import type { Clock } from '../../core/clock.ts';
 import { MediaError } from '../../core/errors.ts';
 import type { Milliseconds } from '../../core/units.ts';
 import type { Database } from '../../platform/database/schema.ts';
-import type { CmafSegment, PictureFormat, PlaybackFile, PlaybackRange, RecordedFile, RecordedPicture, RecordedPictures, SegmentReader, SegmentRecord, SegmentTrack, SpriteSheet } from '../../recorder/port.ts';
+import type { CmafSegment, CodedPictures, PictureFormat, PlaybackFile, PlaybackRange, RecordedFile, RecordedPicture, RecordedPictures, SegmentReader, SegmentRecord, SegmentTrack, SpriteSheet } from '../../recorder/port.ts';
 import { deadline } from '../deadline.ts';
 import type { MarkService } from '../marks/service.ts';
 import type { EvidenceSource } from './evidence.ts';
@@ -21,6 +21,8 @@ const MAX_PICTURE_SEGMENTS = 16;
 const KEEP_MS: Milliseconds = 60_000;
 /** 10 s segments of a week of one camera. */
 const MAX_SEGMENTS = 60_480;
+
+export type { SegmentRow } from './store.ts';
 
 export const toRecord = (row: SegmentRow): SegmentRecord => ({
   id: row.id, camera: row.camera_id, sessionId: row.session_id, epoch: row.epoch, start: row.start_ms, duration: row.end_ms - row.start_ms, bytes: row.bytes,
@@ -92,6 +94,11 @@ export class RecordingService {
   async fragments(range: PlaybackRange): Promise<(signal: AbortSignal) => AsyncIterable<Buffer>> {
     const segments = await this.#recorded(range.camera, range.from, range.to);
     return (signal) => this.#reader.fragments(range, segments, signal);
+  }
+
+  /** The coded pictures of a segment; null where it has none. Throws NOT_FOUND when its file has gone, UNPROCESSABLE. */
+  codedPictures(segment: SegmentRow): Promise<CodedPictures | null> {
+    return this.#reader.codedPictures(toRecord(segment));
   }
 
   /** The range as pieces of recorded files. Throws NOT_FOUND when nothing was recorded in it. */

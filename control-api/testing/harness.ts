@@ -37,6 +37,7 @@ export const fakeReader = (known: Partial<SegmentReader>): SegmentReader => ({
   playback: () => Promise.reject(new Error('no playback here')),
   fragments: () => fakeFile(Buffer.alloc(0)).read(0, 0, new AbortController().signal),
   cmafSegments: () => Promise.resolve([]),
+  codedPictures: () => Promise.resolve(null),
   file: () => fakeFile(Buffer.alloc(0)),
   ...known,
 });
@@ -65,6 +66,7 @@ export const startApi = async (overrides: HarnessOptions = {}) => {
     clock, logger: silentLogger(), metrics, probes: [], pagesDir: null, version: '0.0.0-test',
     segmentReader: fakeReader({ playback: () => Promise.resolve(fakeFile(Buffer.alloc(10_000, 7))) }),
     pictures: fakePictures({}),
+    recordedDetection: () => ({ detect: () => Promise.resolve({ results: [], shown: 0, undecodable: 0 }), [Symbol.asyncDispose]: () => Promise.resolve() }),
     models: { names: () => Promise.resolve(['inspect-320', 'nanodet-g-416.int8.u8']) },
     passwords: new Passwords({ cost: { N: 2 ** 10, r: 8, p: 1 } }),
     ...overrides, db, config,

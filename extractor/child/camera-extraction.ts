@@ -53,6 +53,8 @@ export class CameraExtraction implements Disposable {
   #awaitingRandomAccess = true;
   #decoded = 0;
   #skipped = new Map<SkipReason, number>();
+  /** Pictures offered to detectors since the last flush. */
+  #offered = 0;
   /** The message of the last decoder error: a broken stream is logged once, not 30 times a second. */
   #lastError = '';
 
@@ -89,6 +91,23 @@ export class CameraExtraction implements Disposable {
     } finally {
       this.#options.blackBox.leave();
     }
+  }
+
+  /** Gives out what the decoder holds back. What comes next begins anew. How many pictures were offered since the last time. */
+  flush(): number {
+    this.#options.blackBox.enter(this.#handle);
+    try {
+      this.#decoder?.drain(this.#onFrame);
+    } catch (error) {
+      this.#fail(messageOf(error));
+    } finally {
+      this.#options.blackBox.leave();
+    }
+    this.#awaitingRandomAccess = true;
+    for (const { gate } of this.#detectors) gate.reset();
+    const offered = this.#offered;
+    this.#offered = 0;
+    return offered;
   }
 
   skip(reason: SkipReason): void {
@@ -191,6 +210,7 @@ export class CameraExtraction implements Disposable {
     for (const [i, pixels] of scaler.scale(frame, specs.length).entries()) {
       const spec = specs[i];
       if (!spec) continue;
+      this.#offered++;
       this.#options.dispatcher.offer({
         camera: this.camera,
         detector: spec.id,

@@ -47,6 +47,16 @@ export class Decoder implements Disposable {
     const sent = this.#context.sendPacketSync(this.#packet);
     this.#packet.unref();
     if (sent < 0) throw new MediaError('INVALID_ARGUMENT', `${this.#codec} decoder: ${new FFmpegError(sent).message}`);
+    this.#receive(onFrame);
+  }
+
+  /** Gives out the pictures held back; what comes next begins at a random access unit. Throws as `decode`. */
+  drain(onFrame: OnFrame): void {
+    if (this.#context.sendPacketSync(null) >= 0) this.#receive(onFrame);
+    this.reset();
+  }
+
+  #receive(onFrame: OnFrame): void {
     while (this.#context.receiveFrameSync(this.#frame) >= 0) {
       try {
         if (this.#frame.decodeErrorFlags !== 0) throw new MediaError('INVALID_ARGUMENT', `${this.#codec} decoder: damaged picture`);

@@ -4,7 +4,7 @@ import { invariant } from '../../core/errors.ts';
 import type { DispatchListener, FrameDispatcher } from '../../inference/port.ts';
 import type { Logger } from '../../platform/logging.ts';
 import type { BlackBox } from '../black-box.ts';
-import { MessageReader, decodeToChild, encodeResult, encodeStats } from '../protocol.ts';
+import { MessageReader, decodeToChild, encodeFlushed, encodeResult, encodeStats } from '../protocol.ts';
 import type { Hello, ToChild } from '../protocol.ts';
 import { CameraExtraction } from './camera-extraction.ts';
 
@@ -87,6 +87,14 @@ export class ExtractorChild implements Disposable {
       case 'remove':
         this.#remove(message.handle);
         return;
+      case 'flush': {
+        const camera = this.#cameras.get(message.handle);
+        if (!camera) return;
+        const offered = camera.flush();
+        this.#sendStats(camera);
+        this.#send(encodeFlushed({ handle: message.handle, offered }));
+        return;
+      }
       case 'access-unit':
         // Unknown: a camera that was just removed.
         this.#cameras.get(message.handle)?.accept(message);

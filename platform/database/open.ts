@@ -12,6 +12,7 @@ import { gapCause } from './migrations/0003-gap-cause.ts';
 import { marksAndArchive } from './migrations/0004-marks-and-archive.ts';
 import { markOrder } from './migrations/0005-mark-order.ts';
 import { search } from './migrations/0006-search.ts';
+import { analyses } from './migrations/0007-analyses.ts';
 import { describePostgres, isPostgresUrl, migrationDialect, postgresDialect, waitForPostgres } from './postgres.ts';
 import type { Database } from './schema.ts';
 
@@ -23,6 +24,7 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0004-marks-and-archive': marksAndArchive,
   '0005-mark-order': markOrder,
   '0006-search': search,
+  '0007-analyses': analyses,
 };
 
 export interface OpenOptions {

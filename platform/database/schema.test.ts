@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
 import { freshDatabase, freshPlace } from '../testing/fresh-database.ts';
+import { search } from './migrations/0006-search.ts';
 import { openDatabase } from './open.ts';
 
 test('every table of the schema exists with the columns of its type', async () => {
@@ -15,8 +16,8 @@ test('every table of the schema exists with the columns of its type', async () =
     audit: { at: 1, principal: null, action: 'a', target: null, result: 'ok', detail: null },
     sessions: { id: 's', camera_id: 'c', phase: 'live' as const, protocol: 'rtsp', started_at: 1.5, ended_at: null, reason: null, epoch: null },
     segments: { id: 'g', camera_id: 'c', session_id: 's', epoch: 1, start_ms: 1.25, end_ms: 2, bytes: 3, sha256: null, open: 1 as const, tracks: '[]', gap_before: null, gap_cause: null, expired_at: null, prev_sha256: null, local: 1 as const, archived_at: null },
-    detections: { camera_id: 'c', stream_epoch: 1_750_000_000_000, rtp_timestamp: 4_294_967_295, captured_at_ms: 1, sequence: 1, class_name: 'n', class_id: 0, confidence: 0.5, x: 0, y: 0, width: 1, height: 1, track_id: null, model: 'm', model_digest: 'd' },
     sightings: { camera_id: 'c', class_name: 'n', first_ms: 1.5, last_ms: 2.5, count: 3, at_once: 2, max_confidence: 0.75 },
+    detections: { camera_id: 'c', stream_epoch: 1_750_000_000_000, rtp_timestamp: 4_294_967_295, captured_at_ms: 1, sequence: 1, class_name: 'n', class_id: 0, confidence: 0.5, x: 0, y: 0, width: 1, height: 1, track_id: null, model: 'm', model_digest: 'd', analysis_id: null },
     marks: {
       id: 'm', camera_id: 'c', from_ms: 1.5, to_ms: 2, kind: 'link' as const, archive: 1 as const, title: null, note: null, product_id: 'p', inspection_id: null, work_order_id: 'WO-1', instruction_id: null,
       product_type: null, machine_number: null, production_date: '2026-11-28', monthly_sequence: 7, inspection_result: 'OK', created_at: 1, created_by: 'admin', seq: 1536,
@@ -52,13 +53,11 @@ test('[REC-6] what was detected before there were sightings is found, too', asyn
     await before.insertInto('detections').values([seen(1000), seen(11_000, { confidence: 0.9 }), seen(11_000), seen(21_001), seen(2000, { class_name: 'person' }), seen(3000, { camera_id: 'e' })]).execute();
     await sql`drop table sightings`.execute(before);
     await sql`drop table mark_words`.execute(before);
-    await sql`delete from kysely_migration where name >= '0006'`.execute(before);
-    await before.destroy();
-    const after = await openDatabase(place);
-    expect((await after.selectFrom('sightings').selectAll().orderBy('camera_id').orderBy('first_ms').execute()).map(({ camera_id, class_name, first_ms, last_ms, count, at_once, max_confidence }) => [camera_id, class_name, first_ms, last_ms, count, at_once, max_confidence])).toEqual([
+    await search.up(before);
+    expect((await before.selectFrom('sightings').selectAll().orderBy('camera_id').orderBy('first_ms').execute()).map(({ camera_id, class_name, first_ms, last_ms, count, at_once, max_confidence }) => [camera_id, class_name, first_ms, last_ms, count, at_once, max_confidence])).toEqual([
       ['c', 'cup', 1000, 11_000, 3, 2, 0.9], ['c', 'person', 2000, 2000, 1, 1, 0.5], ['c', 'cup', 21_001, 21_001, 1, 1, 0.5], ['e', 'cup', 3000, 3000, 1, 1, 0.5],
     ]);
-    await after.destroy();
+    await before.destroy();
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -206,6 +206,35 @@ export interface DetectionsTable {
   track_id: string | null;
   model: string;
   model_digest: string;
+  /** Of detections made on a recording; null: made live. */
+  analysis_id: string | null;
+}
+
+/** Detectors run on a range of a camera's recordings. */
+export interface AnalysesTable {
+  id: string;
+  camera_id: string;
+  from_ms: number;
+  to_ms: number;
+  /** Pictures a second of media time. */
+  fps: number;
+  /** JSON array of `{id, model, confidence}`. */
+  detectors: string;
+  state: 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
+  /** Everything before is done. */
+  position_ms: number;
+  pictures: number;
+  /** Pictures that could not be decoded. */
+  undecodable: number;
+  /** Segments whose files had gone. */
+  missing_segments: number;
+  detections: number;
+  error: string | null;
+  /** While it runs: when its process last said so. */
+  heartbeat_at: number | null;
+  created_at: number;
+  created_by: string | null;
+  finished_at: number | null;
 }
 
 export interface AlarmsTable {
@@ -233,5 +262,6 @@ export interface Database {
   settings: SettingsTable;
   detections: DetectionsTable;
   sightings: SightingsTable;
+  analyses: AnalysesTable;
   alarms: AlarmsTable;
 }

@@ -107,7 +107,7 @@ test('events become rows, and the edge is known', async () => {
   expect(second?.expired_at).not.toBeNull();
   expect(await control.db.selectFrom('alarms').selectAll().execute()).toEqual([{ id: 'a', camera_id: 'line-1', code: 'C', message: 'm', raised: 1, at: 5 }]);
   expect(await control.db.selectFrom('detections').selectAll().limit(1).execute()).toMatchObject([
-    { camera_id: 'line-1', stream_epoch: 1_750_000_000_000, rtp_timestamp: 7, captured_at_ms: 1_750_000_000_466.9, sequence: 7, class_name: 'n7', class_id: 0, confidence: 0.5, x: 1, y: 2, width: 3, height: 4, track_id: null, model: 'm', model_digest: 'd' },
+    { camera_id: 'line-1', stream_epoch: 1_750_000_000_000, rtp_timestamp: 7, captured_at_ms: 1_750_000_000_466.9, sequence: 7, class_name: 'n7', class_id: 0, confidence: 0.5, x: 1, y: 2, width: 3, height: 4, track_id: null, model: 'm', model_digest: 'd', analysis_id: null },
   ]);
   expect(await control.db.selectFrom('edges').selectAll().execute()).toMatchObject([{ edge_id: 'edge-1', journal_id: edge.journal.journalId, media_base_url: 'http://127.0.0.1:8081', last_seq: edge.journal.newestSeq }]);
   expect(edge.store.workerAddresses).toEqual(['unix:/worker']);

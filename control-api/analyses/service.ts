@@ -1,0 +1,209 @@
+import { randomUUID } from 'node:crypto';
+import type { Kysely } from 'kysely';
+import type { Config } from '../../config/schema.ts';
+import type { Clock } from '../../core/clock.ts';
+import { MediaError } from '../../core/errors.ts';
+import type { Milliseconds } from '../../core/units.ts';
+import type { RecordedDetector, RecordedRound, RoundOutcome } from '../../extractor/port.ts';
+import type { Database } from '../../platform/database/schema.ts';
+import type { Logger } from '../../platform/logging.ts';
+import type { RecordedSample } from '../../recorder/port.ts';
+import { checkPipelines, toDetectors } from '../cameras/service.ts';
+import type { ModelCatalogue } from '../models.ts';
+import type { RecordingService, SegmentRow } from '../recordings/service.ts';
+import type { NewAnalysis } from './schemas.ts';
+import { AnalysisStore } from './store.ts';
+import type { AnalysisFilter, AnalysisRow, NewDetection, PictureRange } from './store.ts';
+
+export type { AnalysisRow } from './store.ts';
+
+/** Decodes and looks at recorded pictures, in processes of its own: `extractor/recorded-detection.ts`. */
+export interface RoundRunner extends AsyncDisposable {
+  detect(round: RecordedRound, signal: AbortSignal): Promise<RoundOutcome>;
+}
+
+export interface AnalysisDeps {
+  readonly db: Kysely<Database>;
+  readonly recordings: RecordingService;
+  readonly models: ModelCatalogue;
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** A runner for one job. */
+  readonly runner: () => RoundRunner;
+}
+
+/** Somebody ended the job. */
+class Cancelled extends Error {}
+
+const LOOK_PERIOD: Milliseconds = 2_000;
+const BEAT_PERIOD: Milliseconds = 10_000;
+const LONGEST: Milliseconds = 24 * 3_600_000;
+const MOST_OPEN = 100;
+const SEGMENTS_AT_ONCE = 50;
+
+/** Jobs that run detectors over recorded ranges, one after the other, and store what they say beside what was said live. */
+export class AnalysisService implements AsyncDisposable {
+  readonly #deps: AnalysisDeps;
+  readonly #store: AnalysisStore;
+  readonly #stack = new DisposableStack();
+  readonly #stop = new AbortController();
+  #working: Promise<void> | undefined;
+  /** The job under way, and what ends it. */
+  #current: { readonly id: string; readonly abort: AbortController } | undefined;
+
+  constructor(deps: AnalysisDeps) {
+    this.#deps = deps;
+    this.#store = new AnalysisStore(deps.db);
+  }
+
+  /** Looks for jobs from now on, those of a process that has died included. */
+  start(): void {
+    this.#stack.use(this.#deps.clock.every(LOOK_PERIOD, () => { this.#look(); }));
+  }
+
+  /** Throws NOT_FOUND (no such camera, or nothing recorded), UNPROCESSABLE (no such detector, too long), RESOURCE_EXHAUSTED. */
+  async create(camera: string, { from, to, fps, detectors }: NewAnalysis, by: string | null): Promise<AnalysisRow> {
+    const { recordings, models, config, clock } = this.#deps;
+    const now = clock.now();
+    const until = Math.min(to, now);
+    if (until - from > LONGEST) throw new MediaError('UNPROCESSABLE', 'An analysis is at most 24 hours long; ask for several.', { reason: 'RANGE_TOO_LONG' });
+    checkPipelines(detectors, await models.names());
+    const recorded = from < until ? await recordings.segments(camera, { from, to: until }, undefined, 1) : [];
+    if (recorded.length === 0) throw new MediaError('NOT_FOUND', 'Nothing was recorded in this range.', { reason: 'NOTHING_RECORDED', context: { camera } });
+    if ((await this.#store.countOpen()) >= MOST_OPEN) throw new MediaError('RESOURCE_EXHAUSTED', `${String(MOST_OPEN)} analyses wait already; try again when some are done.`, { reason: 'TOO_MANY_ANALYSES', retryAfterSeconds: 60 });
+    const wanted: RecordedDetector[] = toDetectors(detectors, config.inference).map(({ id, model, confidence }) => ({ id, model, confidence }));
+    const row: AnalysisRow = {
+      id: randomUUID(), camera_id: camera, from_ms: from, to_ms: until, fps: fps ?? config.inference.default_fps, detectors: JSON.stringify(wanted), state: 'queued', position_ms: from,
+      pictures: 0, undecodable: 0, missing_segments: 0, detections: 0, error: null, heartbeat_at: null, created_at: Math.floor(now), created_by: by, finished_at: null,
+    };
+    await this.#store.insert(row);
+    this.#look();
+    return row;
+  }
+
+  /** Throws NOT_FOUND. */
+  async get(id: string): Promise<AnalysisRow> {
+    const row = await this.#store.get(id);
+    if (row === undefined) throw notFound();
+    return row;
+  }
+
+  list(filter: AnalysisFilter, before: readonly [number, string] | undefined, limit: number): Promise<AnalysisRow[]> {
+    return this.#store.list(filter, before, limit);
+  }
+
+  /** Ends it; what it has found stays. Throws NOT_FOUND, FAILED_PRECONDITION when it has ended. */
+  async cancel(id: string): Promise<void> {
+    await this.get(id);
+    if (!(await this.#store.end(id, 'cancelled', null, this.#deps.clock.now()))) throw new MediaError('FAILED_PRECONDITION', 'The analysis has ended already.', { reason: 'ANALYSIS_ENDED' });
+    if (this.#current?.id === id) this.#current.abort.abort(new Error('cancelled'));
+  }
+
+  /** Forgets jobs that ended before `cutoff` and what they have found, at most `limit` rows; how many. */
+  deleteEnded(cutoff: Milliseconds, limit: number): Promise<number> {
+    return this.#store.deleteEnded(cutoff, limit);
+  }
+
+  /** The job under way goes on where it stands at the next start. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stack.dispose();
+    this.#stop.abort(new Error('the server stops'));
+    await this.#working;
+  }
+
+  #look(): void {
+    if (this.#stop.signal.aborted) return;
+    this.#working ??= this.#work().catch((error: unknown) => { this.#deps.logger.error({ err: error }, 'analyses cannot be worked on'); }).finally(() => { this.#working = undefined; });
+  }
+
+  async #work(): Promise<void> {
+    for (;;) {
+      if (this.#stop.signal.aborted) return;
+      const job = await this.#store.claim(this.#deps.clock.now());
+      if (job === undefined) return;
+      await this.#run(job);
+    }
+  }
+
+  async #run(job: AnalysisRow): Promise<void> {
+    const { clock, logger, runner } = this.#deps;
+    const abort = new AbortController();
+    const signal = AbortSignal.any([abort.signal, this.#stop.signal]);
+    this.#current = { id: job.id, abort };
+    using _beat = clock.every(BEAT_PERIOD, () => {
+      this.#store.beat(job.id, clock.now()).then((mine) => { if (!mine) abort.abort(new Error('cancelled')); }, () => undefined);
+    });
+    try {
+      await using detection = runner();
+      await this.#analyse(job, detection, signal);
+      await this.#store.end(job.id, 'done', null, clock.now());
+    } catch (error) {
+      if (this.#stop.signal.aborted) await this.#store.release(job.id);
+      else if (!abort.signal.aborted && !(error instanceof Cancelled)) {
+        logger.error({ analysis: job.id, camera: job.camera_id, err: error }, 'analysis failed');
+        await this.#store.end(job.id, 'failed', error instanceof MediaError ? error.message : 'internal error; see the log', clock.now());
+      }
+    } finally {
+      this.#current = undefined;
+    }
+  }
+
+  /** Segment by segment, each one's results in one transaction with the position. */
+  async #analyse(job: AnalysisRow, detection: RoundRunner, signal: AbortSignal): Promise<void> {
+    const { recordings, clock } = this.#deps;
+    const detectors = JSON.parse(job.detectors) as RecordedDetector[];
+    let newest = ''; // the segment looked at last: while it is open, it grows
+    for (let position = job.position_ms; position < job.to_ms;) {
+      signal.throwIfAborted();
+      const segments = await recordings.segments(job.camera_id, { from: position, to: job.to_ms }, undefined, SEGMENTS_AT_ONCE).catch(nothingLeft);
+      if (segments.length === 0) return;
+      for (const segment of segments) {
+        const round = { camera: job.camera_id, detectors, fps: job.fps, from: segment.id === newest ? position : job.from_ms, to: job.to_ms };
+        const seen = await this.#lookAt(segment, round, detection, signal);
+        newest = segment.id;
+        position = Math.max(position, segment.end_ms);
+        const step = {
+          position: Math.min(position, job.to_ms), of: seen?.of, models: detectors.map(({ model }) => model), pictures: seen?.shown ?? 0, undecodable: seen?.undecodable ?? 0, missingSegments: seen === null ? 1 : 0,
+          detections: seen === null ? [] : rowsOf(job.camera_id, seen),
+        };
+        if (!(await this.#store.advance(job.id, job.camera_id, step, clock.now()))) throw new Cancelled();
+      }
+    }
+  }
+
+  /** Null when the file has gone. */
+  async #lookAt(segment: SegmentRow, round: Omit<RecordedRound, 'pictures'>, detection: RoundRunner, signal: AbortSignal): Promise<(RoundOutcome & { readonly of: PictureRange | undefined }) | null> {
+    try {
+      const pictures = await this.#deps.recordings.codedPictures(segment);
+      if (pictures === null) return { results: [], shown: 0, undecodable: 0, of: undefined };
+      return { ...(await detection.detect({ ...round, pictures }, signal)), of: rangeOf(pictures.samples, round) };
+    } catch (error) {
+      if (error instanceof MediaError && error.code === 'NOT_FOUND') return null;
+      throw error;
+    }
+  }
+}
+
+/** Those of a segment's pictures that were captured in [from, to). */
+const rangeOf = (samples: readonly RecordedSample[], { from, to }: { readonly from: Milliseconds; readonly to: Milliseconds }): PictureRange | undefined => {
+  const [first, ...rest] = samples.filter(({ wall }) => wall >= from && wall < to);
+  if (first === undefined) return undefined;
+  const start = { epoch: first.frame.epoch, firstSequence: first.frame.seq, lastSequence: first.frame.seq, from: first.wall, to: first.wall };
+  return rest.reduce((range, { frame, wall }) => ({
+    ...range, firstSequence: Math.min(range.firstSequence, frame.seq), lastSequence: Math.max(range.lastSequence, frame.seq), from: Math.min(range.from, wall), to: Math.max(range.to, wall),
+  }), start);
+};
+
+const rowsOf = (camera: string, { results }: RoundOutcome): NewDetection[] =>
+  results.flatMap(({ result }) => result.detections.map(({ className, classId, confidence, bbox, trackId }) => ({
+    camera_id: camera, stream_epoch: result.frame.epoch, rtp_timestamp: result.frame.rtpTs, captured_at_ms: result.capturedAt, sequence: result.frame.seq, class_name: className, class_id: classId,
+    confidence, ...bbox, track_id: trackId, model: result.model, model_digest: result.modelDigest,
+  })));
+
+const nothingLeft = (error: unknown): [] => {
+  if (error instanceof MediaError && error.code === 'NOT_FOUND') return [];
+  throw error;
+};
+
+const notFound = (): MediaError => new MediaError('NOT_FOUND', 'There is no such analysis.', { reason: 'ANALYSIS_NOT_FOUND' });

@@ -1,0 +1,34 @@
+import type { CameraId } from '../core/frame-ref.ts';
+import type { Milliseconds } from '../core/units.ts';
+import type { WaitingFrame } from './waiting-frames.ts';
+
+/** Pictures waiting for a worker's credit, of which none gives way to another: recordings have time. In the order in which they came. */
+export class EveryFrame {
+  #frames: WaitingFrame[] = [];
+
+  /** Nothing is ever taken the place of. */
+  put(frame: WaitingFrame): undefined {
+    this.#frames.push(frame);
+  }
+
+  /** The next in turn. */
+  take(): WaitingFrame | undefined {
+    return this.#frames.shift();
+  }
+
+  /** Takes out everything that was offered before `instant`. */
+  takeOlderThan(instant: Milliseconds): readonly WaitingFrame[] {
+    return this.#takeWhere(({ offeredAt }) => offeredAt < instant);
+  }
+
+  /** Takes out everything, or everything of one camera. */
+  takeAll(camera?: CameraId): readonly WaitingFrame[] {
+    return this.#takeWhere(({ offer }) => camera === undefined || offer.camera === camera);
+  }
+
+  #takeWhere(condition: (frame: WaitingFrame) => boolean): readonly WaitingFrame[] {
+    const taken = this.#frames.filter(condition);
+    if (taken.length > 0) this.#frames = this.#frames.filter((frame) => !condition(frame));
+    return taken;
+  }
+}
