@@ -23,6 +23,7 @@ import { yieldToMedia } from '../platform/process-priority.ts';
 import { internalAddresses, internalToken } from '../platform/runtime-directory.ts';
 import { HealthCheckRequestSchema } from '../proto/gen/grpc/health/v1/health_pb.ts';
 import { readChainFile } from '../recorder/integrity/chain-manifest.ts';
+import { PlaybackPlanner } from '../recorder/playback-planner.ts';
 import { RecordedPictureReader } from '../recorder/recorded-pictures.ts';
 import { LocalSegments } from '../recorder/segment-file.ts';
 import { RecordedDetection } from '../extractor/recorded-detection.ts';
@@ -85,7 +86,7 @@ export const runControl = async (config: Config): Promise<void> => {
   const api = stack.use(await createControlApi({
     db, config, clock, logger, metrics, probes, edges, version: await version(),
     chain: async () => (await readChainFile(place.recordings)) ?? null,
-    segmentReader: new LocalSegmentReader(segments, logger, indexes),
+    segmentReader: new LocalSegmentReader(segments, logger, indexes, stack.use(new PlaybackPlanner(place.recordings, segments, clock))),
     pictures: new RecordedPictureReader({ files: segments, indexes, maker: thumbnailer, logger }),
     recordedDetection: () => new RecordedDetection({ worker: { address: addresses.worker, ...internalToken(config, addresses.worker) }, logLevel: config.log.level, clock, logger }),
     models: new DirectoryModelCatalogue([join(ROOT, 'models'), place.models], clock),

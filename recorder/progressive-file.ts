@@ -1,6 +1,6 @@
 /** The bytes of a planned MP4: its own header, then what the plan takes out of the recorded files. */
 import { MediaError, messageOf } from '../core/errors.ts';
-import type { ProgressiveExtent, ProgressivePlan } from '../core/fmp4/progressive.ts';
+import type { ProgressivePlan } from '../core/fmp4/progressive.ts';
 import type { Milliseconds } from '../core/units.ts';
 import type { Logger } from '../platform/logging.ts';
 import type { PlaybackFile, SegmentRecord } from './port.ts';
@@ -42,7 +42,7 @@ export class ProgressiveFile implements PlaybackFile {
   /** Bytes held in memory. */
   get memory(): number {
     const { header, extents } = this.#options.plan;
-    return header.length + extents.length * 64 + 512;
+    return header.length + extents.byteSize + 512;
   }
 
   /** The next piece is read while the client takes this one. */
@@ -91,8 +91,8 @@ interface Piece {
 /** The bytes [start, until) of the file, without the header. */
 function* piecesOf({ header, extents }: ProgressivePlan, start: number, until: number): Generator<Piece> {
   let piece: { source: number; offset: number; length: number; cuts: [number, number][] } | undefined;
-  for (let i = extentAt(extents, Math.max(start, header.length)); i < extents.length; i++) {
-    const extent = extents[i];
+  for (let i = extents.find(Math.max(start, header.length)); i < extents.count; i++) {
+    const extent = extents.at(i);
     if (!extent || extent.position >= until) break;
     const from = Math.max(0, start - extent.position);
     const to = Math.min(extent.length, until - extent.position);
@@ -128,18 +128,6 @@ const compact = (bytes: Buffer, cuts: Piece['cuts']): Buffer => {
     length += to - from;
   }
   return bytes.subarray(0, length);
-};
-
-/** The first extent that ends after `position`. */
-const extentAt = (extents: readonly ProgressiveExtent[], position: number): number => {
-  let low = 0;
-  for (let high = extents.length; low < high;) {
-    const middle = (low + high) >>> 1;
-    const extent = extents[middle];
-    if (extent && extent.position + extent.length <= position) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 };
 
 /** The file that is being read: one at a time. */

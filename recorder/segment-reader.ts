@@ -2,25 +2,25 @@
 import { createHash, hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import { MediaError } from '../core/errors.ts';
-import { buildProgressive } from '../core/fmp4/progressive.ts';
 import type { Milliseconds } from '../core/units.ts';
 import type { Logger } from '../platform/logging.ts';
+import { codedPictures } from './coded-pictures.ts';
 import { cutSegment, wholeSegment, withDiscontinuities } from './cmaf-cuts.ts';
 import type { CmafHead, WholeSegment } from './cmaf-cuts.ts';
 import { fragmentedStream } from './fragmented-stream.ts';
 import { inOrder } from './in-order.ts';
-import { withParameterSets } from './parameter-sets.ts';
-import { selectRange } from './playback-selection.ts';
+import { planPlayback } from './playback-plan.ts';
+import type { PlaybackPlanner } from './playback-planner.ts';
 import type { CmafSegment, CodedPictures, PlaybackFile, PlaybackRange, RecordedFile, SegmentReader, SegmentRecord } from './port.ts';
-import { codedPictures } from './coded-pictures.ts';
 import { ProgressiveFile } from './progressive-file.ts';
 import { SegmentBytesFile } from './segment-bytes-file.ts';
 import type { SegmentFiles } from './segment-file.ts';
 import { SegmentIndexCache, readSegmentHead } from './segment-index.ts';
 
-/** Longest range of one file, and most samples: memory for the tables is 33 bytes a sample. */
-const MAX_RANGE: Milliseconds = 6 * 3_600_000;
-const MAX_SAMPLES = 4_000_000;
+/** Longest range of one file. */
+const MAX_RANGE: Milliseconds = 12 * 3_600_000;
+/** Twenty minutes in segments of 10 s: planned here within some milliseconds. */
+const PLANNED_IN_THREAD = 120;
 /** Indexes are read by so many at a time; the thread pool has four threads and others need one. */
 const CONCURRENT_READS = 3;
 /** A player asks for the same file many times, range by range. */
@@ -32,34 +32,35 @@ export class LocalSegmentReader implements SegmentReader {
   readonly #files: SegmentFiles;
   readonly #logger: Logger;
   readonly #indexes: SegmentIndexCache;
+  readonly #planner: PlaybackPlanner | undefined;
   readonly #playbacks = new LRUCache<string, ProgressiveFile>({ maxSize: MAX_CACHED_HEADER_BYTES, sizeCalculation: (file) => file.memory });
   readonly #heads = new LRUCache<string, CmafHead>({ max: MAX_CACHED_HEADS });
 
-  constructor(files: SegmentFiles, logger: Logger, indexes = new SegmentIndexCache(files)) {
+  /** Without a planner all playbacks are planned in this thread. */
+  constructor(files: SegmentFiles, logger: Logger, indexes = new SegmentIndexCache(files), planner?: PlaybackPlanner) {
     this.#files = files;
     this.#logger = logger;
     this.#indexes = indexes;
+    this.#planner = planner;
   }
 
   async playback(range: PlaybackRange, segments: readonly SegmentRecord[], signal: AbortSignal): Promise<PlaybackFile> {
     const { camera, from, to } = range;
     if (!(from < to)) throw new MediaError('INVALID_ARGUMENT', '`from` must be before `to`');
-    if (to - from > MAX_RANGE) throw new MediaError('INVALID_ARGUMENT', 'a playback is at most 6 hours long; ask for several', { reason: 'RANGE_TOO_LONG' });
+    if (to - from > MAX_RANGE) throw new MediaError('INVALID_ARGUMENT', 'a playback is at most 12 hours long; ask for several, or for a fragmented one', { reason: 'RANGE_TOO_LONG' });
     if (segments.length === 0) throw new MediaError('NOT_FOUND', 'nothing was recorded in this range', { reason: 'NOTHING_RECORDED', context: { camera } });
     const key = etagOf(range, segments);
     const cached = this.#playbacks.get(key);
     if (cached) return cached;
 
-    const found = await this.#readIndexes(segments, signal);
-    const indexes = found.map(({ index }) => index);
-    const samples = indexes.reduce((sum, { tracks }) => sum + tracks.reduce((all, track) => all + track.samples.length, 0), 0);
-    if (samples > MAX_SAMPLES) throw new MediaError('INVALID_ARGUMENT', 'too many pictures for one playback; ask for a shorter range', { reason: 'RANGE_TOO_LONG' });
-    const selection = selectRange(indexes, from, to);
-    const used = selection.segments.flatMap((at) => found[at]?.segment ?? []);
-    const plan = buildProgressive(await withParameterSets(this.#files, used, selection.sources), selection.window);
-    const { firstWall, lastWall } = selection;
-    const etag = etagOf(range, found.map(({ segment }) => segment));
-    const file = new ProgressiveFile({ files: this.#files, logger: this.#logger, etag, plan, segments: used, firstWall, lastWall });
+    const planned = this.#planner && segments.length > PLANNED_IN_THREAD
+      ? await this.#planner.plan(range, segments, signal)
+      : await planPlayback(range, segments, { files: this.#files, indexOf: (segment) => this.#indexes.get(segment) }, signal);
+    const { plan, firstWall, lastWall, missing } = planned;
+    for (const { segment, reason } of missing) this.#logger.warn({ segment: segments[segment]?.id, reason }, 'recording left out of a playback');
+    const those = (numbers: readonly number[]): SegmentRecord[] => numbers.flatMap((i) => segments[i] ?? []);
+    const etag = etagOf(range, those(planned.found));
+    const file = new ProgressiveFile({ files: this.#files, logger: this.#logger, etag, plan, segments: those(planned.sources), firstWall, lastWall });
     this.#playbacks.set(key, file);
     return file;
   }
@@ -93,10 +94,6 @@ export class LocalSegmentReader implements SegmentReader {
     const head = { initBytes, initDigest, mediaStart };
     this.#heads.set(segment.id, head);
     return head;
-  }
-
-  #readIndexes(segments: readonly SegmentRecord[], signal: AbortSignal) {
-    return this.#readEach(segments, signal, async (segment) => ({ segment, index: await this.#indexes.get(segment) }));
   }
 
   /** A file that has gone since the list was made (retention) is left out, as if the list were newer. */

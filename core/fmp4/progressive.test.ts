@@ -39,7 +39,7 @@ const offsets = (fields: FieldReader): number[] => {
 
 test('one extent and one chunk per part; offsets count from the start of the file', () => {
   const { header, extents, byteLength } = buildProgressive([source()], { start: 1_000, end: 1_200 });
-  expect(extents).toEqual([
+  expect(Array.from({ length: extents.count }, (_, i) => extents.at(i))).toEqual([
     { source: 0, offset: 1_000, length: 30, position: header.length },
     { source: 0, offset: 2_000, length: 30, position: header.length + 30 },
   ]);
@@ -67,7 +67,7 @@ test('two sources that overlap keep decode time going forward', () => {
 test('other parameters are another sample description, announced in the stream itself', () => {
   const prefix = Buffer.from('000000026742', 'hex');
   const { header, extents } = buildProgressive([source(), { ...source(200, OTHER), videoPrefix: prefix }], { start: 1_000, end: 1_400 });
-  expect(extents[2]).toEqual({ source: 1, inline: prefix, offset: 0, length: 6, position: header.length + 60 });
+  expect(extents.at(2)).toEqual({ source: 1, inline: prefix, offset: 0, length: 6, position: header.length + 60 });
   expect(table(header, 'stsc', (f) => { f.fullBox(); return Array.from({ length: f.u32() }, () => [f.u32(), f.u32(), f.u32()]); })).toEqual([[1, 3, 1], [3, 3, 2]]);
   expect(table(header, 'stsz', (f) => { f.fullBox(); f.u32(); return Array.from({ length: f.u32() }, () => f.u32()); })).toEqual([10, 10, 10, 10, 10, 10, 16, 10, 10, 10, 10, 10]);
   expect(table(header, 'co64', offsets)).toEqual([0, 30, 60, 96].map((at) => header.length + at));

@@ -6,6 +6,7 @@
  * sample before it lasts until the one after it: MP4 time = wall time since the first picture, and seeking by wall time works.
  */
 import { invariant } from '../errors.ts';
+import { ExtentTable } from './extent-table.ts';
 import type { Milliseconds } from '../units.ts';
 import type { InitTrack } from './init-reader.ts';
 import { writeProgressiveHeader } from './progressive-header.ts';
@@ -55,14 +56,14 @@ export interface ProgressiveExtent {
 export interface ProgressivePlan {
   /** `ftyp`, `moov` and the header of `mdat`. */
   readonly header: Buffer;
-  readonly extents: readonly ProgressiveExtent[];
+  readonly extents: ExtentTable;
   readonly byteLength: number;
 }
 
 /** Throws Error when no sample is selected; the caller has found at least one. */
 export const buildProgressive = (sources: readonly ProgressiveSource[], window: ProgressiveWindow): ProgressivePlan => {
   const tracks = new Map<string, TrackBuilder>();
-  const extents: ProgressiveExtent[] = [];
+  const extents = new ExtentTable();
   let position = 0;
   sources.forEach((source, index) => {
     // A format that changes (AAC instead of Opus) becomes a track of its own: players do not change codec inside one.
@@ -78,10 +79,10 @@ export const buildProgressive = (sources: readonly ProgressiveSource[], window: 
       const extent = nextExtent(source, cursors);
       if (!extent) break;
       if (prefix) {
-        extents.push({ source: index, inline: prefix, offset: 0, length: prefix.length, position });
+        extents.push(index, 0, prefix.length, position, prefix);
         position += prefix.length;
       }
-      extents.push({ source: index, offset: extent.offset, length: extent.length, position });
+      extents.push(index, extent.offset, extent.length, position);
       extent.runs.forEach(({ first, last }, t) => {
         const samples = source.samples[t];
         const track = source.tracks[t];
@@ -94,11 +95,8 @@ export const buildProgressive = (sources: readonly ProgressiveSource[], window: 
   });
   invariant(position > 0, 'a playback without samples');
   const header = writeProgressiveHeader([...tracks.values()].filter((builder) => builder.count > 0).map((builder) => builder.finish(window)), position);
-  return {
-    header,
-    extents: extents.map((extent) => ({ ...extent, position: extent.position + header.length })),
-    byteLength: header.length + position,
-  };
+  extents.finish(header.length);
+  return { header, extents, byteLength: header.length + position };
 };
 
 /** The selected samples of the next part and the bytes they span; moves the cursors over them. */

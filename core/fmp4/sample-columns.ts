@@ -29,6 +29,13 @@ export class SampleColumns {
     this.sync = new Uint8Array(capacity);
   }
 
+  /** `length` samples, all zero: to be filled column by column. */
+  static filled(length: number): SampleColumns {
+    const samples = new SampleColumns(Math.max(1, length));
+    samples.#length = length;
+    return samples;
+  }
+
   get length(): number { return this.#length; }
   /** Memory held, for caches. */
   get byteSize(): number { return this.#capacity * 41; }

@@ -20,6 +20,7 @@ const MAGIC = 'IFSX';
 /** Longer boxes (hours in one segment) are not written: reading them in one piece would be no gain. */
 const MAX_BYTES = 2 << 20;
 const MAX_U32 = 0xffff_ffff;
+const LITTLE_ENDIAN = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
 /** The last bytes of a file that tell whether and how long the box is. */
 export const SAMPLE_INDEX_TAIL = 8;
 
@@ -102,15 +103,26 @@ const readSamples = (fields: FieldReader, parts: number, fileEnd: number): Sampl
   const count = fields.u32();
   if (count * 24 > fields.remaining) throw malformed('more samples than there can be');
   const base = finite(fields.slice(8).readDoubleBE(0));
-  const samples = new SampleColumns(Math.max(1, count));
-  const bytes = fields.slice(count * 24);
-  for (let at = 0; at < bytes.length; at += 24) {
-    const dts = base + bytes.readUInt32BE(at);
-    const offset = bytes.readUInt32BE(at + 12);
-    const size = bytes.readUInt32BE(at + 16);
-    const word = bytes.readUInt32BE(at + 20);
-    if (offset + size > fileEnd || word >>> 1 >= parts) throw malformed('a sample outside the file');
-    samples.push(dts, dts + bytes.readInt32BE(at + 4), bytes.readUInt32BE(at + 8), offset, size, (word & 1) === 1, word >>> 1);
+  // All at once into the machine's own order: ten hours are a million samples, six numbers each.
+  const words = new Uint32Array(count * 6);
+  const bytes = Buffer.from(words.buffer);
+  bytes.set(fields.slice(count * 24));
+  if (LITTLE_ENDIAN) bytes.swap32();
+  const samples = SampleColumns.filled(count);
+  const { dts, pts, duration, offset, bytes: sizes, part, sync } = samples;
+  for (let i = 0, at = 0; i < count; i++, at += 6) {
+    const begin = words[at + 3] ?? 0;
+    const size = words[at + 4] ?? 0;
+    const word = words[at + 5] ?? 0;
+    if (begin + size > fileEnd || word >>> 1 >= parts) throw malformed('a sample outside the file');
+    const decode = base + (words[at] ?? 0);
+    dts[i] = decode;
+    pts[i] = decode + ((words[at + 1] ?? 0) | 0);
+    duration[i] = words[at + 2] ?? 0;
+    offset[i] = begin;
+    sizes[i] = size;
+    part[i] = word >>> 1;
+    sync[i] = word & 1;
   }
   return samples;
 };
