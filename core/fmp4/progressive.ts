@@ -134,7 +134,7 @@ class TrackBuilder {
   #composition = new Int32Array(1024);
   #bytes = new Uint32Array(1024);
   #sync = new Uint8Array(1024);
-  readonly #chunks: { position: number; samples: number; description: number }[] = [];
+  readonly chunks: { position: number; samples: number; description: number }[] = [];
   #lastDuration = 0;
   #presentationEnd = 0;
   count = 0;
@@ -147,17 +147,33 @@ class TrackBuilder {
   append(samples: SampleColumns, first: number, last: number, track: InitTrack, shift: Milliseconds, move: number, lead: number): void {
     const description = this.#describe(track.sampleEntry);
     const shiftTicks = Math.round((shift * track.timescale) / 1000);
+    while (this.count + last - first > this.#capacity) this.#grow();
+    const { dts, pts, duration, offset, bytes, sync } = samples;
+    const [times, compositions, sizes, syncs] = [this.#dts, this.#composition, this.#bytes, this.#sync];
+    const base = this.#base ??= (dts[first] ?? 0) + shiftTicks;
+    let previous = this.count > 0 ? times[this.count - 1] ?? 0 : -1;
+    let end = this.#presentationEnd;
     let expected = -1;
-    for (let i = first; i < last; i++) {
-      const offset = samples.offset[i] ?? 0;
-      const bytes = samples.bytes[i] ?? 0;
+    let chunk: TrackBuilder['chunks'][number] | undefined;
+    for (let i = first, to = this.count; i < last; i++, to++) {
+      const position = offset[i] ?? 0;
       const own = i === first ? lead : 0;
-      const chunk = this.#chunks.at(-1);
-      if (offset === expected && chunk) chunk.samples++;
-      else this.#chunks.push({ position: offset + move - own, samples: 1, description });
-      expected = offset + bytes;
-      this.#push((samples.dts[i] ?? 0) + shiftTicks, (samples.pts[i] ?? 0) + shiftTicks, samples.duration[i] ?? 0, own + bytes, samples.sync[i] ?? 0);
+      if (position === expected && chunk) chunk.samples++;
+      else this.chunks.push(chunk = { position: position + move - own, samples: 1, description });
+      expected = position + (bytes[i] ?? 0);
+      const shown = (pts[i] ?? 0) + shiftTicks;
+      // A clock that was set back between two sources must not turn decode time around.
+      const decode = Math.max((dts[i] ?? 0) + shiftTicks - base, previous + 1);
+      times[to] = decode;
+      compositions[to] = shown - base - decode;
+      sizes[to] = own + (bytes[i] ?? 0);
+      syncs[to] = sync[i] ?? 0;
+      previous = decode;
+      end = Math.max(end, shown + (duration[i] ?? 0));
     }
+    this.count += last - first;
+    this.#lastDuration = Math.max(1, duration[last - 1] ?? 0);
+    this.#presentationEnd = end;
   }
 
   finish(window: ProgressiveWindow): OutputTrack {
@@ -174,26 +190,11 @@ class TrackBuilder {
       bytes: this.#bytes,
       sync: this.#sync,
       lastDuration: this.#lastDuration,
-      chunks: this.#chunks,
+      chunks: this.chunks,
       emptyBefore: Math.max(0, -start),
       mediaStart: Math.max(0, start),
       displayed: Math.max(1, end - Math.max(0, start)),
     };
-  }
-
-  #push(dts: number, pts: number, duration: number, bytes: number, sync: number): void {
-    if (this.count === this.#capacity) this.#grow();
-    this.#base ??= dts;
-    const previous = this.count > 0 ? this.#dts[this.count - 1] ?? 0 : -1;
-    // A clock that was set back between two sources must not turn decode time around.
-    const decode = Math.max(dts - this.#base, previous + 1);
-    this.#dts[this.count] = decode;
-    this.#composition[this.count] = pts - this.#base - decode;
-    this.#bytes[this.count] = bytes;
-    this.#sync[this.count] = sync;
-    this.#lastDuration = Math.max(1, duration);
-    this.#presentationEnd = Math.max(this.#presentationEnd, pts + duration);
-    this.count++;
   }
 
   #describe(entry: Buffer): number {

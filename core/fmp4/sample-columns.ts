@@ -1,8 +1,11 @@
 import { invariant } from '../errors.ts';
 
+const BYTES_PER_SAMPLE = 37;
+const FIRST_CAPACITY = 256;
+
 /**
  * The samples of one track, one typed array per property: six hours of a camera are 1.6 million samples, which as objects would be
- * hundreds of megabytes. 41 bytes a sample.
+ * hundreds of megabytes. 37 bytes a sample.
  */
 export class SampleColumns {
   #capacity: number;
@@ -18,15 +21,17 @@ export class SampleColumns {
   /** 1: a decoder can start here. */
   sync: Uint8Array;
 
-  constructor(capacity = 256) {
+  constructor(capacity = 0) {
     this.#capacity = capacity;
-    this.dts = new Float64Array(capacity);
-    this.pts = new Float64Array(capacity);
-    this.offset = new Float64Array(capacity);
-    this.duration = new Uint32Array(capacity);
-    this.bytes = new Uint32Array(capacity);
-    this.part = new Uint32Array(capacity);
-    this.sync = new Uint8Array(capacity);
+    // One allocation: thousands of files are read for one playback.
+    const room = new ArrayBuffer(capacity * BYTES_PER_SAMPLE);
+    this.dts = new Float64Array(room, 0, capacity);
+    this.pts = new Float64Array(room, capacity * 8, capacity);
+    this.offset = new Float64Array(room, capacity * 16, capacity);
+    this.duration = new Uint32Array(room, capacity * 24, capacity);
+    this.bytes = new Uint32Array(room, capacity * 28, capacity);
+    this.part = new Uint32Array(room, capacity * 32, capacity);
+    this.sync = new Uint8Array(room, capacity * 36, capacity);
   }
 
   /** `length` samples, all zero: to be filled column by column. */
@@ -38,10 +43,10 @@ export class SampleColumns {
 
   get length(): number { return this.#length; }
   /** Memory held, for caches. */
-  get byteSize(): number { return this.#capacity * 41; }
+  get byteSize(): number { return this.#capacity * BYTES_PER_SAMPLE; }
 
   push(dts: number, pts: number, duration: number, offset: number, bytes: number, sync: boolean, part: number): void {
-    if (this.#length === this.#capacity) this.#resize(this.#capacity * 2);
+    if (this.#length === this.#capacity) this.#resize(Math.max(FIRST_CAPACITY, this.#capacity * 2));
     const i = this.#length++;
     this.dts[i] = dts;
     this.pts[i] = pts;
@@ -64,17 +69,12 @@ export class SampleColumns {
   }
 
   #resize(capacity: number): void {
-    const grow = <T extends Float64Array | Uint32Array | Uint8Array>(to: T, from: T): T => {
-      to.set(from.length > capacity ? from.subarray(0, capacity) : from);
-      return to;
-    };
-    this.dts = grow(new Float64Array(capacity), this.dts);
-    this.pts = grow(new Float64Array(capacity), this.pts);
-    this.offset = grow(new Float64Array(capacity), this.offset);
-    this.duration = grow(new Uint32Array(capacity), this.duration);
-    this.bytes = grow(new Uint32Array(capacity), this.bytes);
-    this.part = grow(new Uint32Array(capacity), this.part);
-    this.sync = grow(new Uint8Array(capacity), this.sync);
+    const to = new SampleColumns(capacity);
+    for (const column of ['dts', 'pts', 'offset', 'duration', 'bytes', 'part', 'sync'] as const) {
+      const from = this[column];
+      to[column].set(from.length > capacity ? from.subarray(0, capacity) : from);
+    }
+    ({ dts: this.dts, pts: this.pts, offset: this.offset, duration: this.duration, bytes: this.bytes, part: this.part, sync: this.sync } = to);
     this.#capacity = capacity;
   }
 }
