@@ -18,7 +18,8 @@ import { StoppableDisk, smallDisk } from '../support/test-disks.ts';
 
 const CAMERAS = 5;
 /** Two deadlines of ten seconds, and what a busy machine makes of them. */
-const ALARM_MS = 90_000;
+const ALARM_MS = 120_000;
+const TEST_MS = 600_000;
 
 let folder: string;
 let media: Clip;
@@ -43,7 +44,7 @@ const setUp = async <Disk extends AsyncDisposable>(stack: AsyncDisposableStack, 
   }
   const browser = stack.use(await startChromium());
   const page = await blankPage(() => browser.context.newPage(), server);
-  await until('somebody watches', async () => { await playCamera(page, cameras[0]!.urls['whep']!, server.token); return true; });
+  await until('somebody watches', async () => { await playCamera(page, cameras[0]!.urls['whep']!, server.token); return true; }, ALARM_MS);
   await recording(server, cameras, 0);
   return { disk, server, cameras, publishers, page };
 };
@@ -101,7 +102,7 @@ test('[REC-3] a full disk: recording pauses with an alarm and resumes by itself;
   await watchesOn(page, 3);
   for (const publisher of publishers) await publisher[Symbol.asyncDispose]();
   await expectWhole(server, cameras);
-});
+}, TEST_MS);
 
 test('[REC-3] a disk that answers nothing: recording pauses with an alarm and resumes by itself; who watches and who comes sees nothing of it', async () => {
   await using stack = new AsyncDisposableStack();
@@ -113,7 +114,7 @@ test('[REC-3] a disk that answers nothing: recording pauses with an alarm and re
   await watchesOn(page, 20);
   const late = await server.addCamera('camera-late', { pipelines: [] });
   publishers.push(stack.use(new NotingCamera(media, server, late)));
-  await until('another viewer watches another camera', async () => { await playCamera(page, late.urls['whep']!, server.token, 'late'); return true; });
+  await until('another viewer watches another camera', async () => { await playCamera(page, late.urls['whep']!, server.token, 'late'); return true; }, ALARM_MS);
   await watchesOn(page, 3);
   expect(await server.metric('imageflow_branch_dropped_total', { branch: 'recorder' })).toBeGreaterThan(0);
   disk.go();
@@ -121,4 +122,4 @@ test('[REC-3] a disk that answers nothing: recording pauses with an alarm and re
   await watchesOn(page, 3);
   for (const publisher of publishers) await publisher[Symbol.asyncDispose]();
   await expectWhole(server, cameras);
-});
+}, TEST_MS);
