@@ -15,14 +15,14 @@ import { SegmentWriter } from './segment-writer.ts';
 import { hangingWrites } from './testing-disk.ts';
 import { TestStream, testInit, testPart } from './testing-parts.ts';
 
-const rig = async () => {
+const rig = async (flushMs = 200) => {
   const directory = await mkdtemp(join(tmpdir(), 'imageflow-run-'));
   const clock = new FakeClock();
   const stream = new TestStream();
   const inventory = new SegmentInventory({ append: () => undefined });
   const init = testInit();
   let sequence = 0;
-  const run = new RecordingRun(stream, { directory, segmentMs: 10_000, flushMs: 200 }, { clock, logger: silentLogger(), metrics: createMetrics('test'), inventory, publicationEnds: new PublicationEnds(), keptBy: () => 'restart' }, () => sequence++, () => undefined);
+  const run = new RecordingRun(stream, { directory, segmentMs: 10_000, flushMs }, { clock, logger: silentLogger(), metrics: createMetrics('test'), inventory, publicationEnds: new PublicationEnds(), keptBy: () => 'restart' }, () => sequence++, () => undefined);
   const over = run.run().then(() => 'over', (error: unknown) => (error as Error).message);
   const until = async (condition: () => boolean): Promise<void> => { while (!condition()) await setImmediate(); };
   return {
@@ -91,4 +91,24 @@ test('a file that a hanging disk created after all is removed again', async () =
   } finally {
     SegmentWriter.open = real;
   }
+});
+
+test('[REC-1] parts that come while a write takes long are all kept, also those of a write that time made due', async () => {
+  await using r = await rig(250);
+  r.publish(0);
+  await r.until(() => r.clock.waiting.includes(250));
+  const disk = await hangingWrites(r.directory);
+  r.clock.advance(250);
+  await r.until(() => r.clock.waiting.includes(10_000)); // the write is under way
+  r.publish(200);
+  await setImmediate();
+  r.publish(400);
+  await setImmediate();
+  disk.answer();
+  disk[Symbol.dispose]();
+  await r.until(() => r.inventory.list().length > 0);
+  r.publish(10_000); // begins another segment: the first one is closed
+  await r.until(() => r.inventory.list().some(({ open: growing }) => !growing));
+  const file = (await readFile(segmentPath(r.directory, r.inventory.list()[0]?.id ?? ''))).toString('latin1');
+  expect(file.split('mfhd')).toHaveLength(1 + 3);
 });
