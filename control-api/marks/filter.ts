@@ -48,7 +48,7 @@ const anyOf = (values: readonly string[]): RawBuilder<unknown> => (values.length
 export const markQuery = (dialect: Dialect, filter: MarkFilter, text: TextQuery | undefined): MarkQuery => {
   const { from, to, cameras, kinds, tags = [] } = filter;
   const fields = PRODUCT_FIELDS.filter((field) => filter[field] !== undefined);
-  const driver = driverOf(dialect, filter, fields, text);
+  const driver = driverOf(filter, fields, text);
   const source = SOURCES[driver](dialect);
   const conditions: RawBuilder<unknown>[] = [sql`true`, ...source.joined];
 
@@ -65,8 +65,10 @@ export const markQuery = (dialect: Dialect, filter: MarkFilter, text: TextQuery 
   if (filter.production_date_from !== undefined) conditions.push(sql`${date} >= ${filter.production_date_from}`);
   if (filter.production_date_to !== undefined) conditions.push(sql`${date} <= ${filter.production_date_to}`);
   if (kinds !== undefined) conditions.push(sql`m.kind in ${anyOf(kinds)}`);
-  if (to !== undefined) conditions.push(sql`${source.seq} < ${firstSeq(to)}`, sql`m.from_ms < ${to}`);
-  if (from !== undefined) conditions.push(sql`${source.seq} >= ${firstSeq(from - MAX_MARK_MS)}`, sql`m.to_ms > ${from}`);
+  // Of both tables where there are two: PostgreSQL may begin with either.
+  const seqs = source.joined.length === 0 ? [source.seq] : [source.seq, sql`m.seq`];
+  if (to !== undefined) conditions.push(...seqs.map((seq) => sql`${seq} < ${firstSeq(to)}`), sql`m.from_ms < ${to}`);
+  if (from !== undefined) conditions.push(...seqs.map((seq) => sql`${seq} >= ${firstSeq(from - MAX_MARK_MS)}`), sql`m.to_ms > ${from}`);
   return { from: source.from, seq: source.seq, where: sql.join(conditions, sql` and `) };
 };
 
@@ -76,12 +78,11 @@ type Driver = 'field' | 'words' | 'tag' | 'camera' | 'dates' | 'none';
 const FEW_DAYS = 31;
 const fewDays = ({ production_date_from: from, production_date_to: to }: MarkFilter): boolean => from !== undefined && to !== undefined && Date.parse(to) - Date.parse(from) < FEW_DAYS * 86_400_000;
 
-const driverOf = (dialect: Dialect, filter: MarkFilter, [best, ...others]: readonly ProductField[], text: TextQuery | undefined): Driver => {
+const driverOf = (filter: MarkFilter, [best, ...others]: readonly ProductField[], text: TextQuery | undefined): Driver => {
   const { tags = [], cameras } = filter;
   if (best !== undefined && OF_FEW.includes(best)) return 'field';
   const several = (best === undefined ? 0 : 1) + others.length + tags.length + (cameras === undefined ? 0 : 1) > 1;
-  // PostgreSQL knows how often each value occurs, and puts indexes together itself.
-  if (text !== undefined || (several && dialect.name === 'sqlite')) return 'words';
+  if (text !== undefined || several) return 'words';
   return best !== undefined ? 'field' : tags.length > 0 ? 'tag' : cameras?.length === 1 ? 'camera' : fewDays(filter) ? 'dates' : 'none';
 };
 

@@ -103,8 +103,8 @@ export class MarkService {
   }
 
   /** How often a class was seen in the ranges of marks, in all sightings that overlap each; by the mark's id. */
-  seen(ids: readonly string[], className: string): Promise<Map<string, SeenInMark>> {
-    return this.#store.seen(ids, className);
+  seen(places: readonly MarkPlace[], className: string): Promise<Map<string, SeenInMark>> {
+    return this.#store.seen(places, className);
   }
 
   /**

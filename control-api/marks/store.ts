@@ -109,12 +109,12 @@ export class MarkStore {
     return this.#withTags(rows);
   }
 
-  /** How often a class was seen in the range of each mark, in all sightings that overlap it together. */
-  async seen(ids: readonly string[], className: string): Promise<Map<string, SeenInMark>> {
+  /** How often a class was seen in each range, in all sightings that overlap it together; by the mark's id. */
+  async seen(places: readonly MarkPlace[], className: string): Promise<Map<string, SeenInMark>> {
     const found = new Map<string, SeenInMark>();
-    for (let i = 0; i < ids.length; i += ROWS_PER_STATEMENT) {
-      const { rows } = await seenQuery(dialectOf(this.#db), ids.slice(i, i + ROWS_PER_STATEMENT), className).execute(this.#db);
-      for (const { id, count, at_once, max_confidence } of rows) found.set(id, { className, count, atOnce: at_once, maxConfidence: max_confidence });
+    for (let at = 0; at < places.length; at += ROWS_PER_STATEMENT) {
+      const { rows } = await seenQuery(dialectOf(this.#db), places.slice(at, at + ROWS_PER_STATEMENT), className).execute(this.#db);
+      for (const { i, count, at_once, max_confidence } of rows) found.set(places[at + i]?.id ?? '', { className, count, atOnce: at_once, maxConfidence: max_confidence });
     }
     return found;
   }
@@ -180,20 +180,23 @@ export class MarkStore {
 }
 
 interface SeenRow {
-  readonly id: string;
+  /** Which of the places. */
+  readonly i: number;
   readonly count: number;
   readonly at_once: number;
   readonly max_confidence: number;
 }
 
-/** `lateral`: PostgreSQL would rather read all sightings of the class than look up each mark's. */
-const seenQuery = (dialect: Dialect, ids: readonly string[], className: string): RawBuilder<SeenRow> => {
+/** `lateral`: PostgreSQL would rather read all sightings of the class than look up those of each place. */
+const seenQuery = (dialect: Dialect, places: readonly MarkPlace[], className: string): RawBuilder<SeenRow> => {
+  const asked = sql.join(places.map(({ camera_id, from_ms, to_ms }, i) => sql`(${sql.lit(i)}, cast(${camera_id} as text), cast(${from_ms} as double precision), cast(${to_ms} as double precision))`));
   const sums = sql`sum(s.count) as count, max(s.at_once) as at_once, max(s.max_confidence) as max_confidence`;
-  const overlapping = sql`s.camera_id = m.camera_id and s.class_name = ${className} and s.first_ms < m.to_ms and s.first_ms >= m.from_ms - ${sql.lit(MAX_SIGHTING_MS)} and s.last_ms >= m.from_ms`;
-  const mine = sql`m.id in (${sql.join(ids)})`;
-  return dialect.name === 'postgres'
-    ? sql<SeenRow>`select m.id, f.* from marks m cross join lateral (select ${sums} from sightings s where ${overlapping}) f where ${mine} and f.count is not null`
-    : sql<SeenRow>`select m.id, ${sums} from marks m cross join sightings s where ${mine} and ${overlapping} group by m.id`;
+  const overlapping = sql`s.camera_id = a.camera_id and s.class_name = ${className} and s.first_ms < a.to_ms and s.first_ms >= a.from_ms - ${sql.lit(MAX_SIGHTING_MS)} and s.last_ms >= a.from_ms`;
+  const found =
+    dialect.name === 'postgres'
+      ? sql`select a.i, f.* from asked a cross join lateral (select ${sums} from sightings s where ${overlapping}) f where f.count is not null`
+      : sql`select a.i, ${sums} from asked a cross join sightings s where ${overlapping} group by a.i`;
+  return sql<SeenRow>`with asked (i, camera_id, from_ms, to_ms) as (values ${asked}) ${found}`;
 };
 
 /** A `seq` no other mark has. Two processes at once may find the same one: the unique index refuses the second. */

@@ -56,7 +56,7 @@ export class RecordingSearch {
       next: (position, count) => this.#marks.places(filter, position, count),
       position: (place) => place.seq,
       hits: async (places) => {
-        const seen = wanted === undefined ? undefined : await this.#marks.seen(places.map(({ id }) => id), wanted.className);
+        const seen = wanted === undefined ? undefined : await this.#marks.seen(places, wanted.className);
         const left = wanted === undefined ? places : places.filter(({ id }) => isEnough(seen?.get(id), wanted));
         const recorded = await this.#store.recorded(left.map((place): Stretch => ({ camera: place.camera_id, from: place.from_ms, to: place.to_ms })));
         const rows = new Map(left.flatMap(({ id }, i) => { const row = recorded.get(i); return row === undefined ? [] : [[id, row] as const]; }));
