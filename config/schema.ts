@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { ArchiveConfig } from './archive.ts';
 import { AdminConfig, ControlConfig, DetectionsConfig, JournalConfig, LogConfig } from './control.ts';
 import { DatabaseConfig } from './database.ts';
 import { CorsConfig, EdgeConfig, HttpConfig } from './http.ts';
@@ -24,6 +25,7 @@ export const Config = z.strictObject({
   cameras: CamerasConfig.prefault({}),
   limits: LimitsConfig.prefault({}),
   recorder: RecorderConfig.prefault({}),
+  archive: ArchiveConfig.prefault({}),
   hls: HlsConfig.prefault({}),
   inference: InferenceConfig.prefault({}),
   worker: WorkerConfig.prefault({}),

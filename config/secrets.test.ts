@@ -25,7 +25,7 @@ test('what is marked as secret is told to be set, whatever holds it; all else is
 
 test('every key whose name says that it is a secret is marked as one', () => {
   const marked = (path: string): boolean => configKeys().some((key) => key.path.join('.') === path && key.schema.writeOnly === true);
-  const named = configKeys().map(({ path }) => path.join('.')).filter((path) => /(password|token|secret|credential)$/.test(path));
-  expect(named).toEqual(expect.arrayContaining(['admin.password', 'control.internal_token']));
+  const named = configKeys().map(({ path }) => path.join('.')).filter((path) => /(password|token|secret|credential|secret_access_key)$/.test(path));
+  expect(named).toEqual(expect.arrayContaining(['admin.password', 'control.internal_token', 'archive.secret_access_key']));
   expect(named.filter((path) => !marked(path))).toEqual([]);
 });

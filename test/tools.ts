@@ -3,6 +3,7 @@
  * missing; elsewhere it names it and fails. Nothing is skipped in silence.
  */
 import { spawnSync } from 'node:child_process';
+import { installS3 } from './support/s3-binaries.ts';
 
 interface Tool {
   readonly name: string;
@@ -49,3 +50,5 @@ if (missing.length > 0) {
     process.exit(1);
   }
 }
+
+installS3();
