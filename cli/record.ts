@@ -7,6 +7,7 @@ import { verifyRecordings } from '../recorder/verify.ts';
 import { configOf, configured, guarded, terminalIo } from './io.ts';
 import type { CliIo } from './io.ts';
 import { rebuildCommand } from './record-rebuild.ts';
+import { restoreCommand } from './record-restore.ts';
 
 /** `record verify` [REC-10]: every recorded file against index and signed manifest. May run beside a recording server. */
 const verifyCommand = (io: CliIo): Command =>
@@ -51,4 +52,4 @@ const keyCommand = (io: CliIo): Command =>
   );
 
 export const recordCommand = (io: CliIo = terminalIo): Command =>
-  new Command('record').description('recordings on this machine').addCommand(verifyCommand(io)).addCommand(rebuildCommand(io)).addCommand(keyCommand(io));
+  new Command('record').description('recordings on this machine').addCommand(verifyCommand(io)).addCommand(rebuildCommand(io)).addCommand(restoreCommand(io)).addCommand(keyCommand(io));

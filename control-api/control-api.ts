@@ -10,6 +10,7 @@ import { dialectOf } from '../platform/database/dialect.ts';
 import type { Database } from '../platform/database/schema.ts';
 import type { Logger } from '../platform/logging.ts';
 import type { Metrics } from '../platform/metrics.ts';
+import type { ObjectStore } from '../platform/object-store/object-store.ts';
 import { SigningKey } from '../platform/signing-key.ts';
 import type { RecordedPictures, SegmentReader } from '../recorder/port.ts';
 import { createApp } from './app.ts';
@@ -17,6 +18,8 @@ import { auditRoutes } from './audit/routes.ts';
 import { alarmRoutes } from './alarms/routes.ts';
 import { AlarmService } from './alarms/service.ts';
 import { AlarmStore } from './alarms/store.ts';
+import { archiveRoutes } from './archive/routes.ts';
+import { ArchiveService } from './archive/service.ts';
 import { AuditService } from './audit/service.ts';
 import type { AttemptLimits } from './auth/attempts.ts';
 import { authRoutes, jwksRoutes } from './auth/routes.ts';
@@ -60,6 +63,7 @@ import { ApiServer } from './server.ts';
 import { userRoutes } from './users/routes.ts';
 import { UserService } from './users/service.ts';
 
+export { ArchivedSegments } from './archive/archived-segments.ts';
 export { httpMetrics } from './health/metrics.ts';
 export type { MetricsSource } from './health/metrics.ts';
 export type { Probe } from './health/service.ts';
@@ -80,6 +84,10 @@ export interface ControlApiOptions {
   readonly metrics: Metrics;
   readonly segmentReader: SegmentReader;
   readonly pictures: RecordedPictures;
+  /** Where marked recordings go; the caller disposes it. */
+  readonly archive: ObjectStore;
+  /** Where a recorded segment's file lies on this machine. */
+  readonly pathOfSegment: (id: string) => string;
   readonly models: ModelCatalogue;
   /** What must have answered once before the server is ready, beside the database: `edge`, `worker`, … */
   readonly probes: readonly Probe[];
@@ -135,6 +143,8 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
   const detections = stack.use(new DetectionService({ db, clock, logger, retentionHours: config.detections.retention_hours }));
   detections.start();
   const recordings = new RecordingService({ db, reader: options.segmentReader, pictures: options.pictures, marks, clock });
+  const archive = stack.use(new ArchiveService({ db, objects: options.archive, pathOf: options.pathOfSegment, config: config.archive, alarms, clock, logger, metrics }));
+  archive.start();
   stack.use(new RetentionSweep({
     clock, logger,
     tasks: [
@@ -144,6 +154,8 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
       deleting('past alarms', (now, limit) => alarms.deletePast(now - KEEP.pastAlarmsMs, KEEP.pastAlarms, limit)),
       deleting('audit', (now, limit) => audit.deleteBefore(now - KEEP.auditMs, limit)),
       deleting('audit beyond its rows', (_now, limit) => audit.deleteExcess(limit)),
+      { name: 'archived segments no mark wants', step: async (now, from) => { const next = await archive.deleteUnmarked(from?.[1] ?? ''); return next === undefined ? undefined : [now, next]; } },
+      { name: 'broken-off uploads', step: async () => { await archive.abortStale(); return undefined; } },
       { name: 'expired tokens', step: async () => { await auth.deleteExpired(); return undefined; } },
     ],
   })).start();
@@ -181,6 +193,7 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
       retentionHoldRoutes(holds, audit, guard),
       detectionRoutes(detections, guard),
       alarmRoutes(alarms, guard),
+      archiveRoutes(archive, guard),
     ],
     rootResources: [health, jwksRoutes(auth, [jwksPath])],
   });

@@ -27,6 +27,12 @@ export const createMetrics = (process: string) => {
     framesSkipped: counter('imageflow_frames_skipped_total', 'Pictures not inferred, by reason.', ['camera', 'reason']),
     httpRequestSeconds: new Histogram({ name: 'imageflow_http_request_seconds', help: 'HTTP requests.', labelNames: ['route', 'status'] as const, buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5], registers }),
     eventLoopDelay: gauge('imageflow_event_loop_delay_seconds', 'Event loop delay, p99 of the last 5 s.', ['process']),
+    archiveWaitingSegments: gauge('imageflow_archive_waiting_segments', 'Recorded segments that wait for the archive.', []),
+    archiveWaitingBytes: gauge('imageflow_archive_waiting_bytes', 'Bytes of these.', []),
+    archivedSegments: counter('imageflow_archived_segments_total', 'Segments the archive has acknowledged.', []),
+    archivedBytes: counter('imageflow_archived_bytes_total', 'Bytes of these.', []),
+    archiveFailures: counter('imageflow_archive_failures_total', 'Attempts to archive a segment that failed, by reason.', ['reason']),
+    archiveDeleted: counter('imageflow_archive_deleted_total', 'Archived segments no mark wants any more, by what came of deleting them.', ['result']),
     journalDropped: counter('imageflow_journal_dropped_total', 'Events given up because the journal was full.', ['type']),
     alarms: new Gauge({
       name: 'imageflow_alarms', help: 'Alarms raised now.', labelNames: ['code'] as const, registers,

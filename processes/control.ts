@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { paths } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { EdgeService } from '../control-api/edges/media-control-service.ts';
-import { DatabaseEdgeDirectory, DirectoryModelCatalogue, createControlApi, httpMetrics } from '../control-api/control-api.ts';
+import { ArchivedSegments, DatabaseEdgeDirectory, DirectoryModelCatalogue, createControlApi, httpMetrics } from '../control-api/control-api.ts';
 import type { Probe } from '../control-api/control-api.ts';
 import { systemClock } from '../core/clock.ts';
 import { MediaError } from '../core/errors.ts';
@@ -17,6 +17,7 @@ import { GrpcClient } from '../platform/grpc/client.ts';
 import { HealthService, ServingStatus } from '../platform/grpc/health.ts';
 import { GrpcServer } from '../platform/grpc/server.ts';
 import { createLogger } from '../platform/logging.ts';
+import { openArchiveStore } from '../platform/object-store/open.ts';
 import { createMetrics } from '../platform/metrics.ts';
 import { exitWithParent } from '../platform/parent-process.ts';
 import { yieldToMedia } from '../platform/process-priority.ts';
@@ -26,6 +27,7 @@ import { readChainFile } from '../recorder/integrity/chain-manifest.ts';
 import { RecordedPictureReader } from '../recorder/recorded-pictures.ts';
 import { LocalSegments } from '../recorder/segment-file.ts';
 import { SegmentIndexCache } from '../recorder/segment-index.ts';
+import { segmentPath } from '../recorder/segment-path.ts';
 import { LocalSegmentReader } from '../recorder/segment-reader.ts';
 import { Thumbnailer } from '../recorder/thumbnailer.ts';
 import { lockData } from './data-lock.ts';
@@ -78,7 +80,8 @@ export const runControl = async (config: Config): Promise<void> => {
       if (status !== ServingStatus.SERVING) throw new MediaError('UNAVAILABLE', 'no model is warm yet');
     } },
   ];
-  const segments = new LocalSegments(place.recordings);
+  const archive = stack.use(await openArchiveStore(config.archive, place.dataDir, clock));
+  const segments = new ArchivedSegments(new LocalSegments(place.recordings), archive);
   const indexes = new SegmentIndexCache(segments);
   const thumbnailer = stack.use(new Thumbnailer(clock, logger));
   const api = stack.use(await createControlApi({
@@ -86,6 +89,8 @@ export const runControl = async (config: Config): Promise<void> => {
     chain: async () => (await readChainFile(place.recordings)) ?? null,
     segmentReader: new LocalSegmentReader(segments, logger, indexes),
     pictures: new RecordedPictureReader({ files: segments, indexes, maker: thumbnailer, logger }),
+    archive,
+    pathOfSegment: (id) => segmentPath(place.recordings, id),
     models: new DirectoryModelCatalogue([join(ROOT, 'models'), place.models], clock),
     metricsSources: [httpMetrics('edge', async () => { const base = await edges.mediaBaseUrl(''); return base === null ? null : `${base}/metrics`; })],
     pagesDir: join(ROOT, 'web', 'dist'),

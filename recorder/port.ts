@@ -3,6 +3,8 @@ import type { ChainLink } from '../core/fmp4/segment-info-box.ts';
 import type { CameraId, FrameRef } from '../core/frame-ref.ts';
 import type { Milliseconds } from '../core/units.ts';
 
+export type { SegmentFile, SegmentFiles } from './segment-file.ts';
+
 export interface SegmentTrack {
   readonly kind: 'video' | 'audio';
   readonly codec: string;

@@ -101,7 +101,8 @@ export class LocalSegmentReader implements SegmentReader {
       try {
         return await read(segment);
       } catch (error) {
-        if (!(error instanceof MediaError)) throw error;
+        // An archive that cannot be asked now is no hole in the recording.
+        if (!(error instanceof MediaError) || error.code === 'UNAVAILABLE') throw error;
         this.#logger.warn({ segment: segment.id, err: error }, 'recording left out of a playback');
         return undefined;
       }

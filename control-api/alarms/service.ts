@@ -12,8 +12,8 @@ export interface AlarmServiceOptions {
   readonly logger: Logger;
 }
 
-/** `gap-…` and `refused-…`: each is an alarm of its own, and nothing but an operator clears them. */
-const PAST_ALARMS = ['journal_full', 'event_refused'];
+/** Each is an alarm of its own (`gap-…`, `refused-…`), and nothing but an operator clears them. */
+const PAST_ALARMS = ['journal_full', 'event_refused', 'archive_damaged'];
 
 /** What operators should know of, and `imageflow_alarms`. */
 export class AlarmService {
@@ -26,6 +26,17 @@ export class AlarmService {
 
   list(filter: AlarmFilter, after: readonly [number, string] | undefined, limit: number): Promise<AlarmRow[]> {
     return this.#options.store.list(filter, after, limit);
+  }
+
+  /** An alarm of this process's own. */
+  async raise(alarm: { readonly id: string; readonly code: string; readonly camera: string | null; readonly message: string }): Promise<void> {
+    const { id, code, camera, message } = alarm;
+    await this.#options.store.put({ id, camera_id: camera, code, message, raised: 1, at: this.#options.clock.now() });
+  }
+
+  /** What `raise` raised is over; nothing when it was not raised. */
+  async settle(id: string): Promise<void> {
+    await this.#options.store.clear(id, this.#options.clock.now());
   }
 
   /** An operator has seen to it. It is raised again when it happens again. Throws NOT_FOUND. */

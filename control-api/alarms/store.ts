@@ -10,7 +10,7 @@ export interface AlarmFilter {
   readonly raised?: boolean | undefined;
 }
 
-/** Alarms as the edges' events wrote them: one row each, raised or cleared. */
+/** Alarms as the edges' events and this process wrote them: one row each, raised or cleared. */
 export class AlarmStore {
   readonly #db: Kysely<Database>;
   constructor(db: Kysely<Database>) { this.#db = db; }
@@ -25,6 +25,11 @@ export class AlarmStore {
       query = query.where((e) => e.or([e('at', '<', at), e.and([e('at', '=', at), e('id', '<', id)])]));
     }
     return query.execute();
+  }
+
+  async put(alarm: AlarmRow): Promise<void> {
+    const { id: _id, ...changes } = alarm;
+    await this.#db.insertInto('alarms').values(alarm).onConflict((conflict) => conflict.column('id').doUpdateSet(changes)).execute();
   }
 
   /** False when no such alarm is raised. */

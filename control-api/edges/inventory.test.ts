@@ -28,6 +28,14 @@ test('after an older database is put back, only what the edge still holds is lis
   expect(expired).toEqual([{ id: 'all-gone/1', expired_at: clock.now() }, { id: 'all-gone/2', expired_at: clock.now() }, { id: 'before/1', expired_at: 7 }, { id: 'half/1', expired_at: clock.now() }]);
 });
 
+test('[REC-8] what is in the archive stays listed, whatever the edge holds, and is read from where it is', async () => {
+  await db.insertInto('segments').values([{ ...row('cam', 1), archived_at: 5, local: 1 }, { ...row('cam', 2), archived_at: 5, local: 1 }, { ...row('cam', 3), archived_at: 5, local: 0 }, { ...row('cam', 4), archived_at: null, local: 1 }]).execute();
+  const intake = new InventoryIntake({ db, clock: new FakeClock(), hello: create(HelloSchema, { edgeId: 'e', journalId: 'j' }) });
+  await intake.take(create(InventorySchema, { segments: [segment('cam', 2), segment('cam', 3)], complete: true }));
+  expect(await listed()).toEqual(['cam/1', 'cam/2', 'cam/3']);
+  expect((await db.selectFrom('segments').select('local').orderBy('id').execute()).map(({ local }) => local)).toEqual([0, 1, 1, 0]);
+});
+
 test('an edge that holds nothing leaves nothing listed, however much there was', async () => {
   const rows = Array.from({ length: 2_500 }, (_, n) => row('cam', n));
   for (let i = 0; i < rows.length; i += 500) await db.insertInto('segments').values(rows.slice(i, i + 500)).execute();

@@ -4,9 +4,7 @@ import type { Clock } from '../../core/clock.ts';
 import { CAMERA_ID } from '../../core/frame-ref.ts';
 import type { Database } from '../../platform/database/schema.ts';
 import type { Camera, CameraKey, Hello, Inventory } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
-import { upsertSegments } from './segment-rows.ts';
-
-const ROWS_PER_STATEMENT = 1_000;
+import { expireSegments, upsertSegments } from './segment-rows.ts';
 
 const ControlJson = z.object({ source: z.unknown(), pipelines: z.array(z.unknown()), recording: z.unknown(), extra: z.record(z.string(), z.unknown()) });
 
@@ -41,17 +39,14 @@ export class InventoryIntake {
     return true;
   }
 
-  /** Listed segments whose files are gone, of cameras the edge has nothing left of, too: their expiry was told to the database that is lost. */
+  /** Listed segments that are said to be there and whose files are gone, of cameras the edge has nothing left of, too: their expiry was told to the database that is lost. */
   async #expireUnknown(tx: Transaction<Database>): Promise<void> {
-    const listed = tx.selectFrom('segments').select('camera_id').where('expired_at', 'is', null).orderBy('camera_id').limit(1);
+    const listed = tx.selectFrom('segments').select('camera_id').where('expired_at', 'is', null).where('local', '=', 1).orderBy('camera_id').limit(1);
     let next = await listed.executeTakeFirst();
     while (next !== undefined) {
       const camera = next.camera_id;
-      const rows = await tx.selectFrom('segments').select('id').where('camera_id', '=', camera).where('expired_at', 'is', null).execute();
-      const gone = rows.map(({ id }) => id).filter((id) => !this.#ids.has(id));
-      for (let i = 0; i < gone.length; i += ROWS_PER_STATEMENT) {
-        await tx.updateTable('segments').set({ expired_at: this.#clock.now() }).where('id', 'in', gone.slice(i, i + ROWS_PER_STATEMENT)).execute();
-      }
+      const rows = await tx.selectFrom('segments').select('id').where('camera_id', '=', camera).where('expired_at', 'is', null).where('local', '=', 1).execute();
+      await expireSegments(tx, rows.map(({ id }) => id).filter((id) => !this.#ids.has(id)), this.#clock.now());
       next = await listed.where('camera_id', '>', camera).executeTakeFirst();
     }
   }

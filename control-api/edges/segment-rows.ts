@@ -20,6 +20,7 @@ const toRow = (segment: Segment): Insertable<SegmentsTable> => ({
   expired_at: null,
   prev_sha256: segment.prevSha256 ?? null,
   archived_at: null,
+  unmarked_at: null,
 });
 
 /** 15 columns; SQLite takes 32,766 parameters, PostgreSQL 65,535. */
@@ -43,6 +44,7 @@ export const upsertSegments = async (tx: Transaction<Database> | Kysely<Database
             start_ms: e.ref('excluded.start_ms'), end_ms: e.ref('excluded.end_ms'), bytes: e.ref('excluded.bytes'), sha256: e.ref('excluded.sha256'),
             open: e.ref('excluded.open'), tracks: e.ref('excluded.tracks'), gap_before: e.ref('excluded.gap_before'), gap_cause: e.ref('excluded.gap_cause'),
             prev_sha256: e.ref('excluded.prev_sha256'),
+            local: 1,
           }))
           .where((e) => e.or([e('segments.open', '=', 1), e('excluded.open', '=', 0)])),
       )
@@ -50,8 +52,20 @@ export const upsertSegments = async (tx: Transaction<Database> | Kysely<Database
   }
 };
 
-/** Gone from lists; the file goes a minute later. */
+/** The files go a minute later. What is in the archive stays listed and is read from there; the rest is gone from lists. */
+export const expireSegments = async (tx: Transaction<Database>, ids: readonly string[], now: Milliseconds): Promise<void> => {
+  for (let i = 0; i < ids.length; i += ROWS_PER_STATEMENT) await expire(tx, ids.slice(i, i + ROWS_PER_STATEMENT), now);
+};
+
+/** As `expireSegments`; and what was seen in it alone is found no more. */
 export const expireSegment = async (tx: Transaction<Database>, id: string, now: Milliseconds): Promise<void> => {
-  const expired = await tx.updateTable('segments').set({ expired_at: now }).where('id', '=', id).where('expired_at', 'is', null).returning(['camera_id', 'start_ms', 'end_ms']).executeTakeFirst();
-  if (expired !== undefined) await forgetSightings(tx, expired.camera_id, expired.start_ms, expired.end_ms);
+  for (const { camera_id, start_ms, end_ms } of await expire(tx, [id], now)) await forgetSightings(tx, camera_id, start_ms, end_ms);
+};
+
+/** Those that are gone from lists now. */
+const expire = async (tx: Transaction<Database>, ids: readonly string[], now: Milliseconds): Promise<{ camera_id: string; start_ms: number; end_ms: number }[]> => {
+  await tx.updateTable('segments').set({ local: 0 }).where('id', 'in', ids).execute();
+  return await tx
+    .updateTable('segments').set({ expired_at: now }).where('id', 'in', ids).where('archived_at', 'is', null).where('expired_at', 'is', null)
+    .returning(['camera_id', 'start_ms', 'end_ms']).execute();
 };

@@ -15,6 +15,7 @@ import type { CameraRange, Mark, MarkContent, SeenInMark } from './store.ts';
 
 export type { MarkFilter, SeenFilter } from './filter.ts';
 export { CamerasQuery, MarkQuery, markFilterOf } from './query.ts';
+export { MAX_MARK_MS } from './order.ts';
 export type { Range } from './ranges.ts';
 export { Mark as MarkSchema } from './schemas.ts';
 export type { CameraRange, Mark, SeenInMark } from './store.ts';

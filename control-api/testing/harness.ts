@@ -6,6 +6,7 @@ import { Config } from '../../config/schema.ts';
 import { MediaError } from '../../core/errors.ts';
 import { listenerUrl } from '../../core/listener-url.ts';
 import { FakeClock } from '../../core/testing-clock.ts';
+import { DirectoryStore } from '../../platform/object-store/directory-store.ts';
 import { silentLogger } from '../../platform/logging.ts';
 import { createMetrics } from '../../platform/metrics.ts';
 import { freshDatabase } from '../../platform/testing/fresh-database.ts';
@@ -65,6 +66,8 @@ export const startApi = async (overrides: HarnessOptions = {}) => {
     clock, logger: silentLogger(), metrics, probes: [], pagesDir: null, version: '0.0.0-test',
     segmentReader: fakeReader({ playback: () => Promise.resolve(fakeFile(Buffer.alloc(10_000, 7))) }),
     pictures: fakePictures({}),
+    archive: new DirectoryStore(join(directory, 'archive'), clock),
+    pathOfSegment: (id) => join(directory, 'recordings', `${id}.mp4`),
     models: { names: () => Promise.resolve(['inspect-320', 'nanodet-g-416.int8.u8']) },
     passwords: new Passwords({ cost: { N: 2 ** 10, r: 8, p: 1 } }),
     ...overrides, db, config,

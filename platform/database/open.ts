@@ -13,6 +13,7 @@ import { marksAndArchive } from './migrations/0004-marks-and-archive.ts';
 import { markOrder } from './migrations/0005-mark-order.ts';
 import { search } from './migrations/0006-search.ts';
 import { describePostgres, isPostgresUrl, migrationDialect, postgresDialect, waitForPostgres } from './postgres.ts';
+import { archive } from './migrations/0007-archive.ts';
 import type { Database } from './schema.ts';
 
 /** In order of their names; Kysely records in the database which have run, and refuses a database newer than the program. */
@@ -23,6 +24,7 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0004-marks-and-archive': marksAndArchive,
   '0005-mark-order': markOrder,
   '0006-search': search,
+  '0007-archive': archive,
 };
 
 export interface OpenOptions {

@@ -14,7 +14,7 @@ test('every table of the schema exists with the columns of its type', async () =
     signing_keys: { kid: 'k', private_jwk: '{}', public_jwk: '{}', created_at: 1, retired_at: null },
     audit: { at: 1, principal: null, action: 'a', target: null, result: 'ok', detail: null },
     sessions: { id: 's', camera_id: 'c', phase: 'live' as const, protocol: 'rtsp', started_at: 1.5, ended_at: null, reason: null, epoch: null },
-    segments: { id: 'g', camera_id: 'c', session_id: 's', epoch: 1, start_ms: 1.25, end_ms: 2, bytes: 3, sha256: null, open: 1 as const, tracks: '[]', gap_before: null, gap_cause: null, expired_at: null, prev_sha256: null, local: 1 as const, archived_at: null },
+    segments: { id: 'g', camera_id: 'c', session_id: 's', epoch: 1, start_ms: 1.25, end_ms: 2, bytes: 3, sha256: null, open: 1 as const, tracks: '[]', gap_before: null, gap_cause: null, expired_at: null, prev_sha256: null, local: 1 as const, archived_at: null, unmarked_at: null },
     detections: { camera_id: 'c', stream_epoch: 1_750_000_000_000, rtp_timestamp: 4_294_967_295, captured_at_ms: 1, sequence: 1, class_name: 'n', class_id: 0, confidence: 0.5, x: 0, y: 0, width: 1, height: 1, track_id: null, model: 'm', model_digest: 'd' },
     sightings: { camera_id: 'c', class_name: 'n', first_ms: 1.5, last_ms: 2.5, count: 3, at_once: 2, max_confidence: 0.75 },
     marks: {
@@ -52,6 +52,8 @@ test('[REC-6] what was detected before there were sightings is found, too', asyn
     await before.insertInto('detections').values([seen(1000), seen(11_000, { confidence: 0.9 }), seen(11_000), seen(21_001), seen(2000, { class_name: 'person' }), seen(3000, { camera_id: 'e' })]).execute();
     await sql`drop table sightings`.execute(before);
     await sql`drop table mark_words`.execute(before);
+    await sql`drop index segments_archived`.execute(before);
+    await sql`alter table segments drop column unmarked_at`.execute(before);
     await sql`delete from kysely_migration where name >= '0006'`.execute(before);
     await before.destroy();
     const after = await openDatabase(place);

@@ -131,6 +131,8 @@ export interface SegmentsTable {
   local: Generated<0 | 1>;
   /** When the object store had acknowledged the whole of it; null: it is not in the archive. */
   archived_at: number | null;
+  /** Of an archived one: since when no mark has wanted it there; null: one does. */
+  unmarked_at: number | null;
 }
 
 /** What somebody or a policy says of a range of a camera's recordings (ADR 4). */

@@ -6,6 +6,7 @@ import type { Clock } from '../../core/clock.ts';
 import { MediaError, messageOf } from '../../core/errors.ts';
 import type { Milliseconds } from '../../core/units.ts';
 import { listDirectory } from './directory-list.ts';
+import { FileSource } from './file-source.ts';
 import { checkKey, checkRange, checksumMismatch, notFound } from './object-store.ts';
 import type { ObjectHead, ObjectPage, ObjectSource, ObjectStore, PutOptions } from './object-store.ts';
 import { STALL } from './watchdog.ts';
@@ -40,7 +41,7 @@ export class DirectoryStore implements ObjectStore {
     const path = this.#path(key);
     await this.#timely(() => mkdir(dirname(incoming), { recursive: true }));
     try {
-      const hash = (await this.#link(source, incoming)) ? await this.#hash(source, signal) : await this.#copy(source, incoming, options, signal);
+      const hash = (await this.#link(source, incoming)) ? await this.#hash(source, incoming, signal) : await this.#copy(source, incoming, options, signal);
       if (hash !== source.sha256) throw checksumMismatch(key);
       await this.#timely(() => this.#settle(incoming, path));
     } finally {
@@ -132,9 +133,11 @@ export class DirectoryStore implements ObjectStore {
     });
   }
 
-  async #hash(source: ObjectSource, signal: AbortSignal): Promise<string> {
+  /** Of what was linked, which need not be what the source has open. */
+  async #hash({ size, sha256 }: ObjectSource, path: string, signal: AbortSignal): Promise<string> {
     const hash = createHash('sha256');
-    for await (const piece of source.read(0, source.size, signal)) hash.update(piece);
+    await using linked = await FileSource.open(path, size, sha256);
+    for await (const piece of linked.read(0, size, signal)) hash.update(piece);
     return hash.digest('hex');
   }
 

@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
-import { MediaError } from '../../core/errors.ts';
+import { MediaError, messageOf } from '../../core/errors.ts';
 import { PIECE_BYTES } from './object-store.ts';
 import type { ObjectSource } from './object-store.ts';
 
@@ -18,14 +18,13 @@ export class FileSource implements ObjectSource, AsyncDisposable {
     this.sha256 = sha256;
   }
 
-  /** Throws NOT_FOUND (SOURCE_GONE) when there is no such file, FAILED_PRECONDITION (SOURCE_CHANGED) when it is not `size` bytes long. */
+  /** Throws NOT_FOUND (SOURCE_GONE) when there is no such file, FAILED_PRECONDITION (SOURCE_CHANGED, SOURCE_UNREADABLE) when it is not `size` bytes long or cannot be read; so does reading. */
   static async open(path: string, size: number, sha256: string): Promise<FileSource> {
     let file: FileHandle;
     try {
       file = await open(path, 'r');
     } catch (cause) {
-      if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause;
-      throw new MediaError('NOT_FOUND', 'the file is gone', { reason: 'SOURCE_GONE', cause });
+      throw (cause as NodeJS.ErrnoException).code === 'ENOENT' ? new MediaError('NOT_FOUND', 'the file is gone', { reason: 'SOURCE_GONE', cause }) : unreadable(cause);
     }
     try {
       const found = (await file.stat()).size;
@@ -41,7 +40,7 @@ export class FileSource implements ObjectSource, AsyncDisposable {
     for (let position = start; position < end;) {
       signal.throwIfAborted();
       const piece = Buffer.allocUnsafe(Math.min(PIECE_BYTES, end - position));
-      const { bytesRead } = await this.#file.read(piece, 0, piece.length, position);
+      const { bytesRead } = await this.#file.read(piece, 0, piece.length, position).catch((cause: unknown) => { throw unreadable(cause); });
       if (bytesRead === 0) throw new MediaError('FAILED_PRECONDITION', 'the file ends early', { reason: 'SOURCE_CHANGED' });
       position += bytesRead;
       yield piece.subarray(0, bytesRead);
@@ -52,3 +51,5 @@ export class FileSource implements ObjectSource, AsyncDisposable {
     await this.#file.close();
   }
 }
+
+const unreadable = (cause: unknown): MediaError => new MediaError('FAILED_PRECONDITION', `the file cannot be read: ${messageOf(cause)}`, { reason: 'SOURCE_UNREADABLE', cause });

@@ -1,5 +1,5 @@
 /** `ObjectStore` in a bucket of anything that speaks Amazon's S3 API (2006-03-01): tested on MinIO and the Versity gateway. */
-import { Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import {
   DeleteObjectCommand, GetObjectCommand, HeadObjectCommand, ListMultipartUploadsCommand, ListObjectsV2Command, PutObjectCommand, S3Client, AbortMultipartUploadCommand,
 } from '@aws-sdk/client-s3';
@@ -7,10 +7,10 @@ import type { HeadObjectCommandOutput } from '@aws-sdk/client-s3';
 import type { Clock } from '../../core/clock.ts';
 import { MediaError } from '../../core/errors.ts';
 import type { Milliseconds } from '../../core/units.ts';
-import { MAX_GET_BYTES, checkKey, checkRange, locked, notFound } from './object-store.ts';
+import { MAX_GET_BYTES, checkKey, checkRange, locked } from './object-store.ts';
 import type { ObjectHead, ObjectPage, ObjectSource, ObjectStore, PutOptions } from './object-store.ts';
 import { isAbsent, statusOf, toStoreError } from './s3-errors.ts';
-import { sending } from './s3-sending.ts';
+import { bodyOf } from './s3-sending.ts';
 import { S3Upload } from './s3-upload.ts';
 import { STALL, Watchdog } from './watchdog.ts';
 
@@ -36,6 +36,8 @@ const MAX_SOCKETS = 32;
 const CONNECT_MS: Milliseconds = 5_000;
 /** Versions of one object: two uploads of the same segment make two where versioning is on. */
 const MAX_VERSIONS = 16;
+/** What went wrong is thrown; the client would print it, too. */
+const SILENT = { trace: () => undefined, debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
 const HEX_SHA256 = /^[0-9a-f]{64}$/;
 
 export class S3Store implements ObjectStore {
@@ -57,7 +59,7 @@ export class S3Store implements ObjectStore {
     this.#stall = options.stall ?? STALL;
     this.#partBytes = options.partBytes ?? PART_BYTES;
     this.#client = new S3Client({
-      region, forcePathStyle: endpoint !== undefined, maxAttempts: 1, // whoever calls knows when to try again
+      region, logger: SILENT, forcePathStyle: endpoint !== undefined, maxAttempts: 1, // whoever calls knows when to try again
       requestHandler: { connectionTimeout: CONNECT_MS, httpAgent: { keepAlive: true, maxSockets: MAX_SOCKETS }, httpsAgent: { keepAlive: true, maxSockets: MAX_SOCKETS } },
       ...(endpoint === undefined ? {} : { endpoint }),
       ...(credentials === undefined ? {} : { credentials: { ...credentials } }),
@@ -72,7 +74,7 @@ export class S3Store implements ObjectStore {
       return;
     }
     await this.#watched(key, signal, async (watchdog) => {
-      const body = Readable.from(sending(source, 0, source.size, options, watchdog), { objectMode: false });
+      const body = bodyOf(source, 0, source.size, options, watchdog);
       try {
         await this.#client.send(
           new PutObjectCommand({
@@ -135,7 +137,11 @@ export class S3Store implements ObjectStore {
     // Where versions are kept, deleting by key alone would only hide the object, and not even a lock would refuse that.
     for (let i = 0; i < MAX_VERSIONS; i++) {
       const found = await this.#head(key, signal);
-      if (found === undefined) return;
+      if (found === undefined) {
+        // A HEAD that finds nothing may also mean that we are not known there; a list says so.
+        if (i === 0) await this.list(key, undefined, signal);
+        return;
+      }
       if (this.#isLocked(found)) throw locked(key);
       const version = found.VersionId;
       await this.#watched(key, signal, (watchdog) => this.#client.send(

@@ -1,12 +1,11 @@
 /** Upload in parts (S3 API: multipart upload) that goes on where an earlier one was broken off: the store's list of parts is the only memory. */
 import { createHash } from 'node:crypto';
-import { Readable } from 'node:stream';
 import { AbortMultipartUploadCommand, CompleteMultipartUploadCommand, CreateMultipartUploadCommand, ListMultipartUploadsCommand, ListPartsCommand, UploadPartCommand } from '@aws-sdk/client-s3';
 import type { CompletedPart, S3Client } from '@aws-sdk/client-s3';
 import { MediaError } from '../../core/errors.ts';
 import { checksumMismatch } from './object-store.ts';
 import type { ObjectSource, PutOptions } from './object-store.ts';
-import { sending } from './s3-sending.ts';
+import { bodyOf } from './s3-sending.ts';
 import type { Watchdog } from './watchdog.ts';
 
 export interface S3UploadOptions {
@@ -106,7 +105,7 @@ export class S3Upload {
 
   async #send(id: string, number: number, start: number, end: number, sha256: string, watchdog: Watchdog): Promise<string> {
     const { source, options } = this.#upload;
-    const body = Readable.from(sending(source, start, end, options, watchdog), { objectMode: false });
+    const body = bodyOf(source, start, end, options, watchdog);
     try {
       const { ETag } = await this.#client.send(
         new UploadPartCommand({ ...this.#at, UploadId: id, PartNumber: number, Body: body, ContentLength: end - start, ChecksumSHA256: sha256 }), { abortSignal: watchdog.signal },

@@ -39,6 +39,11 @@ export class Watchdog implements Disposable {
     }
   }
 
+  /** Aborts with `reason`: it is over, and not for want of an answer. */
+  fail(reason: unknown): void {
+    this.#controller.abort(reason);
+  }
+
   [Symbol.dispose](): void {
     this.#timer[Symbol.dispose]();
   }

@@ -21,6 +21,7 @@ export interface Segment {
   readonly tracks: readonly { readonly kind: string; readonly codec: string; readonly width: number | null; readonly height: number | null }[];
   /** A mark keeps it on disk. */
   readonly pinned: boolean;
+  readonly archived: boolean;
   readonly open: boolean;
 }
 

@@ -42,8 +42,8 @@ export const installS3 = (): void => {
 
 const findGo = (): string | undefined =>
   ['go', '/usr/local/go/bin/go', goFolder('bin', 'go')].find((go) => {
-    const [, minor] = /go1\.(\d+)/.exec(spawnSync(go, ['version'], { encoding: 'utf8' }).stdout ?? '') ?? [];
-    return Number(minor) >= GO_MINOR;
+    const { error, stdout } = spawnSync(go, ['version'], { encoding: 'utf8' });
+    return error === undefined && Number(/go1\.(\d+)/.exec(stdout)?.[1]) >= GO_MINOR;
   });
 
 const goFolder = (...parts: readonly string[]): string => join(CACHE, 'go', ...parts);

@@ -1,6 +1,7 @@
 /** What every `ObjectStore` keeps to; run on each of them. */
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
+import { MediaError } from '../../../core/errors.ts';
 import type { ObjectSource, ObjectStore } from '../object-store.ts';
 
 export interface StoreUnderTest {
@@ -136,6 +137,15 @@ export const objectStoreContract = (fresh: () => Promise<StoreUnderTest>): void 
     expect(await store.head('a.mp4', NEVER)).toBeUndefined();
     await store.put('a.mp4', sourceOf(bytes), {}, NEVER);
     expect((await store.get('a.mp4', partBytes, partBytes + 1_000, NEVER)).equals(bytes.subarray(partBytes, partBytes + 1_000))).toBe(true);
+  });
+
+  test('a source that cannot be read to its end is told as it says, at once, and leaves no object', async () => {
+    const { store, partBytes } = await fresh();
+    for (const size of [600_000, partBytes + 600_000]) {
+      const source = sourceOf(bytesOf(size), { onRead: (start) => { if (start > size - 300_000) throw new MediaError('FAILED_PRECONDITION', 'a bad sector', { reason: 'SOURCE_UNREADABLE' }); } });
+      await expect(store.put('a.mp4', source, {}, NEVER)).rejects.toMatchObject({ reason: 'SOURCE_UNREADABLE' });
+      expect(await store.head('a.mp4', NEVER)).toBeUndefined();
+    }
   });
 
   test('every piece waits for its turn', async () => {
