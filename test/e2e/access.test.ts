@@ -126,11 +126,11 @@ describe('[2.4] REST', () => {
   const knock = ({ method, url }: Operation, credential: string | null): Promise<DoorAnswer> =>
     ask(url, credential, { method, ...(method === 'GET' || method === 'DELETE' ? {} : { headers: { 'content-type': 'application/json' }, body: '{}' }) });
 
-  test('nothing but health, documents and the log-in itself answers without a token', async () => {
+  test('nothing but health, documents, public keys and the log-in itself answers without a token', async () => {
     const open = (await operations()).filter(({ security }) => security === undefined).map(({ method, path }) => `${method} ${path}`);
     expect(open.toSorted()).toEqual([
       'GET /v1/.well-known/jwks.json', 'GET /v1/auth/.well-known/jwks.json', 'GET /v1/docs', 'GET /v1/health', 'GET /v1/health/ready', 'GET /v1/metrics', 'GET /v1/openapi.json',
-      'POST /v1/auth/login', 'POST /v1/auth/refresh',
+      'GET /v1/recordings/signing-key', 'POST /v1/auth/login', 'POST /v1/auth/refresh',
     ]);
     for (const { url } of (await operations()).filter(({ method, security }) => security === undefined && method === 'GET')) expectNothingLeaked((await ask(url, null)).text, url);
   });
