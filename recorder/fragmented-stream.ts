@@ -13,7 +13,7 @@ import { beginsWithSps } from './parameter-sets.ts';
 import { Placer, ptsMs, wallOf } from './playback-selection.ts';
 import type { Placed } from './playback-selection.ts';
 import type { PlaybackRange, SegmentRecord } from './port.ts';
-import { readExactly } from './segment-file.ts';
+import { isGone, readExactly } from './segment-file.ts';
 import type { SegmentBytes, SegmentFiles } from './segment-file.ts';
 import type { SegmentIndexCache } from './segment-index.ts';
 
@@ -51,7 +51,7 @@ export async function* fragmentedStream({ range, segments, files, indexes, logge
         yield part;
       }
     } catch (error) {
-      if (signal.aborted || !(error instanceof MediaError)) throw error;
+      if (signal.aborted || !isGone(error)) throw error;
       logger.error({ segment: segment.id, reason: messageOf(error) }, writer ? 'playback ended early: a recorded file is gone or short' : 'recording left out of a playback');
       if (writer) throw error;
     }

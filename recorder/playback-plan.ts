@@ -7,6 +7,7 @@ import { inOrder } from './in-order.ts';
 import { withParameterSets } from './parameter-sets.ts';
 import { selectRange } from './playback-selection.ts';
 import type { PlaybackRange, SegmentRecord } from './port.ts';
+import { isGone } from './segment-file.ts';
 import type { SegmentFiles } from './segment-file.ts';
 import type { SegmentIndex } from './segment-scan.ts';
 
@@ -31,7 +32,7 @@ export interface PlanningDeps {
   readonly indexOf: (segment: SegmentRecord) => Promise<SegmentIndex>;
 }
 
-/** Throws NOT_FOUND when nothing was recorded, INVALID_ARGUMENT for too many samples. A file that has gone since the list was made is left out. */
+/** Throws NOT_FOUND when nothing was recorded, INVALID_ARGUMENT for too many samples, UNAVAILABLE while the archive cannot be asked. A file that has gone since the list was made is left out. */
 export const planPlayback = async ({ from, to }: PlaybackRange, segments: readonly SegmentRecord[], { files, indexOf }: PlanningDeps, signal: AbortSignal): Promise<PlannedPlayback> => {
   const missing: { segment: number; reason: string }[] = [];
   const read = await inOrder([...segments.entries()], CONCURRENT_READS, async ([i, segment]) => {
@@ -39,7 +40,7 @@ export const planPlayback = async ({ from, to }: PlaybackRange, segments: readon
     try {
       return { i, index: await indexOf(segment) };
     } catch (error) {
-      if (!(error instanceof MediaError)) throw error;
+      if (!isGone(error)) throw error;
       missing.push({ segment: i, reason: messageOf(error) });
       return undefined;
     }

@@ -9,7 +9,7 @@ import { inOrder } from './in-order.ts';
 import { keyPictureAt, pictureAt } from './picture-selection.ts';
 import type { SelectedPicture } from './picture-selection.ts';
 import type { PictureFormat, PlaybackRange, RecordedPicture, RecordedPictures, SegmentRecord, SpriteSheet } from './port.ts';
-import { readExactly } from './segment-file.ts';
+import { isGone, readExactly } from './segment-file.ts';
 import type { SegmentFiles } from './segment-file.ts';
 import type { SegmentIndexCache } from './segment-index.ts';
 import type { SegmentIndex } from './segment-scan.ts';
@@ -118,7 +118,7 @@ export class RecordedPictureReader implements RecordedPictures {
       try {
         return { segment, index: await this.#indexes.get(segment) };
       } catch (error) {
-        if (!(error instanceof MediaError)) throw error;
+        if (!isGone(error)) throw error;
         this.#logger.warn({ segment: segment.id, err: error }, 'recording left out of a picture');
         return undefined;
       }

@@ -67,3 +67,6 @@ export const readExactly = async (file: SegmentBytes, position: number, length: 
   if (bytes.length < length) throw new MediaError('NOT_FOUND', 'the recorded file is shorter than its index says');
   return bytes;
 };
+
+/** Whether a recording can be left out for this, as if the list were newer: its file has gone or makes no sense. An archive that cannot be asked now is no hole in the recording. */
+export const isGone = (error: unknown): error is MediaError => error instanceof MediaError && error.code !== 'UNAVAILABLE';

@@ -14,6 +14,7 @@ import type { PlaybackPlanner } from './playback-planner.ts';
 import type { CmafSegment, CodedPictures, PlaybackFile, PlaybackRange, RecordedFile, SegmentReader, SegmentRecord } from './port.ts';
 import { ProgressiveFile } from './progressive-file.ts';
 import { SegmentBytesFile } from './segment-bytes-file.ts';
+import { isGone } from './segment-file.ts';
 import type { SegmentFiles } from './segment-file.ts';
 import { SegmentIndexCache, readSegmentHead } from './segment-index.ts';
 
@@ -103,8 +104,7 @@ export class LocalSegmentReader implements SegmentReader {
       try {
         return await read(segment);
       } catch (error) {
-        // An archive that cannot be asked now is no hole in the recording.
-        if (!(error instanceof MediaError) || error.code === 'UNAVAILABLE') throw error;
+        if (!isGone(error)) throw error;
         this.#logger.warn({ segment: segment.id, err: error }, 'recording left out of a playback');
         return undefined;
       }

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { Kysely, RawBuilder, Selectable, Transaction } from 'kysely';
 import { MediaError } from '../../core/errors.ts';
 import type { Milliseconds } from '../../core/units.ts';
-import { dialectOf } from '../../platform/database/dialect.ts';
+import { dialectOf, holdAlone } from '../../platform/database/dialect.ts';
 import type { Dialect } from '../../platform/database/dialect.ts';
 import type { Database, MarkTagsTable, MarksTable } from '../../platform/database/schema.ts';
 import { MAX_SIGHTING_MS } from '../sightings.ts';
@@ -199,8 +199,9 @@ const seenQuery = (dialect: Dialect, places: readonly MarkPlace[], className: st
   return sql<SeenRow>`with asked (i, camera_id, from_ms, to_ms) as (values ${asked}) ${found}`;
 };
 
-/** A `seq` no other mark has. Two processes at once may find the same one: the unique index refuses the second. */
+/** A `seq` no other mark has. Whoever looks for one of the same moment waits until the transaction has ended. */
 const freeSeq = async (tx: Transaction<Database>, from: Milliseconds): Promise<number> => {
+  await holdAlone(tx, `marks of ${String(Math.floor(from))}`);
   const [first, end] = [firstSeq(from), firstSeq(from + 1)];
   const newest = await tx.selectFrom('marks').select('seq').where('seq', '>=', first).where('seq', '<', end).orderBy('seq', 'desc').limit(1).executeTakeFirst();
   if (newest === undefined) return first;
