@@ -6,7 +6,7 @@ import { planPlayback } from './playback-plan.ts';
 import type { FromThread, PlanRequest, Refusal, ToThread } from './planner-protocol.ts';
 import type { SegmentRecord } from './port.ts';
 import type { SegmentFile, SegmentFiles } from './segment-file.ts';
-import { readSegmentIndex } from './segment-index.ts';
+import { TrailerWindow, readSegmentIndex } from './segment-index.ts';
 import { segmentPath } from './segment-path.ts';
 
 invariant(parentPort, 'the planner runs in a thread');
@@ -75,7 +75,8 @@ const plan = async (request: PlanRequest): Promise<void> => {
   const segments = ids.map((segment, i): SegmentRecord => ({
     id: segment, camera: range.camera, sessionId: '', epoch: 0, start: 0, duration: 0, bytes: bytes[i] ?? 0, sha256: null, open: open[i] === 1, tracks: [], gapBefore: null,
   }));
-  const { plan: made, ...rest } = await planPlayback(range, segments, { files, indexOf: (segment) => readSegmentIndex(files, segment) }, new AbortController().signal);
+  const trailer = new TrailerWindow();
+  const { plan: made, ...rest } = await planPlayback(range, segments, { files, indexOf: (segment) => readSegmentIndex(files, segment, trailer) }, new AbortController().signal);
   const header = Uint8Array.from(made.header);
   const extents = made.extents.columns();
   send({ type: 'planned', id, ...rest, header, extents, byteLength: made.byteLength }, [header.buffer, extents.source.buffer, extents.offset.buffer, extents.length.buffer, extents.position.buffer]);

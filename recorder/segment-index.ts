@@ -11,8 +11,16 @@ import type { SegmentHead, SegmentIndex } from './segment-scan.ts';
 
 export type { IndexedTrack, SegmentHead, SegmentIndex } from './segment-scan.ts';
 
-/** Holds the sample index of ten seconds of video and sound. */
-const TRAILER_WINDOW = 32 << 10;
+/** How much is read of the end of a file: by the last one's sample index, that of the next of the camera is one read, and hardly more than it must be. */
+export class TrailerWindow {
+  /** Holds the sample index of ten seconds of video and sound. */
+  #bytes = 32 << 10;
+
+  get bytes(): number { return this.#bytes; }
+
+  /** A file's sample index and what follows it took `bytes`. */
+  seen(bytes: number): void { this.#bytes = Math.ceil(bytes * 1.1); }
+}
 
 /**
  * Reads the index of an open segment's first `bytes` bytes. A defect after the head is reported, not thrown: the parts before it stay good.
@@ -35,24 +43,25 @@ export const scanSegment = async (file: SegmentBytes, bytes: number): Promise<Se
   return position === scan.wholeBytes ? scan.finish() : scan.finish('ends inside a part', position);
 };
 
-/** Reads the index of `record`'s file: indexed bytes only, so an open segment may grow meanwhile. Throws NOT_FOUND when the file is gone. */
-export const readSegmentIndex = async (files: SegmentFiles, record: SegmentRecord): Promise<SegmentIndex> => {
+/** Reads the index of `record`'s file: indexed bytes only, so an open segment may grow meanwhile. Throws NOT_FOUND when the file is gone. `trailer`: the same for files of one camera. */
+export const readSegmentIndex = async (files: SegmentFiles, record: SegmentRecord, trailer = new TrailerWindow()): Promise<SegmentIndex> => {
   await using file = await files.open(record);
   // Awaited here, because the file closes when this returns.
-  return (record.open ? undefined : await readTrailer(file, record.bytes)) ?? (await scanSegment(file, record.bytes));
+  return (record.open ? undefined : await readTrailer(file, record.bytes, trailer)) ?? (await scanSegment(file, record.bytes));
 };
 
 /** The index by the sample index at the end of a closed file and its head alone: two reads. Undefined when there is none or it makes no sense. */
-const readTrailer = async (file: SegmentBytes, bytes: number): Promise<SegmentIndex | undefined> => {
+const readTrailer = async (file: SegmentBytes, bytes: number, trailer: TrailerWindow): Promise<SegmentIndex | undefined> => {
   const tail = new Window(file, bytes);
   const head = new Window(file, bytes);
   try {
-    const tailStart = Math.max(0, bytes - TRAILER_WINDOW);
+    const tailStart = Math.max(0, bytes - trailer.bytes);
     await tail.hold(tailStart, bytes);
     const end = decodeSignatureBox(tail.bytes) ? bytes - SIGNATURE_BOX_BYTES : bytes;
     const size = sampleIndexSize(tail.bytes.subarray(0, end - tail.start));
     if (size === undefined || size > end) return undefined;
     await tail.hold(end - size, end);
+    trailer.seen(bytes - end + size);
     const index = decodeSampleIndex(tail.bytes.subarray(end - size - tail.start, end - tail.start), end - size);
     return (await scanHead(head, bytes)).finishWith(index, bytes);
   } catch (error) {

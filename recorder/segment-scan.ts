@@ -149,7 +149,7 @@ export class Scan {
 
   #takeMoov(bytes: Buffer, box: BoxHeader): void {
     if (this.#tracks.length > 0) throw malformed('two moov boxes');
-    this.#tracks = readMoov(bytes, box).map((track) => ({ track, samples: new SampleColumns(), bases: this.#bases[track.kind] }));
+    this.#tracks = tracksOf(bytes, box).map((track) => ({ track, samples: new SampleColumns(), bases: this.#bases[track.kind] }));
   }
 
   #takeUuid(bytes: Buffer, box: BoxHeader, end: number): void {
@@ -214,5 +214,15 @@ export class Scan {
     this.#pending = undefined;
   }
 }
+
+/** The last `moov` read. The files of a camera have the same one, thousands of them. */
+let known: { readonly moov: Buffer; readonly tracks: readonly InitTrack[] } | undefined;
+
+const tracksOf = (bytes: Buffer, box: BoxHeader): readonly InitTrack[] => {
+  if (known && bytes.compare(known.moov, 0, known.moov.length, box.start, box.end) === 0) return known.tracks;
+  const tracks = readMoov(bytes, box);
+  known = { moov: Buffer.from(bytes.subarray(box.start, box.end)), tracks };
+  return tracks;
+};
 
 const printable = (type: string): string => (/^[\x20-\x7e]{4}$/.test(type) ? type : 'nameless');

@@ -58,6 +58,21 @@ export class BoxWriter {
     this.#length = this.#buffer.writeUInt32BE(value, this.#length);
   }
 
+  /** Each in 32 bits: for tables of a million. */
+  u32s(values: Uint32Array): void {
+    this.#reserve(values.length * 4);
+    const buffer = this.#buffer;
+    let at = this.#length;
+    for (let i = 0; i < values.length; i++) {
+      const value = values[i] ?? 0;
+      buffer[at++] = value >>> 24;
+      buffer[at++] = value >>> 16;
+      buffer[at++] = value >>> 8;
+      buffer[at++] = value;
+    }
+    this.#length = at;
+  }
+
   i32(value: number): void {
     this.#reserve(4);
     this.#length = this.#buffer.writeInt32BE(value, this.#length);

@@ -170,7 +170,7 @@ const writeSampleTables = (w: BoxWriter, output: OutputTrack): number => {
   const stsz = w.beginFull('stsz', 0, 0);
   w.u32(0);
   w.u32(count);
-  for (let i = 0; i < count; i++) w.u32(bytes[i] ?? 0);
+  w.u32s(bytes.subarray(0, count));
   w.end(stsz);
   const co64 = w.beginFull('co64', 0, 0);
   w.u32(chunks.length);

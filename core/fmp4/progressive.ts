@@ -73,24 +73,23 @@ export const buildProgressive = (sources: readonly ProgressiveSource[], window: 
       tracks.set(key, builder);
       return builder;
     });
-    const cursors = source.ranges.map(({ first }) => first);
+    const parts = new PartCursor(source);
     let prefix = source.videoPrefix;
-    for (;;) {
-      const extent = nextExtent(source, cursors);
-      if (!extent) break;
+    while (parts.next()) {
       if (prefix) {
         extents.push(index, 0, prefix.length, position, prefix);
         position += prefix.length;
       }
-      extents.push(index, extent.offset, extent.length, position);
-      extent.runs.forEach(({ first, last }, t) => {
+      extents.push(index, parts.offset, parts.length, position);
+      for (const [t, builder] of builders.entries()) {
         const samples = source.samples[t];
         const track = source.tracks[t];
-        if (!samples || !track || last <= first) return;
-        builders[t]?.append(samples, first, last, track, source.shift, position - extent.offset, track.kind === 'video' ? prefix?.length ?? 0 : 0);
-      });
+        const first = parts.firsts[t] ?? 0;
+        const last = parts.lasts[t] ?? 0;
+        if (samples && track && last > first) builder.append(samples, first, last, track, source.shift, position - parts.offset, track.kind === 'video' ? prefix?.length ?? 0 : 0);
+      }
       prefix = undefined;
-      position += extent.length;
+      position += parts.length;
     }
   });
   invariant(position > 0, 'a playback without samples');
@@ -99,30 +98,50 @@ export const buildProgressive = (sources: readonly ProgressiveSource[], window: 
   return { header, extents, byteLength: header.length + position };
 };
 
-/** The selected samples of the next part and the bytes they span; moves the cursors over them. */
-const nextExtent = (source: ProgressiveSource, cursors: number[]) => {
-  let part = Infinity;
-  source.samples.forEach((samples, t) => {
-    const cursor = cursors[t] ?? 0;
-    if (cursor < (source.ranges[t]?.last ?? 0)) part = Math.min(part, samples.part[cursor] ?? Infinity);
-  });
-  if (part === Infinity) return undefined;
-  let offset = Infinity;
-  let end = 0;
-  const runs = source.samples.map((samples, t) => {
-    const first = cursors[t] ?? 0;
-    const limit = source.ranges[t]?.last ?? 0;
-    let last = first;
-    for (; last < limit && samples.part[last] === part; last++) {
-      const at = samples.offset[last] ?? 0;
-      offset = Math.min(offset, at);
-      end = Math.max(end, at + (samples.bytes[last] ?? 0));
+/** Goes over the selected samples of a source part by part. Hours are 180,000 parts: nothing is made for one. */
+class PartCursor {
+  readonly #source: ProgressiveSource;
+  /** Of the part it stands on: samples [first, last) by track, */
+  readonly firsts: number[];
+  readonly lasts: number[];
+  /** and the bytes they span in the file. */
+  offset = 0;
+  length = 0;
+
+  constructor(source: ProgressiveSource) {
+    this.#source = source;
+    this.lasts = source.ranges.map(({ first }) => first);
+    this.firsts = [...this.lasts];
+  }
+
+  /** Moves on; false behind the last part. */
+  next(): boolean {
+    const { samples, ranges } = this.#source;
+    let part = Infinity;
+    for (let t = 0; t < samples.length; t++) {
+      const at = this.firsts[t] = this.lasts[t] ?? 0;
+      if (at < (ranges[t]?.last ?? 0)) part = Math.min(part, samples[t]?.part[at] ?? Infinity);
     }
-    cursors[t] = last;
-    return { first, last };
-  });
-  return { offset, length: end - offset, runs };
-};
+    if (part === Infinity) return false;
+    let start = Infinity;
+    let end = 0;
+    for (let t = 0; t < samples.length; t++) {
+      const columns = samples[t];
+      if (!columns) continue;
+      const limit = ranges[t]?.last ?? 0;
+      let last = this.firsts[t] ?? 0;
+      for (; last < limit && columns.part[last] === part; last++) {
+        const at = columns.offset[last] ?? 0;
+        if (at < start) start = at;
+        end = Math.max(end, at + (columns.bytes[last] ?? 0));
+      }
+      this.lasts[t] = last;
+    }
+    this.offset = start;
+    this.length = end - start;
+    return true;
+  }
+}
 
 /** Collects one track's tables. */
 class TrackBuilder {

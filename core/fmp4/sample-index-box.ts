@@ -95,17 +95,24 @@ export const decodeSampleIndex = (bytes: Buffer, fileEnd: number): SampleIndex =
     return readSamples(fields, parts, fileEnd);
   });
   const json = fields.slice(fields.u32()).toString('utf8');
-  const [video = new SampleColumns(1), audio = new SampleColumns(1)] = columns;
+  const [video = NO_SAMPLES, audio = NO_SAMPLES] = columns;
   return { wallAtZero, video, audio, bases: readFrameBases(json) };
 };
+
+/** A track that is not there: one for all files, since nobody adds to what was read. */
+const NO_SAMPLES = new SampleColumns();
+/** Where words are put into the machine's order; as large as the largest yet. */
+let scratch = new Uint32Array(0);
 
 const readSamples = (fields: FieldReader, parts: number, fileEnd: number): SampleColumns => {
   const count = fields.u32();
   if (count * 24 > fields.remaining) throw malformed('more samples than there can be');
   const base = finite(fields.slice(8).readDoubleBE(0));
+  if (count === 0) return NO_SAMPLES;
   // All at once into the machine's own order: ten hours are a million samples, six numbers each.
-  const words = new Uint32Array(count * 6);
-  const bytes = Buffer.from(words.buffer);
+  if (scratch.length < count * 6) scratch = new Uint32Array(count * 6);
+  const words = scratch;
+  const bytes = Buffer.from(words.buffer, 0, count * 24);
   bytes.set(fields.slice(count * 24));
   if (LITTLE_ENDIAN) bytes.swap32();
   const samples = SampleColumns.filled(count);
