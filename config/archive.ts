@@ -13,6 +13,7 @@ export const ArchiveConfig = z.strictObject({
   concurrency: z.int().min(1).max(16).prefault(2).describe('Uploads at a time.'),
   legal_hold: z.boolean().prefault(false).describe('Each object is put under a legal hold: nobody deletes it before that is lifted in the store. Needs S3 and a bucket with Object Lock.'),
   delete_after_hours: z.number().min(0).prefault(7 * 24).describe('What no mark covers any more is deleted from the archive after this.'),
+  frames_keep_days: z.number().min(0).prefault(90).describe('Single pictures (cameras with `recording.archive_frames`, or asked for by hand) leave the archive after this.'),
 }).superRefine(({ url, access_key_id, secret_access_key, legal_hold, endpoint }, context) => {
   const place = parseArchiveUrl(url ?? 'file:archive');
   if (place === undefined) context.addIssue({ code: 'custom', path: ['url'], message: 'must be file:/folder or s3://bucket or s3://bucket/prefix' });

@@ -44,6 +44,8 @@ export interface ConfigPaths {
   readonly clips: string;
   /** The installation's private key: recordings and exports are signed with it. */
   readonly signingKey: string;
+  /** Single pictures that wait for the archive. */
+  readonly frames: string;
 }
 
 /** Relative settings are relative to the working directory. */
@@ -58,6 +60,7 @@ export const paths = (config: Config): ConfigPaths => {
     models: config.inference.models_dir === undefined ? join(dataDir, 'models') : resolve(config.inference.models_dir),
     clips: resolve(config.sources.file_dir),
     signingKey: join(dataDir, 'keys', 'signing.pem'),
+    frames: join(dataDir, 'frames'),
   };
 };
 

@@ -43,6 +43,8 @@ import { DatabaseEdgeDirectory } from './edge-directory.ts';
 import type { EdgeDirectory } from './edge-directory.ts';
 import { EventClips } from './event-clips/service.ts';
 import type { SeenPicture } from './event-clips/service.ts';
+import { frameRoutes } from './frames/routes.ts';
+import { FrameArchive } from './frames/service.ts';
 import { FrontDoor } from './front-door/front-door.ts';
 import { createGuard } from './guard.ts';
 import { MetricsService } from './health/metrics.ts';
@@ -152,6 +154,10 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
   analyses.start();
   const archive = stack.use(new ArchiveService({ db, objects: options.archive, pathOf: options.pathOfSegment, config: config.archive, alarms, clock, logger, metrics }));
   archive.start();
+  const frames = stack.use(new FrameArchive({
+    db, cameras, desired: desiredState, recordings, detections, objects: options.archive, directory: paths(config).frames, keepMs: config.archive.frames_keep_days * 86_400_000, legalHold: config.archive.legal_hold, clock, logger, metrics,
+  }));
+  await frames.start();
   stack.use(new RetentionSweep({
     clock, logger,
     tasks: [
@@ -163,6 +169,7 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
       deleting('audit', (now, limit) => audit.deleteBefore(now - KEEP.auditMs, limit)),
       deleting('audit beyond its rows', (_now, limit) => audit.deleteExcess(limit)),
       { name: 'archived segments no mark wants', step: async (now, from) => { const next = await archive.deleteUnmarked(from?.[1] ?? ''); return next === undefined ? undefined : [now, next]; } },
+      { name: 'archived pictures', step: (now, from) => frames.deletePast(now, from) },
       { name: 'broken-off uploads', step: async () => { await archive.abortStale(); return undefined; } },
       { name: 'expired tokens', step: async () => { await auth.deleteExpired(); return undefined; } },
     ],
@@ -200,6 +207,7 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
       markRoutes(marks, audit, guard),
       retentionHoldRoutes(holds, audit, guard),
       analysisRoutes(analyses, audit, guard),
+      frameRoutes({ frames, audit, guard, clock }),
       detectionRoutes(detections, guard),
       alarmRoutes(alarms, guard),
       archiveRoutes(archive, guard),
@@ -214,7 +222,10 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
   const owned = stack.move();
   return {
     desiredState,
-    observe: (pictures) => { clips.observe(pictures); },
+    observe: (pictures) => {
+      clips.observe(pictures);
+      frames.observe(pictures);
+    },
     get port() { return port; },
     ensureAdmin: () => users.ensureAdmin(config.admin.password),
     listen: async () => (port = await server.listen(config.http.port, config.http.bind ?? config.bind)),

@@ -32,6 +32,8 @@ export const createMetrics = (process: string) => {
     archiveWaitingBytes: gauge('imageflow_archive_waiting_bytes', 'Bytes of these.', []),
     archivedSegments: counter('imageflow_archived_segments_total', 'Segments the archive has acknowledged.', []),
     archivedBytes: counter('imageflow_archived_bytes_total', 'Bytes of these.', []),
+    archivedFrames: counter('imageflow_archived_frames_total', 'Single pictures the archive has acknowledged.', ['camera']),
+    droppedFrames: counter('imageflow_archived_frames_dropped_total', 'Pictures chosen for the archive that did not get there, by reason.', ['camera', 'reason']),
     archiveFailures: counter('imageflow_archive_failures_total', 'Attempts to archive a segment that failed, by reason.', ['reason']),
     archiveDeleted: counter('imageflow_archive_deleted_total', 'Archived segments no mark wants any more, by what came of deleting them.', ['result']),
     journalDropped: counter('imageflow_journal_dropped_total', 'Events given up because the journal was full.', ['type']),

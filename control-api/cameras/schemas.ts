@@ -42,12 +42,21 @@ const OnEvent = z
   .openapi('RecordingOnEvent', { description: 'An event becomes a clip with what came before and after it.' });
 export type OnEvent = z.output<typeof OnEvent>;
 
+const ArchiveFrames = z
+  .strictObject({
+    detected: z.array(z.strictObject({ class_name: z.string().min(1).max(128), min_confidence: z.number().min(0).max(1).prefault(0.5) })).min(1).max(32).describe('A picture with one of these goes to the archive.'),
+    every_seconds: z.number().min(0.1).max(86_400).prefault(1).describe('One picture in so long at most.'),
+  })
+  .openapi('RecordingArchiveFrames', { description: 'Single pictures go to the archive as JPEG with a JSON of what was seen.' });
+export type ArchiveFrames = z.output<typeof ArchiveFrames>;
+
 const RECORDING = {
   policy: z.enum(['always', 'on-event', 'off']).describe('`on-event`: a short window only (5 minutes unless `window_minutes` says otherwise); what events mark is kept.'),
   window_minutes: z.number().min(1).max(366 * 24 * 60).optional().describe('Rolling window of this camera, instead of `recorder.window_minutes`.'),
   max_bytes: z.int().min(1 << 20).optional().describe('Most bytes of this camera; the oldest go first.'),
   hours: Hours.optional(),
   on_event: OnEvent.optional(),
+  archive_frames: ArchiveFrames.optional().describe('Off unless set.'),
 };
 export const Recording = z.strictObject(RECORDING).openapi('CameraRecording');
 /** As stored: beside what was set, the switch of `recording/start` and `recording/stop`, which counts more until recording is set anew. */

@@ -18,7 +18,7 @@ import type { CameraRow, KeyRow, SessionRow } from './store.ts';
 
 export type { CameraRow, KeyRow, SessionRow } from './store.ts';
 export { NewCamera } from './schemas.ts';
-export type { OnEvent } from './schemas.ts';
+export type { ArchiveFrames, OnEvent } from './schemas.ts';
 export { Pipeline as DetectorReference } from './schemas.ts';
 export { checkPipelines, toDetectors } from './detectors.ts';
 

@@ -15,6 +15,7 @@ import { search } from './migrations/0006-search.ts';
 import { analyses } from './migrations/0007-analyses.ts';
 import { describePostgres, isPostgresUrl, migrationDialect, postgresDialect, waitForPostgres } from './postgres.ts';
 import { archive } from './migrations/0007-archive.ts';
+import { frames } from './migrations/0010-frames.ts';
 import type { Database } from './schema.ts';
 
 /** In order of their names; Kysely records in the database which have run, and refuses a database newer than the program. */
@@ -27,6 +28,7 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0006-search': search,
   '0007-analyses': analyses,
   '0007-archive': archive,
+  '0010-frames': frames,
 };
 
 export interface OpenOptions {

@@ -239,6 +239,30 @@ export interface AnalysesTable {
   finished_at: number | null;
 }
 
+/** Single pictures of recordings that go to the object store (SD-51). */
+export interface FramesTable {
+  id: string;
+  camera_id: string;
+  captured_at_ms: number;
+  /** `detected`: by the camera's rule; `manual`: somebody asked. */
+  reason: 'detected' | 'manual';
+  /** JSON array of the class names that chose it. */
+  classes: string;
+  /** `made`: its JPEG is on this machine's disk. */
+  state: 'waiting' | 'made' | 'stored' | 'failed';
+  /** Of the JPEG; the JSON beside it ends in `.json`. One row for each. */
+  object_key: string;
+  width: number | null;
+  height: number | null;
+  bytes: number | null;
+  /** Of the JPEG, hex. */
+  sha256: string | null;
+  error: string | null;
+  created_at: number;
+  created_by: string | null;
+  stored_at: number | null;
+}
+
 export interface AlarmsTable {
   id: string;
   camera_id: string | null;
@@ -265,5 +289,6 @@ export interface Database {
   detections: DetectionsTable;
   sightings: SightingsTable;
   analyses: AnalysesTable;
+  frames: FramesTable;
   alarms: AlarmsTable;
 }
