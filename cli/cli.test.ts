@@ -146,7 +146,7 @@ test('doctor names a port that is taken and fails', { timeout: 60_000 }, async (
   const taken = createServer();
   await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
   const { port } = taken.address() as AddressInfo;
-  const env = { IMAGEFLOW_BIND: '127.0.0.1', IMAGEFLOW_HTTP_PORT: String(port), IMAGEFLOW_EDGE_HTTP_PORT: '0', IMAGEFLOW_RTSP_PORT: '0', IMAGEFLOW_WEBRTC_PORT: '0', IMAGEFLOW_RECORDER_MIN_FREE_BYTES: '0' };
+  const env = { IMAGEFLOW_BIND: '127.0.0.1', IMAGEFLOW_HTTP_PORT: String(port), IMAGEFLOW_EDGE_HTTP_PORT: '0', IMAGEFLOW_RTSP_PORT: '0', IMAGEFLOW_GRPC_PORT: '0', IMAGEFLOW_WEBRTC_PORT: '0', IMAGEFLOW_RECORDER_MIN_FREE_BYTES: '0' };
   const bad = await run(doctorCommand, [], { env });
   await new Promise((resolve) => { taken.close(resolve); });
   expect(bad.failed).toBe(true);

@@ -52,6 +52,7 @@ const tryImport = (name: string, root: string): Promise<string | null> =>
 const checkPorts = async (config: Config): Promise<Finding[]> => {
   const listeners = [
     ['http.port', config.http.port, config.http.bind], ['edge.http_port', config.edge.http_port, config.edge.bind], ['rtsp.port', config.rtsp.port, config.rtsp.bind],
+    ['grpc.port', config.grpc.port, config.grpc.bind],
   ] as const;
   const findings = await Promise.all(
     listeners.map(async ([what, port, bind]) => ({ what: `${what} ${String(port)}/tcp`, problem: await tryTcp(port, bind ?? config.bind) })),

@@ -31,6 +31,7 @@ export const chooseFreePorts = async (config: Config): Promise<Readonly<Record<s
   if (config.http.port === 0) chosen['IMAGEFLOW_HTTP_PORT'] = String(await freeTcpPort(config.http.bind ?? config.bind));
   if (config.edge.http_port === 0) chosen['IMAGEFLOW_EDGE_HTTP_PORT'] = String(await freeTcpPort(config.edge.bind ?? config.bind));
   if (config.rtsp.port === 0) chosen['IMAGEFLOW_RTSP_PORT'] = String(await freeTcpPort(config.rtsp.bind ?? config.bind));
+  if (config.grpc.port === 0) chosen['IMAGEFLOW_GRPC_PORT'] = String(await freeTcpPort(config.grpc.bind ?? config.bind));
   if (config.webrtc.port === 0) chosen['IMAGEFLOW_WEBRTC_PORT'] = String(await freeUdpPort(config.webrtc.bind ?? config.bind));
   return chosen;
 };

@@ -18,6 +18,8 @@ export interface ServerUrls {
   /** Media HTTP of the edge. */
   readonly edge: string;
   readonly rtsp: string;
+  /** Public gRPC; a client dials its host and port. */
+  readonly grpc: string;
 }
 
 export interface Serving {
@@ -51,6 +53,7 @@ export const runServer = async (configPath: string | undefined, onServing: (serv
     http: config.public_url ?? local,
     edge: listenerUrl('http', config.edge.bind ?? config.bind, config.edge.http_port),
     rtsp: listenerUrl('rtsp', config.rtsp.bind ?? config.bind, config.rtsp.port),
+    grpc: listenerUrl('grpc', config.grpc.bind ?? config.bind, config.grpc.port),
   };
   let adminPassword: string | null = null;
   const onAdmin = (password: string): void => {

@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { ArchiveConfig } from './archive.ts';
 import { AdminConfig, ControlConfig, DetectionsConfig, JournalConfig, LogConfig } from './control.ts';
 import { DatabaseConfig } from './database.ts';
+import { GrpcConfig } from './grpc.ts';
 import { CorsConfig, EdgeConfig, HttpConfig } from './http.ts';
 import { ExtractorConfig, InferenceConfig, WorkerConfig } from './inference.ts';
 import { CamerasConfig, LimitsConfig, MediaConfig, SessionConfig, SourcesConfig } from './media.ts';
@@ -19,6 +20,7 @@ export const Config = z.strictObject({
   cors: CorsConfig.prefault({}),
   webrtc: WebRtcConfig.prefault({}),
   rtsp: RtspConfig.prefault({}),
+  grpc: GrpcConfig.prefault({}),
   media: MediaConfig.prefault({}),
   session: SessionConfig.prefault({}),
   sources: SourcesConfig.prefault({}),

@@ -46,6 +46,7 @@ import type { SeenPicture } from './event-clips/service.ts';
 import { frameRoutes } from './frames/routes.ts';
 import { FrameArchive } from './frames/service.ts';
 import { FrontDoor } from './front-door/front-door.ts';
+import { startPublicGrpc } from './grpc/public-grpc.ts';
 import { createGuard } from './guard.ts';
 import { MetricsService } from './health/metrics.ts';
 import type { MetricsSource } from './health/metrics.ts';
@@ -105,7 +106,7 @@ export interface ControlApiOptions {
   readonly version: string;
   /** Ports of the edge as they are, for URLs; by default the configured ones. */
   readonly mediaPorts?: () => MediaPorts;
-  /** Further ports for `GET /v1/health`, e.g. `{webrtc, grpc}`. */
+  /** Further ports for `GET /v1/health`, e.g. `{webrtc}`. */
   readonly otherPorts?: () => Readonly<Record<string, number>>;
   /** Which edge owns a camera; by default the last one that attached. */
   readonly edges?: EdgeDirectory;
@@ -119,15 +120,17 @@ export interface ControlApi extends AsyncDisposable {
   readonly desiredState: DesiredStateSource;
   /** Detections that have come to the database: some are events. */
   observe(pictures: readonly SeenPicture[]): void;
-  /** The port listened on; 0 before `listen`. */
+  /** The port of HTTP; 0 before `listen`. */
   readonly port: number;
   /** At the first start: makes `admin`. A `password` is to be printed, once. */
   ensureAdmin(): Promise<{ readonly created: boolean; readonly password?: string }>;
   /** Listens at `http.bind` (or `bind`) and `http.port`. Rejects when the port is taken. */
   listen(): Promise<number>;
+  /** Public gRPC at `grpc.bind` (or `bind`) and `grpc.port`; once. Resolves with the port. Rejects when the port is taken. */
+  listenGrpc(): Promise<number>;
 }
 
-/** Reads keys and desired state from the database; then everything but `listen` is done. */
+/** Reads keys and desired state from the database; then everything but listening is done. */
 export const createControlApi = async (options: ControlApiOptions): Promise<ControlApi> => {
   const { db, config, clock, logger, metrics } = options;
   await using stack = new AsyncDisposableStack();
@@ -176,12 +179,14 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
   })).start();
 
   let port = 0;
+  let grpcPort = config.grpc.port;
   const mediaPorts = options.mediaPorts ?? (() => ({ edgeHttp: config.edge.http_port, rtsp: config.rtsp.port }));
-  const ports = () => ({ http: port, edge_http: mediaPorts().edgeHttp, rtsp: mediaPorts().rtsp, ...options.otherPorts?.() });
+  const ports = () => ({ http: port, edge_http: mediaPorts().edgeHttp, rtsp: mediaPorts().rtsp, grpc: grpcPort, ...options.otherPorts?.() });
   const urls = () => ({
     http: config.public_url ?? listenerUrl('http', config.http.bind ?? config.bind, port),
     edge: listenerUrl('http', config.edge.bind ?? config.bind, mediaPorts().edgeHttp),
     rtsp: listenerUrl('rtsp', config.rtsp.bind ?? config.bind, mediaPorts().rtsp),
+    grpc: listenerUrl('grpc', config.grpc.bind ?? config.bind, grpcPort),
   });
   const database: Probe = { name: 'database', check: async () => { await sql`select 1`.execute(db); } };
   const health = healthRoutes({
@@ -220,6 +225,7 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
   const server = stack.use(new ApiServer({ app, frontDoor, cors: createCors(config.cors.origins), clock, logger, metrics }));
 
   const owned = stack.move();
+  const listenGrpc = async (): Promise<number> => (grpcPort = owned.use(await startPublicGrpc({ cameras, audit, guard, config, clock, logger })).port);
   return {
     desiredState,
     observe: (pictures) => {
@@ -229,6 +235,7 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
     get port() { return port; },
     ensureAdmin: () => users.ensureAdmin(config.admin.password),
     listen: async () => (port = await server.listen(config.http.port, config.http.bind ?? config.bind)),
+    listenGrpc,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 };

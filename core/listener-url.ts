@@ -6,7 +6,7 @@ const ANY: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
 export const urlHost = (host: string): string => (host.includes(':') && !host.startsWith('[') ? `[${host}]` : host);
 
 /** `scheme://host:port` of a listener bound to `bind`; one bound to every address is reached at `any`. */
-export const listenerUrl = (scheme: 'http' | 'rtsp', bind: string, port: number, any: 'localhost' | '127.0.0.1' = 'localhost'): string =>
+export const listenerUrl = (scheme: 'http' | 'rtsp' | 'grpc', bind: string, port: number, any: 'localhost' | '127.0.0.1' = 'localhost'): string =>
   `${scheme}://${ANY.has(bind) ? any : urlHost(bind)}:${String(port)}`;
 
 /** The host of a URL as sockets take it: an IPv6 address without its brackets. */

@@ -6,7 +6,7 @@ import type { Milliseconds } from '../core/units.ts';
 import { fromGrpc } from '../platform/grpc/errors.ts';
 import type { GrpcClient } from '../platform/grpc/client.ts';
 import { ResolveCameraRequestSchema } from '../proto/gen/imageflow/v1/media_control_pb.ts';
-import type { MediaControlService } from '../proto/gen/imageflow/v1/media_control_pb.ts';
+import type { EdgeLinkService } from '../proto/gen/imageflow/v1/media_control_pb.ts';
 import { toCameraSpec } from './desired-state-store.ts';
 import type { DesiredStateStore } from './desired-state-store.ts';
 import type { CameraResolver, CameraSpec } from './port.ts';
@@ -21,9 +21,9 @@ const STATE_WITHIN_MS: Milliseconds = 1000;
  */
 export class DesiredStateCameraResolver implements CameraResolver {
   readonly #store: DesiredStateStore;
-  readonly #client: GrpcClient<typeof MediaControlService>;
+  readonly #client: GrpcClient<typeof EdgeLinkService>;
 
-  constructor(options: { readonly store: DesiredStateStore; readonly client: GrpcClient<typeof MediaControlService> }) {
+  constructor(options: { readonly store: DesiredStateStore; readonly client: GrpcClient<typeof EdgeLinkService> }) {
     this.#store = options.store;
     this.#client = options.client;
   }

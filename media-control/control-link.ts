@@ -1,13 +1,13 @@
 import type { Milliseconds } from '../core/units.ts';
 import { messageOf } from '../core/errors.ts';
 import type { GrpcClient } from '../platform/grpc/client.ts';
-import type { MediaControlService } from '../proto/gen/imageflow/v1/media_control_pb.ts';
+import type { EdgeLinkService } from '../proto/gen/imageflow/v1/media_control_pb.ts';
 import { Attachment } from './attachment.ts';
 import type { AttachmentOptions } from './attachment.ts';
 
 export interface ControlLinkOptions extends AttachmentOptions {
   /** Shared with the camera resolver; the owner disposes it after this link. */
-  readonly client: GrpcClient<typeof MediaControlService>;
+  readonly client: GrpcClient<typeof EdgeLinkService>;
   /** 0..1, for the jitter of the backoff. */
   readonly random?: () => number;
 }

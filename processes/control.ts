@@ -107,9 +107,10 @@ export const runControl = async (config: Config): Promise<void> => {
     if (parent) parent.send({ type: 'admin', password: admin.password });
     else process.stdout.write(`log in as admin with the password ${admin.password} (shown this once)\n`);
   }
+  const grpc = await api.listenGrpc();
   const port = await api.listen();
-  logger.info({ port }, 'control ready');
-  parent?.send({ type: 'ready', ports: { http: port } });
+  logger.info({ port, grpc }, 'control ready');
+  parent?.send({ type: 'ready', ports: { http: port, grpc } });
   await stopped;
   logger.info('control stopping');
 };

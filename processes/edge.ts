@@ -31,7 +31,7 @@ import { createMetrics } from '../platform/metrics.ts';
 import { exitWithParent } from '../platform/parent-process.ts';
 import { internalAddresses, internalToken } from '../platform/runtime-directory.ts';
 import { SigningKey } from '../platform/signing-key.ts';
-import { MediaControlService } from '../proto/gen/imageflow/v1/media_control_pb.ts';
+import { EdgeLinkService } from '../proto/gen/imageflow/v1/media_control_pb.ts';
 import { Recorder } from '../recorder/recorder.ts';
 import { readBody } from '../transport/http/body.ts';
 import { MediaHttpServer } from '../transport/http/media-http-server.ts';
@@ -72,7 +72,7 @@ export const runEdge = async (config: Config): Promise<void> => {
     }));
     journal.append({ type: 'edge-started', at: clock.now() });
     const store = stack.use(new DesiredStateStore({ path: place.desiredState, logger, clock }));
-    const control = stack.use(GrpcClient.dial(MediaControlService, addresses.control, { clock, ...internalToken(config, addresses.control) }));
+    const control = stack.use(GrpcClient.dial(EdgeLinkService, addresses.control, { clock, ...internalToken(config, addresses.control) }));
     const authorizer = stack.use(new DesiredStateAuthorizer({ source: store, clock }));
     const cameras = new DesiredStateCameraResolver({ store, client: control });
 

@@ -9,7 +9,7 @@ import { toGrpcStatus } from '../../platform/grpc/errors.ts';
 import { serve } from '../../platform/grpc/service.ts';
 import type { ServiceRegistration } from '../../platform/grpc/service.ts';
 import type { Logger } from '../../platform/logging.ts';
-import { AttachResponseSchema, MediaControlService, ResolveCameraResponseSchema } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
+import { AttachResponseSchema, EdgeLinkService, ResolveCameraResponseSchema } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
 import type { AttachRequest, AttachResponse, DesiredState as WireState, DetectionResult, Hello } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
 import type { DesiredStateSource } from '../desired-state/service.ts';
 import { EventStore } from './event-store.ts';
@@ -42,7 +42,7 @@ export class EdgeService implements Disposable {
     this.#options = options;
     this.#events = new EventStore(options);
     this.#subscription = options.desired.onChange(() => { for (const edge of this.#attached.values()) edge.sendState(); });
-    this.registration = serve(MediaControlService, {
+    this.registration = serve(EdgeLinkService, {
       attach: (call) => { void this.#attach(call); },
       resolveCamera: async ({ camera, credential }) => {
         const found = await options.desired.resolveCamera(credential ?? null, camera);

@@ -62,7 +62,7 @@ export const startApi = async (overrides: HarnessOptions = {}) => {
   const clock = overrides.clock instanceof FakeClock ? overrides.clock : new FakeClock();
   const db = overrides.db ?? (await freshDatabase(join(directory, 'control.db')));
   const metrics = createMetrics('control');
-  const config = Config.parse({ data_dir: directory, bind: '127.0.0.1', http: { port: 0 }, admin: { password: ADMIN_PASSWORD }, sources: { file_dir: join(directory, 'clips') }, ...overrides.config });
+  const config = Config.parse({ data_dir: directory, bind: '127.0.0.1', http: { port: 0 }, grpc: { port: 0 }, admin: { password: ADMIN_PASSWORD }, sources: { file_dir: join(directory, 'clips') }, ...overrides.config });
   const api = await createControlApi({
     clock, logger: silentLogger(), metrics, probes: [], pagesDir: null, version: '0.0.0-test',
     segmentReader: fakeReader({ playback: () => Promise.resolve(fakeFile(Buffer.alloc(10_000, 7))) }),

@@ -20,6 +20,18 @@ export const channelOptions = (options: EndpointOptions): ChannelOptions => {
   };
 };
 
+/** On top of `channelOptions`, for a server that strangers reach: what one connection may hold is bounded in calls, memory and time. */
+export const publicServerOptions: ChannelOptions = {
+  'grpc.max_concurrent_streams': 100,
+  // Megabytes of nghttp2's own memory (header tables, stream states, frames to be written).
+  'grpc-node.max_session_memory': 10,
+  'grpc-node.flow_control_window': 64 * 1024,
+  'grpc.max_connection_idle_ms': 300_000,
+  // Calls that never end, a health watch for one, begin anew after an hour on another connection.
+  'grpc.max_connection_age_ms': 3_600_000,
+  'grpc.max_connection_age_grace_ms': 30_000,
+};
+
 /** On top of `channelOptions`, for a client. */
 export const clientChannelOptions = (options: EndpointOptions): ChannelOptions => ({
   ...channelOptions(options),

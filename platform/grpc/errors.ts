@@ -2,6 +2,7 @@ import { Metadata, status } from '@grpc/grpc-js';
 import type { ServiceError, StatusObject } from '@grpc/grpc-js';
 import { MediaError, messageOf } from '../../core/errors.ts';
 import type { ErrorCode } from '../../core/errors.ts';
+import { statusDetails } from './status-details.ts';
 
 /** The one table from our codes to gRPC status codes. */
 const TO_STATUS: Readonly<Record<ErrorCode, status>> = {
@@ -20,6 +21,9 @@ const TO_STATUS: Readonly<Record<ErrorCode, status>> = {
   DEADLINE_EXCEEDED: status.DEADLINE_EXCEEDED,
   INTERNAL: status.INTERNAL,
 };
+
+/** Statuses of gRPC itself that no `ErrorCode` has, by `MediaErrorOptions.reason`. */
+const STATUS_OF_REASON: Readonly<Record<string, status>> = { NOT_IMPLEMENTED: status.UNIMPLEMENTED };
 
 const FROM_STATUS: ReadonlyMap<status, ErrorCode> = new Map([
   [status.INVALID_ARGUMENT, 'INVALID_ARGUMENT'],
@@ -40,6 +44,8 @@ const FROM_STATUS: ReadonlyMap<status, ErrorCode> = new Map([
 const CODE_KEY = 'imageflow-code';
 const REASON_KEY = 'imageflow-reason';
 const RETRY_KEY = 'imageflow-retry-after';
+/** The trailer in which gRPC carries a `google.rpc.Status`. */
+const DETAILS_KEY = 'grpc-status-details-bin';
 
 /** What a server answers for a thrown error. The text of anything but a `MediaError` stays in the log. */
 export const toGrpcStatus = (error: unknown): Pick<StatusObject, 'code' | 'details' | 'metadata'> => {
@@ -48,7 +54,9 @@ export const toGrpcStatus = (error: unknown): Pick<StatusObject, 'code' | 'detai
   metadata.set(CODE_KEY, error.code);
   if (error.reason !== undefined) metadata.set(REASON_KEY, error.reason);
   if (error.retryAfterSeconds !== undefined) metadata.set(RETRY_KEY, String(error.retryAfterSeconds));
-  return { code: TO_STATUS[error.code], details: error.message, metadata };
+  const code = STATUS_OF_REASON[error.reason ?? ''] ?? TO_STATUS[error.code];
+  metadata.set(DETAILS_KEY, statusDetails(error, code));
+  return { code, details: error.message, metadata };
 };
 
 const isServiceError = (error: unknown): error is ServiceError => error instanceof Error && 'code' in error && 'details' in error && 'metadata' in error;

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { create } from '@bufbuild/protobuf';
 import { MediaError } from '../../core/errors.ts';
 import type { ErrorCode } from '../../core/errors.ts';
-import { AttachRequestSchema, AttachResponseSchema, MediaControlService, ResolveCameraRequestSchema, ResolveCameraResponseSchema } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
+import { AttachRequestSchema, AttachResponseSchema, EdgeLinkService, ResolveCameraRequestSchema, ResolveCameraResponseSchema } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
 import type { AttachRequest, AttachResponse } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
 import { HealthCheckRequestSchema } from '../../proto/gen/grpc/health/v1/health_pb.ts';
 import type { HealthCheckResponse } from '../../proto/gen/grpc/health/v1/health_pb.ts';
@@ -21,7 +21,7 @@ let folder: string;
 beforeEach(() => { folder = mkdtempSync(join(tmpdir(), 'if-grpc-')); });
 afterEach(() => { rmSync(folder, { recursive: true, force: true }); });
 
-const handlers: Handlers<typeof MediaControlService> = {
+const handlers: Handlers<typeof EdgeLinkService> = {
   resolveCamera: (request) => {
     if (request.camera === 'refuse') return Promise.reject(new MediaError('UNPROCESSABLE', 'not this one', { reason: 'SO', retryAfterSeconds: 3 }));
     if (request.camera === 'bug') throw new TypeError('secret');
@@ -38,8 +38,8 @@ const handlers: Handlers<typeof MediaControlService> = {
 test('unary calls and streams carry typed messages over a Unix socket, and a stale socket file is no obstacle', async () => {
   const path = join(folder, 's.sock');
   writeFileSync(path, '');
-  const server = await GrpcServer.start({ listen: `unix:${path}`, services: [serve(MediaControlService, handlers)] });
-  using client = GrpcClient.dial(MediaControlService, server.address);
+  const server = await GrpcServer.start({ listen: `unix:${path}`, services: [serve(EdgeLinkService, handlers)] });
+  using client = GrpcClient.dial(EdgeLinkService, server.address);
   const answer = await client.call.resolveCamera(create(ResolveCameraRequestSchema, { camera: 'line-1' }), { deadlineMs: 5000 });
   expect(answer.camera?.id).toBe('line-1');
   const stream = client.call.attach();
@@ -55,8 +55,8 @@ test('unary calls and streams carry typed messages over a Unix socket, and a sta
 
 test('a refusal arrives as the MediaError that was thrown; a bug says nothing of itself and is reported', async () => {
   const bugs: unknown[] = [];
-  await using server = await GrpcServer.start({ listen: '127.0.0.1:0', services: [serve(MediaControlService, handlers)], onError: (error) => bugs.push(error) });
-  using client = GrpcClient.dial(MediaControlService, server.address);
+  await using server = await GrpcServer.start({ listen: '127.0.0.1:0', services: [serve(EdgeLinkService, handlers)], onError: (error) => bugs.push(error) });
+  using client = GrpcClient.dial(EdgeLinkService, server.address);
   await expect(client.call.resolveCamera(create(ResolveCameraRequestSchema, { camera: 'refuse' }))).rejects.toMatchObject({ code: 'UNPROCESSABLE', message: 'not this one', reason: 'SO', retryAfterSeconds: 3 });
   await expect(client.call.resolveCamera(create(ResolveCameraRequestSchema, { camera: 'bug' }))).rejects.toMatchObject({ code: 'INTERNAL', message: 'internal error' });
   expect(bugs).toHaveLength(1);
@@ -64,16 +64,16 @@ test('a refusal arrives as the MediaError that was thrown; a bug says nothing of
 
 test('a server that is not there is UNAVAILABLE, and one that starts later is found', async () => {
   const address = `unix:${join(folder, 'late.sock')}`;
-  using client = GrpcClient.dial(MediaControlService, address);
+  using client = GrpcClient.dial(EdgeLinkService, address);
   await expect(client.call.resolveCamera(create(ResolveCameraRequestSchema, { camera: 'a' }))).rejects.toMatchObject({ code: 'UNAVAILABLE' });
-  await using _server = await GrpcServer.start({ listen: address, services: [serve(MediaControlService, handlers)] });
+  await using _server = await GrpcServer.start({ listen: address, services: [serve(EdgeLinkService, handlers)] });
   await client.ready(5000);
   expect((await client.call.resolveCamera(create(ResolveCameraRequestSchema, { camera: 'a' }))).camera?.id).toBe('a');
 });
 
 test('an aborted call ends', async () => {
-  await using server = await GrpcServer.start({ listen: '127.0.0.1:0', services: [serve(MediaControlService, { ...handlers, resolveCamera: () => new Promise(() => undefined) })], graceMs: 10 });
-  using client = GrpcClient.dial(MediaControlService, server.address);
+  await using server = await GrpcServer.start({ listen: '127.0.0.1:0', services: [serve(EdgeLinkService, { ...handlers, resolveCamera: () => new Promise(() => undefined) })], graceMs: 10 });
+  using client = GrpcClient.dial(EdgeLinkService, server.address);
   const abort = new AbortController();
   const pending = client.call.resolveCamera(create(ResolveCameraRequestSchema, { camera: 'a' }), { signal: abort.signal });
   abort.abort();
@@ -81,16 +81,16 @@ test('an aborted call ends', async () => {
 });
 
 test('a listener with a token answers nobody without it', async () => {
-  await using server = await GrpcServer.start({ listen: '127.0.0.1:0', services: [serve(MediaControlService, handlers)], token: 'sesame' });
+  await using server = await GrpcServer.start({ listen: '127.0.0.1:0', services: [serve(EdgeLinkService, handlers)], token: 'sesame' });
   const request = create(ResolveCameraRequestSchema, { camera: 'a' });
-  using stranger = GrpcClient.dial(MediaControlService, server.address);
+  using stranger = GrpcClient.dial(EdgeLinkService, server.address);
   await expect(stranger.call.resolveCamera(request)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
   const stream = stranger.call.attach();
   const [error] = (await once(stream, 'error')) as [Error];
   expect(fromGrpc(error).code).toBe('UNAUTHENTICATED');
-  using guesser = GrpcClient.dial(MediaControlService, server.address, { token: 'sesame ' });
+  using guesser = GrpcClient.dial(EdgeLinkService, server.address, { token: 'sesame ' });
   await expect(guesser.call.resolveCamera(request)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
-  using friend = GrpcClient.dial(MediaControlService, server.address, { token: 'sesame' });
+  using friend = GrpcClient.dial(EdgeLinkService, server.address, { token: 'sesame' });
   expect((await friend.call.resolveCamera(request)).camera?.id).toBe('a');
 });
 

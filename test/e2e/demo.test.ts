@@ -21,7 +21,7 @@ const startDemo = (env: Readonly<Record<string, string>> = {}) => {
   const child = spawn(process.execPath, ['--title=imageflow-edge supervisor', MAIN, 'demo'], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: {
-      ...process.env, IMAGEFLOW_BIND: '127.0.0.1', IMAGEFLOW_DATA_DIR: dataDir, IMAGEFLOW_HTTP_PORT: '0', IMAGEFLOW_EDGE_HTTP_PORT: '0', IMAGEFLOW_RTSP_PORT: '0', IMAGEFLOW_WEBRTC_PORT: '0',
+      ...process.env, IMAGEFLOW_BIND: '127.0.0.1', IMAGEFLOW_DATA_DIR: dataDir, IMAGEFLOW_HTTP_PORT: '0', IMAGEFLOW_EDGE_HTTP_PORT: '0', IMAGEFLOW_RTSP_PORT: '0', IMAGEFLOW_GRPC_PORT: '0', IMAGEFLOW_WEBRTC_PORT: '0',
       IMAGEFLOW_RECORDER_MIN_FREE_BYTES: '0', ...env,
     },
   });

@@ -24,7 +24,7 @@ import type { Database } from '../../platform/database/schema.ts';
 import { GrpcClient } from '../../platform/grpc/client.ts';
 import { GrpcServer } from '../../platform/grpc/server.ts';
 import { silentLogger } from '../../platform/logging.ts';
-import { AttachRequestSchema, MediaControlService } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
+import { AttachRequestSchema, EdgeLinkService } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
 import type { SegmentRecord } from '../../recorder/port.ts';
 
 const clock = systemClock;
@@ -74,7 +74,7 @@ const startEdge = (inventory: () => Iterable<SegmentRecord> = () => []): Edge =>
   const journal = own.use(new FileEventJournal({ directory: join(folder, 'journal'), maxBytes: 1 << 24, keepHours: 24, clock, logger }));
   const store = own.use(new DesiredStateStore({ path: join(folder, 'state.bin'), clock, logger }));
   const authorizer = own.use(new DesiredStateAuthorizer({ source: store, clock }));
-  const client = own.use(GrpcClient.dial(MediaControlService, listen()));
+  const client = own.use(GrpcClient.dial(EdgeLinkService, listen()));
   const link = own.use(new ControlLink({ client, edgeId: 'edge-1', mediaBaseUrl: () => 'http://127.0.0.1:8081', journal, store, inventory, clock, logger }));
   link.start();
   return stack.use({ journal, store, authorizer, link, resolver: new DesiredStateCameraResolver({ store, client }), [Symbol.asyncDispose]: () => own.disposeAsync() });
@@ -221,7 +221,7 @@ test('a new edge process ends the sessions and the alarms of a state that the ki
 
 test('a stream that begins without hello is refused, and control goes on', async () => {
   const control = await startControl();
-  using client = GrpcClient.dial(MediaControlService, listen());
+  using client = GrpcClient.dial(EdgeLinkService, listen());
   const call = client.call.attach();
   const failed = new Promise<Error>((resolve) => { call.on('error', resolve); });
   call.on('data', () => undefined);

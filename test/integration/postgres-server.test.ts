@@ -23,7 +23,7 @@ const startControl = async (server: TestServer, url: string): Promise<AsyncDispo
     stdio: ['ignore', 'ignore', 'pipe'],
     env: {
       ...process.env, IMAGEFLOW_BIND: '127.0.0.1', IMAGEFLOW_DATA_DIR: server.dataDir, IMAGEFLOW_DATABASE_URL: url, IMAGEFLOW_HTTP_PORT: '0', IMAGEFLOW_EDGE_HTTP_PORT: new URL(server.edge).port,
-      IMAGEFLOW_RTSP_PORT: new URL(server.rtsp).port, IMAGEFLOW_CONTROL_INTERNAL_LISTEN: `unix:${join(server.dataDir, 'second.sock')}`,
+      IMAGEFLOW_RTSP_PORT: new URL(server.rtsp).port, IMAGEFLOW_GRPC_PORT: '0', IMAGEFLOW_CONTROL_INTERNAL_LISTEN: `unix:${join(server.dataDir, 'second.sock')}`,
     },
   });
   const port = Promise.withResolvers<number>();

@@ -75,7 +75,7 @@ test('the command line works on it: users, and doctor tells whether it answers',
   const run = async (make: (io: CliIo) => Command, args: readonly string[], database: string): Promise<string> => {
     const lines: string[] = [];
     const io: CliIo = {
-      env: { IMAGEFLOW_DATA_DIR: folder, IMAGEFLOW_DATABASE_URL: database, IMAGEFLOW_HTTP_PORT: '0', IMAGEFLOW_EDGE_HTTP_PORT: '0', IMAGEFLOW_RTSP_PORT: '0', IMAGEFLOW_WEBRTC_PORT: '0' },
+      env: { IMAGEFLOW_DATA_DIR: folder, IMAGEFLOW_DATABASE_URL: database, IMAGEFLOW_HTTP_PORT: '0', IMAGEFLOW_EDGE_HTTP_PORT: '0', IMAGEFLOW_RTSP_PORT: '0', IMAGEFLOW_GRPC_PORT: '0', IMAGEFLOW_WEBRTC_PORT: '0' },
       out: (line) => { lines.push(line); }, err: (line) => { lines.push(line); }, progress: () => undefined, secret: () => Promise.resolve('long enough'), fail: () => { lines.push('failed'); },
     };
     await make(io).exitOverride().parseAsync([...args], { from: 'user' });

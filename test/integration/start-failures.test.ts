@@ -18,7 +18,7 @@ afterAll(() => stack.disposeAsync());
 const start = async (dataDir: string, env: Record<string, string> = {}): Promise<{ readonly code: number | null; readonly text: string }> => {
   const child = spawn(process.execPath, [MAIN, 'start'], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, IMAGEFLOW_BIND: '127.0.0.1', IMAGEFLOW_DATA_DIR: dataDir, IMAGEFLOW_HTTP_PORT: '0', IMAGEFLOW_EDGE_HTTP_PORT: '0', IMAGEFLOW_RTSP_PORT: '0', IMAGEFLOW_WEBRTC_PORT: '0', ...env },
+    env: { ...process.env, IMAGEFLOW_BIND: '127.0.0.1', IMAGEFLOW_DATA_DIR: dataDir, IMAGEFLOW_HTTP_PORT: '0', IMAGEFLOW_EDGE_HTTP_PORT: '0', IMAGEFLOW_RTSP_PORT: '0', IMAGEFLOW_GRPC_PORT: '0', IMAGEFLOW_WEBRTC_PORT: '0', ...env },
   });
   let text = '';
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (chunk: string) => { text += chunk; });
@@ -37,7 +37,7 @@ const hasAdmin = async (dataDir: string): Promise<boolean> => {
   }
 };
 
-test.each(['IMAGEFLOW_HTTP_PORT', 'IMAGEFLOW_RTSP_PORT'])('%s taken by another program: the start ends with an exit code and names the port', async (variable) => {
+test.each(['IMAGEFLOW_HTTP_PORT', 'IMAGEFLOW_RTSP_PORT', 'IMAGEFLOW_GRPC_PORT'])('%s taken by another program: the start ends with an exit code and names the port', async (variable) => {
   const other = createServer().listen(0, '127.0.0.1');
   await once(other, 'listening');
   const { port } = other.address() as AddressInfo;

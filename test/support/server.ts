@@ -36,18 +36,21 @@ export class TestServer implements AsyncDisposable {
   readonly http: string;
   readonly edge: string;
   readonly rtsp: string;
+  /** Public gRPC as a client dials it: `host:port`. */
+  readonly grpc: string;
   /** Milliseconds from its start to its ready line. */
   readonly readyAfter: number;
   readonly #log: string[];
   readonly #ownsData: boolean;
   #token = '';
 
-  private constructor(child: ChildProcess, dataDir: string, urls: { http: string; edge: string; rtsp: string }, readyAfter: number, log: string[], ownsData: boolean) {
+  private constructor(child: ChildProcess, dataDir: string, urls: { http: string; edge: string; rtsp: string; grpc: string }, readyAfter: number, log: string[], ownsData: boolean) {
     this.child = child;
     this.dataDir = dataDir;
     this.http = urls.http;
     this.edge = urls.edge;
     this.rtsp = urls.rtsp;
+    this.grpc = new URL(urls.grpc).host;
     this.readyAfter = readyAfter;
     this.#log = log;
     this.#ownsData = ownsData;
@@ -60,15 +63,15 @@ export class TestServer implements AsyncDisposable {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {
         ...process.env, IMAGEFLOW_BIND: '127.0.0.1', IMAGEFLOW_DATA_DIR: dataDir, IMAGEFLOW_ADMIN_PASSWORD: PASSWORD, IMAGEFLOW_HTTP_PORT: '0', IMAGEFLOW_EDGE_HTTP_PORT: '0',
-        IMAGEFLOW_RTSP_PORT: '0', IMAGEFLOW_WEBRTC_PORT: '0', IMAGEFLOW_RECORDER_MIN_FREE_BYTES: '0', ...options.env,
+        IMAGEFLOW_RTSP_PORT: '0', IMAGEFLOW_GRPC_PORT: '0', IMAGEFLOW_WEBRTC_PORT: '0', IMAGEFLOW_RECORDER_MIN_FREE_BYTES: '0', ...options.env,
       },
     });
     const log: string[] = [];
     createInterface({ input: child.stderr }).on('line', (line) => { log.push(line); if (log.length > 2000) log.shift(); options.onLog?.(line); });
-    const ready = Promise.withResolvers<{ http: string; edge: string; rtsp: string }>();
+    const ready = Promise.withResolvers<{ http: string; edge: string; rtsp: string; grpc: string }>();
     createInterface({ input: child.stdout }).on('line', (line) => {
       if (!line.startsWith('{')) return;
-      const message = JSON.parse(line) as { message?: string; urls?: { http: string; edge: string; rtsp: string } };
+      const message = JSON.parse(line) as { message?: string; urls?: { http: string; edge: string; rtsp: string; grpc: string } };
       if (message.message === 'ready' && message.urls) ready.resolve(message.urls);
     });
     const timer = setTimeout(() => { ready.reject(new Error(`the server was not ready within ${READY_MS} ms:\n${log.slice(-30).join('\n')}`)); }, READY_MS);

@@ -8,14 +8,14 @@ import { resultOf, sessionEvent } from '../../../media-control/testing-events.ts
 import { GrpcClient } from '../../../platform/grpc/client.ts';
 import { silentLogger } from '../../../platform/logging.ts';
 import { exitWithParent } from '../../../platform/parent-process.ts';
-import { MediaControlService } from '../../../proto/gen/imageflow/v1/media_control_pb.ts';
+import { EdgeLinkService } from '../../../proto/gen/imageflow/v1/media_control_pb.ts';
 
 const [folder = '', socket = '', run = '', what = ''] = process.argv.slice(2);
 const parent = exitWithParent();
 const options = { clock: systemClock, logger: silentLogger() };
 const journal = new FileEventJournal({ directory: join(folder, 'journal'), maxBytes: 1024 ** 3, keepHours: 24, ...options });
 const store = new DesiredStateStore({ path: join(folder, 'desired-state.bin'), ...options });
-const client = GrpcClient.dial(MediaControlService, socket);
+const client = GrpcClient.dial(EdgeLinkService, socket);
 const link = new ControlLink({ client, edgeId: 'edge', mediaBaseUrl: () => 'http://127.0.0.1:1', journal, store, inventory: () => [], ...options });
 link.start();
 parent?.send({ type: 'ready' });
