@@ -37,6 +37,7 @@ test('a request that does not arrive in time is 408', async () => {
 test('a server bound to an IPv6 address tells URLs that lead to it', async () => {
   await using h = await startApi({ config: { bind: '::1', edge: { bind: '127.0.0.1' } } });
   expect(h.base).toMatch(/^http:\/\/\[::1\]:\d+$/);
+  const grpc = await h.api.listenGrpc();
   const { body } = await h.call<{ urls: Record<string, string> }>('GET', '/v1/health');
-  expect(body.urls).toEqual({ http: h.base, edge: 'http://127.0.0.1:8081', rtsp: 'rtsp://[::1]:8554' });
+  expect(body.urls).toEqual({ http: h.base, edge: 'http://127.0.0.1:8081', rtsp: 'rtsp://[::1]:8554', grpc: `grpc://[::1]:${String(grpc)}` });
 });

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, existsSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { create } from '@bufbuild/protobuf';
 import { MediaError } from '../../core/errors.ts';
 import type { ErrorCode } from '../../core/errors.ts';
@@ -121,4 +121,52 @@ test('every code of ours comes back as itself', () => {
     const status = toGrpcStatus(new MediaError(code, 'text'));
     expect(fromGrpc(Object.assign(new Error('x'), status)).code).toBe(code);
   }
+});
+
+test('[SD-53] a listener for strangers takes so many connections and calls, refuses more, and goes on when they have ended', async () => {
+  const waiting: (() => void)[] = [];
+  const slow: Handlers<typeof EdgeLinkService> = {
+    ...handlers,
+    resolveCamera: async () => {
+      await new Promise<void>((resolve) => { waiting.push(resolve); });
+      return create(ResolveCameraResponseSchema);
+    },
+  };
+  await using server = await GrpcServer.start({ listen: '127.0.0.1:0', services: [serve(EdgeLinkService, slow)], limits: { maxConnections: 1, maxCalls: 2, maxStreams: 1 }, graceMs: 10 });
+  using client = GrpcClient.dial(EdgeLinkService, server.address);
+  const request = create(ResolveCameraRequestSchema, { camera: 'a' });
+  const taken = [client.call.resolveCamera(request), client.call.resolveCamera(request)];
+  await vi.waitFor(() => { expect(waiting).toHaveLength(2); });
+  await expect(client.call.resolveCamera(request)).rejects.toMatchObject({ code: 'RESOURCE_EXHAUSTED', reason: 'TOO_MANY_CALLS' });
+
+  const stream = client.call.attach();
+  stream.write(create(AttachRequestSchema, { message: { case: 'hello', value: { newestSeq: 1n } } }));
+  await once(stream, 'data');
+  const second = client.call.attach();
+  const [error] = (await once(second, 'error')) as [Error];
+  expect(fromGrpc(error).code).toBe('RESOURCE_EXHAUSTED');
+  stream.end();
+  stream.resume();
+  await once(stream, 'end');
+  const third = client.call.attach();
+  third.on('error', () => undefined);
+  third.write(create(AttachRequestSchema, { message: { case: 'hello', value: { newestSeq: 2n } } }));
+  await once(third, 'data');
+  third.cancel();
+
+  using other = GrpcClient.dial(EdgeLinkService, server.address);
+  await expect(other.call.resolveCamera(request, { deadlineMs: 5000 })).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  for (const end of waiting) end();
+  await Promise.all(taken);
+  const again = client.call.resolveCamera(request);
+  await vi.waitFor(() => { expect(waiting).toHaveLength(3); });
+  waiting[2]?.();
+  await again;
+});
+
+test('[SD-53] an address that is taken is told with the code of the system', async () => {
+  await using server = await GrpcServer.start({ listen: '127.0.0.1:0', services: [serve(EdgeLinkService, handlers)] });
+  await expect(GrpcServer.start({ listen: server.address, services: [serve(EdgeLinkService, handlers)] })).rejects.toMatchObject({
+    message: expect.stringMatching(/cannot listen on 127\.0\.0\.1:\d+: .*EADDRINUSE/) as unknown, cause: { code: 'EADDRINUSE' },
+  });
 });
