@@ -36,7 +36,7 @@ export const startPublicGrpc = async (options: PublicGrpcOptions): Promise<{ rea
   const services = [mediaControl, health.service];
   const server = await GrpcServer.start({
     listen: `${urlHost(config.grpc.bind ?? config.bind)}:${String(config.grpc.port)}`,
-    services: [...services, reflection(services)],
+    services: [...services, ...reflection(services)],
     maxMessageBytes: MAX_MESSAGE_BYTES,
     limits: { maxConnections: config.grpc.max_connections, maxCalls: MAX_CALLS, maxStreams: MAX_STREAMS },
     onError: (error, method) => { logger.error({ err: error, method }, 'a gRPC handler failed'); },

@@ -2,6 +2,10 @@ import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { create } from '@bufbuild/protobuf';
+import { GrpcClient } from '../../platform/grpc/client.ts';
+import { HealthService, ServingStatus } from '../../platform/grpc/health.ts';
+import { HealthCheckRequestSchema } from '../../proto/gen/grpc/health/v1/health_pb.ts';
 import { PLAY_OFFER } from '../support/doors.ts';
 import { clip, ffmpegPush } from '../support/media.ts';
 import { TestServer, until } from '../support/server.ts';
@@ -33,7 +37,9 @@ test("[D-17] a server bound to ::1 is whole: every URL it tells answers, and its
   const ports = [server.http, server.edge, server.rtsp].map((url) => new URL(url));
   expect(ports.map(({ hostname }) => hostname)).toEqual(['[::1]', '[::1]', '[::1]']);
   const { urls } = await server.request<{ urls: Record<string, string> }>('GET', '/v1/health');
-  expect(urls).toEqual({ http: server.http, edge: server.edge, rtsp: server.rtsp });
+  expect(urls).toEqual({ http: server.http, edge: server.edge, rtsp: server.rtsp, grpc: `grpc://${server.grpc}` });
+  using health = GrpcClient.dial(HealthService, server.grpc);
+  expect((await health.call.check(create(HealthCheckRequestSchema), { deadlineMs: 10_000 })).status).toBe(ServingStatus.SERVING);
   expect((await fetch(`${server.edge}/v1/health`)).status).toBe(200);
 
   const camera = await server.addCamera(CAMERA);

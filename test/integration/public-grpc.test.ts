@@ -13,6 +13,8 @@ import { StatusSchema } from '../../proto/gen/google/rpc/status_pb.ts';
 import { HealthCheckRequestSchema } from '../../proto/gen/grpc/health/v1/health_pb.ts';
 import { ServerReflection, ServerReflectionRequestSchema } from '../../proto/gen/grpc/reflection/v1/reflection_pb.ts';
 import type { ServerReflectionRequest, ServerReflectionResponse } from '../../proto/gen/grpc/reflection/v1/reflection_pb.ts';
+import { ServerReflection as AlphaReflection, ServerReflectionRequestSchema as AlphaRequestSchema } from '../../proto/gen/grpc/reflection/v1alpha/reflection_pb.ts';
+import type { ServerReflectionResponse as AlphaResponse } from '../../proto/gen/grpc/reflection/v1alpha/reflection_pb.ts';
 import { ErrorDetailsSchema } from '../../proto/gen/imageflow/v1/error_details_pb.ts';
 import {
   MediaControlService, RecordingPolicy, RecordingSwitch, SetQualityRequestSchema, StartDistributionRequestSchema, StartRecordingRequestSchema, StopRecordingRequestSchema,
@@ -159,7 +161,7 @@ test('[SD-53] health and reflection answer everybody; what lies between our own 
     return answer.messageResponse;
   };
   const list = await ask({ case: 'listServices', value: '*' });
-  expect(list.case === 'listServicesResponse' && list.value.service.map(({ name }) => name).sort()).toEqual(['grpc.health.v1.Health', 'grpc.reflection.v1.ServerReflection', SERVICE]);
+  expect(list.case === 'listServicesResponse' && list.value.service.map(({ name }) => name).sort()).toEqual(['grpc.health.v1.Health', 'grpc.reflection.v1.ServerReflection', 'grpc.reflection.v1alpha.ServerReflection', SERVICE]);
   for (const symbol of [SERVICE, `${SERVICE}.StartRecording`, 'imageflow.v1.RecordingState']) {
     const found = await ask({ case: 'fileContainingSymbol', value: symbol });
     const files = found.case === 'fileDescriptorResponse' ? found.value.fileDescriptorProto.map((file) => fromBinary(FileDescriptorProtoSchema, file)) : [];
@@ -171,6 +173,13 @@ test('[SD-53] health and reflection answer everybody; what lies between our own 
   call.end();
   call.resume();
   await once(call, 'end');
+
+  using older = GrpcClient.dial(AlphaReflection, server.grpc);
+  const alpha = older.call.serverReflectionInfo(CALL);
+  alpha.write(create(AlphaRequestSchema, { messageRequest: { case: 'fileContainingSymbol', value: SERVICE } }));
+  const [answer] = (await once(alpha, 'data')) as [AlphaResponse];
+  expect(answer.messageResponse.case).toBe('fileDescriptorResponse');
+  alpha.end();
 });
 
 /** Sends bytes to the gRPC port; resolves when the server has closed, or after it was left alone. */
