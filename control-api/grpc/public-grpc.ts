@@ -26,6 +26,8 @@ export interface PublicGrpcOptions {
 const MAX_MESSAGE_BYTES = 256 * 1024;
 const MAX_CALLS = 512;
 const MAX_STREAMS = 256;
+/** Control has 3 s to stop (docs/lifecycle.md), of which others need some. */
+const STOP_MS = 500;
 
 /** Health and reflection answer everybody, as `/v1/health` and `/v1/openapi.json` do. Rejects when the port is taken. Disposing stops it. */
 export const startPublicGrpc = async (options: PublicGrpcOptions): Promise<{ readonly port: number } & AsyncDisposable> => {
@@ -39,6 +41,7 @@ export const startPublicGrpc = async (options: PublicGrpcOptions): Promise<{ rea
     services: [...services, ...reflection(services)],
     maxMessageBytes: MAX_MESSAGE_BYTES,
     limits: { maxConnections: config.grpc.max_connections, maxCalls: MAX_CALLS, maxStreams: MAX_STREAMS },
+    graceMs: STOP_MS,
     onError: (error, method) => { logger.error({ err: error, method }, 'a gRPC handler failed'); },
     clock,
   });

@@ -221,3 +221,20 @@ test('[SD-53] garbage, messages that are none or too large, and thousands of cal
   expect((await dial(server.token).call.startRecording(create(StartRecordingRequestSchema, { cameraId: 'line-1' }), CALL)).recording?.switched).toBe(RecordingSwitch.ON);
   expect(await server.pids('control')).toEqual(pids);
 });
+
+test('[SD-53] the server stops in time, whoever is still connected', async () => {
+  const { hostname, port } = new URL(`http://${server.grpc}`);
+  const silent = connect(Number(port), hostname);
+  silent.on('error', () => undefined);
+  await once(silent, 'connect');
+  using client = GrpcClient.dial(ServerReflection, server.grpc);
+  const call = client.call.serverReflectionInfo();
+  call.on('error', () => undefined);
+  call.write(create(ServerReflectionRequestSchema, { messageRequest: { case: 'listServices', value: '' } }));
+  await once(call, 'data');
+  const closed = once(silent, 'close');
+  silent.resume();
+  expect(await server.stop()).toBe(0);
+  await closed;
+  expect(server.log.filter((line) => line.includes('was killed'))).toEqual([]);
+});
