@@ -37,6 +37,8 @@ export interface ConfigPaths {
   /** SQLite's file, or the URL of PostgreSQL: what `openDatabase` takes. A secret. */
   readonly database: string;
   readonly recordings: string;
+  /** Files made of recordings, with boxes drawn in (a folder). */
+  readonly exports: string;
   /** The edge's journal of events (a folder). */
   readonly journal: string;
   readonly desiredState: string;
@@ -55,6 +57,7 @@ export const paths = (config: Config): ConfigPaths => {
     dataDir,
     database: config.database.url ?? join(dataDir, 'imageflow.db'),
     recordings: join(dataDir, 'recordings'),
+    exports: join(dataDir, 'exports'),
     journal: join(dataDir, 'journal'),
     desiredState: join(dataDir, 'desired-state.bin'),
     models: config.inference.models_dir === undefined ? join(dataDir, 'models') : resolve(config.inference.models_dir),

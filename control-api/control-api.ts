@@ -12,7 +12,7 @@ import type { Logger } from '../platform/logging.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { ObjectStore } from '../platform/object-store/object-store.ts';
 import { SigningKey } from '../platform/signing-key.ts';
-import type { RecordedPictures, SegmentReader } from '../recorder/port.ts';
+import type { AnnotatedExporter, RecordedPictures, SegmentReader } from '../recorder/port.ts';
 import { createApp } from './app.ts';
 import { auditRoutes } from './audit/routes.ts';
 import { analysisRoutes } from './analyses/routes.ts';
@@ -45,6 +45,8 @@ import { EventClips } from './event-clips/service.ts';
 import type { SeenPicture } from './event-clips/service.ts';
 import { frameRoutes } from './frames/routes.ts';
 import { FrameArchive } from './frames/service.ts';
+import { exportRoutes } from './exports/routes.ts';
+import { ExportService } from './exports/service.ts';
 import { FrontDoor } from './front-door/front-door.ts';
 import { startPublicGrpc } from './grpc/public-grpc.ts';
 import { createGuard } from './guard.ts';
@@ -97,6 +99,8 @@ export interface ControlApiOptions {
   readonly models: ModelCatalogue;
   /** Runs detectors on recordings, one for each job. */
   readonly recordedDetection: () => RoundRunner;
+  /** Makes files of recordings with boxes drawn in. */
+  readonly annotatedExporter: AnnotatedExporter;
   /** What must have answered once before the server is ready, beside the database: `edge`, `worker`, … */
   readonly probes: readonly Probe[];
   /** The other processes' metrics, for `/metrics`. */
@@ -155,6 +159,10 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
   const recordings = new RecordingService({ db, reader: options.segmentReader, pictures: options.pictures, marks, clock });
   const analyses = stack.use(new AnalysisService({ db, recordings, models: options.models, config, clock, logger, runner: options.recordedDetection }));
   analyses.start();
+  const exports = stack.use(new ExportService({
+    db, recordings, detections, analyses, exporter: options.annotatedExporter, folder: paths(config).exports, minFreeBytes: config.recorder.min_free_bytes, clock, logger,
+  }));
+  exports.start();
   const archive = stack.use(new ArchiveService({ db, objects: options.archive, pathOf: options.pathOfSegment, config: config.archive, alarms, clock, logger, metrics }));
   archive.start();
   const frames = stack.use(new FrameArchive({
@@ -169,6 +177,8 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
       deleting('cleared alarms', (now, limit) => alarms.deleteCleared(now - KEEP.clearedAlarmsMs, limit)),
       deleting('past alarms', (now, limit) => alarms.deletePast(now - KEEP.pastAlarmsMs, KEEP.pastAlarms, limit)),
       deleting('ended analyses', (now, limit) => analyses.deleteEnded(now - KEEP.endedAnalysesMs, limit)),
+      deleting('ended exports', (now, limit) => exports.deleteEnded(now - KEEP.endedExportsMs, limit)),
+      { name: 'files of no export', step: async () => { await exports.deleteStrays(); return undefined; } },
       deleting('audit', (now, limit) => audit.deleteBefore(now - KEEP.auditMs, limit)),
       deleting('audit beyond its rows', (_now, limit) => audit.deleteExcess(limit)),
       { name: 'archived segments no mark wants', step: async (now, from) => { const next = await archive.deleteUnmarked(from?.[1] ?? ''); return next === undefined ? undefined : [now, next]; } },
@@ -213,6 +223,7 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
       retentionHoldRoutes(holds, audit, guard),
       analysisRoutes(analyses, audit, guard),
       frameRoutes({ frames, audit, guard, clock }),
+      exportRoutes({ exports, audit, guard, logger }),
       detectionRoutes(detections, guard),
       alarmRoutes(alarms, guard),
       archiveRoutes(archive, guard),

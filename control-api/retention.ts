@@ -18,6 +18,8 @@ export const KEEP = {
   pastAlarms: 1_000,
   /** With what they have found. */
   endedAnalysesMs: 90 * DAY_MS,
+  /** With their files. */
+  endedExportsMs: DAY_MS,
   auditMs: 90 * DAY_MS,
   auditRows: 100_000,
 } as const;

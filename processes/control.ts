@@ -23,6 +23,7 @@ import { exitWithParent } from '../platform/parent-process.ts';
 import { yieldToMedia } from '../platform/process-priority.ts';
 import { internalAddresses, internalToken } from '../platform/runtime-directory.ts';
 import { HealthCheckRequestSchema } from '../proto/gen/grpc/health/v1/health_pb.ts';
+import { makeAnnotatedExport } from '../recorder/annotated-export.ts';
 import { readChainFile } from '../recorder/integrity/chain-manifest.ts';
 import { PlaybackPlanner } from '../recorder/playback-planner.ts';
 import { RecordedPictureReader } from '../recorder/recorded-pictures.ts';
@@ -92,6 +93,7 @@ export const runControl = async (config: Config): Promise<void> => {
     segmentReader: new LocalSegmentReader(segments, logger, indexes, stack.use(new PlaybackPlanner(place.recordings, segments, clock))),
     pictures: new RecordedPictureReader({ files: segments, indexes, maker: thumbnailer, logger }),
     recordedDetection: () => new RecordedDetection({ worker: { address: addresses.worker, ...internalToken(config, addresses.worker) }, logLevel: config.log.level, clock, logger }),
+    annotatedExporter: (work, signal) => makeAnnotatedExport(work, clock, logger, signal),
     archive,
     pathOfSegment: (id) => segmentPath(place.recordings, id),
     models: new DirectoryModelCatalogue([join(ROOT, 'models'), place.models], clock),

@@ -29,8 +29,10 @@ const nalOf = (units: Buffer, type: number): Buffer => {
   return Buffer.alloc(0);
 };
 
-/** Each sample's bytes, in order; the buffers are the reader's own. */
-const readSamples = async function* (files: SegmentFiles, segment: SegmentRecord, samples: readonly RecordedSample[]): AsyncGenerator<Buffer> {
+type Place = Pick<RecordedSample, 'offset' | 'bytes'>;
+
+/** Each sample's bytes, in order; the buffers are the reader's own. Throws NOT_FOUND when the file has gone. */
+export const readSamples = async function* (files: SegmentFiles, segment: SegmentRecord, samples: readonly Place[]): AsyncGenerator<Buffer> {
   await using file = await files.open(segment);
   for (let next = 0; next < samples.length;) {
     const start = samples[next]?.offset ?? 0;
@@ -42,4 +44,4 @@ const readSamples = async function* (files: SegmentFiles, segment: SegmentRecord
   }
 };
 
-const endOf = (sample: RecordedSample | undefined): number => (sample ? sample.offset + sample.bytes : 0);
+const endOf = (sample: Place | undefined): number => (sample ? sample.offset + sample.bytes : 0);

@@ -30,7 +30,7 @@ export type PictureAnswer = z.output<typeof Answer>;
 const refuse = (why: string, cause?: unknown): MediaError => new MediaError('INVALID_ARGUMENT', `thumbnailer pipe: ${why}`, cause === undefined ? {} : { cause });
 
 /** The message in pieces; the bytes are not copied. Throws PAYLOAD_TOO_LARGE. */
-export const encodeMessage = (json: PictureRequest | PictureAnswer, bytes: readonly Buffer[]): Buffer[] => {
+export const encodeMessage = (json: object, bytes: readonly Buffer[]): Buffer[] => {
   const text = Buffer.from(JSON.stringify(json));
   const length = 4 + text.length + bytes.reduce((sum, each) => sum + each.length, 0);
   if (length > MAX_MESSAGE_BYTES || text.length > MAX_JSON_BYTES) throw new MediaError('PAYLOAD_TOO_LARGE', 'These pictures are too large to be made at once.', { reason: 'PICTURES_TOO_LARGE' });

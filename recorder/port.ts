@@ -2,7 +2,11 @@
 import type { ChainLink } from '../core/fmp4/segment-info-box.ts';
 import type { CameraId, FrameRef } from '../core/frame-ref.ts';
 import type { Milliseconds } from '../core/units.ts';
+import type { ExportOutcome, ExportWork } from './annotated-export.ts';
 
+export { pictureKey } from './picture-key.ts';
+export type { ExportOutcome, ExportWork } from './annotated-export.ts';
+export type { DrawnBox } from './export-protocol.ts';
 export type { SegmentFile, SegmentFiles } from './segment-file.ts';
 
 export interface SegmentTrack {
@@ -90,6 +94,34 @@ export interface CodedPictures {
   read(): AsyncIterable<Buffer>;
 }
 
+/** A picture of a range. */
+export interface RangePicture {
+  readonly frame: FrameRef;
+  readonly wall: Milliseconds;
+  /** From the first picture shown, as in a playback of the range; null: only others need it. */
+  readonly at: Milliseconds | null;
+}
+
+/** What one segment has of a range: its pictures in decode order. */
+export interface RangeRun {
+  readonly segmentId: string;
+  readonly sessionId: string;
+  /** AVCDecoderConfigurationRecord (ISO/IEC 14496-15:2022 §5.3.3.1). */
+  readonly decoderConfig: Buffer;
+  readonly pictures: readonly RangePicture[];
+  /** Each picture's bytes, in order: NAL units behind 4-byte lengths. Throws NOT_FOUND when the file has gone. */
+  read(): AsyncIterable<Buffer>;
+}
+
+/** The pictures a playback of a range shows, and those they need. */
+export interface RangePictures {
+  readonly runs: readonly RangeRun[];
+  /** From the first picture to the end of the last. */
+  readonly length: Milliseconds;
+  /** Segments whose files had gone. */
+  readonly missing: number;
+}
+
 export interface PlaybackRange {
   readonly camera: CameraId;
   readonly from: Milliseconds;
@@ -145,9 +177,14 @@ export interface SegmentReader {
   cmafSegments(range: PlaybackRange, segments: readonly SegmentRecord[], signal: AbortSignal): Promise<readonly CmafSegment[]>;
   /** The coded pictures of one segment; null where it has none. Throws NOT_FOUND, UNPROCESSABLE (a codec that is not decoded here). */
   codedPictures(segment: SegmentRecord): Promise<CodedPictures | null>;
+  /** The pictures of a range one by one. Throws NOT_FOUND when nothing was recorded, UNPROCESSABLE (a codec that is not decoded here), UNAVAILABLE while the archive cannot be asked. */
+  pictures(range: PlaybackRange, segments: readonly SegmentRecord[], signal: AbortSignal): Promise<RangePictures>;
   /** One recorded file as it is, up to the bytes indexed. */
   file(segment: SegmentRecord): RecordedFile;
 }
+
+/** Makes one file with boxes drawn in. Rejects as `makeAnnotatedExport`. */
+export type AnnotatedExporter = (work: ExportWork, signal: AbortSignal) => Promise<ExportOutcome>;
 
 export type PictureFormat = 'jpeg' | 'webp';
 

@@ -11,8 +11,9 @@ import { fragmentedStream } from './fragmented-stream.ts';
 import { inOrder } from './in-order.ts';
 import { planPlayback } from './playback-plan.ts';
 import type { PlaybackPlanner } from './playback-planner.ts';
-import type { CmafSegment, CodedPictures, PlaybackFile, PlaybackRange, RecordedFile, SegmentReader, SegmentRecord } from './port.ts';
+import type { CmafSegment, CodedPictures, PlaybackFile, PlaybackRange, RangePictures, RecordedFile, SegmentReader, SegmentRecord } from './port.ts';
 import { ProgressiveFile } from './progressive-file.ts';
+import { rangePictures } from './range-pictures.ts';
 import { SegmentBytesFile } from './segment-bytes-file.ts';
 import { isGone } from './segment-file.ts';
 import type { SegmentFiles } from './segment-file.ts';
@@ -68,6 +69,10 @@ export class LocalSegmentReader implements SegmentReader {
 
   async codedPictures(segment: SegmentRecord): Promise<CodedPictures | null> {
     return codedPictures(this.#files, segment, await this.#indexes.get(segment));
+  }
+
+  pictures(range: PlaybackRange, segments: readonly SegmentRecord[], signal: AbortSignal): Promise<RangePictures> {
+    return rangePictures(range, segments, { files: this.#files, indexOf: (segment) => this.#indexes.get(segment), logger: this.#logger }, signal);
   }
 
   file(segment: SegmentRecord): RecordedFile {

@@ -9,6 +9,7 @@ import type { Database } from '../../platform/database/schema.ts';
 import type { Logger } from '../../platform/logging.ts';
 import type { RecordedSample } from '../../recorder/port.ts';
 import { checkPipelines, toDetectors } from '../cameras/service.ts';
+import { JobCancelled, JobWorker } from '../job-worker.ts';
 import type { ModelCatalogue } from '../models.ts';
 import type { RecordingService, SegmentRow } from '../recordings/service.ts';
 import type { NewAnalysis } from './schemas.ts';
@@ -33,11 +34,6 @@ export interface AnalysisDeps {
   readonly runner: () => RoundRunner;
 }
 
-/** Somebody ended the job. */
-class Cancelled extends Error {}
-
-const LOOK_PERIOD: Milliseconds = 2_000;
-const BEAT_PERIOD: Milliseconds = 10_000;
 const LONGEST: Milliseconds = 24 * 3_600_000;
 const MOST_OPEN = 100;
 const SEGMENTS_AT_ONCE = 50;
@@ -46,20 +42,17 @@ const SEGMENTS_AT_ONCE = 50;
 export class AnalysisService implements AsyncDisposable {
   readonly #deps: AnalysisDeps;
   readonly #store: AnalysisStore;
-  readonly #stack = new DisposableStack();
-  readonly #stop = new AbortController();
-  #working: Promise<void> | undefined;
-  /** The job under way, and what ends it. */
-  #current: { readonly id: string; readonly abort: AbortController } | undefined;
+  readonly #worker: JobWorker<AnalysisRow>;
 
   constructor(deps: AnalysisDeps) {
     this.#deps = deps;
     this.#store = new AnalysisStore(deps.db);
+    this.#worker = new JobWorker({ what: 'analysis', queue: this.#store, work: (job, signal) => this.#run(job, signal), clock: deps.clock, logger: deps.logger });
   }
 
   /** Looks for jobs from now on, those of a process that has died included. */
   start(): void {
-    this.#stack.use(this.#deps.clock.every(LOOK_PERIOD, () => { this.#look(); }));
+    this.#worker.start();
   }
 
   /** Throws NOT_FOUND (no such camera, or nothing recorded), UNPROCESSABLE (no such detector, too long), RESOURCE_EXHAUSTED. */
@@ -78,7 +71,7 @@ export class AnalysisService implements AsyncDisposable {
       pictures: 0, undecodable: 0, missing_segments: 0, detections: 0, error: null, heartbeat_at: null, created_at: Math.floor(now), created_by: by, finished_at: null,
     };
     await this.#store.insert(row);
-    this.#look();
+    this.#worker.look();
     return row;
   }
 
@@ -97,7 +90,7 @@ export class AnalysisService implements AsyncDisposable {
   async cancel(id: string): Promise<void> {
     await this.get(id);
     if (!(await this.#store.end(id, 'cancelled', null, this.#deps.clock.now()))) throw new MediaError('FAILED_PRECONDITION', 'The analysis has ended already.', { reason: 'ANALYSIS_ENDED' });
-    if (this.#current?.id === id) this.#current.abort.abort(new Error('cancelled'));
+    this.#worker.interrupt(id);
   }
 
   /** Forgets jobs that ended before `cutoff` and what they have found, at most `limit` rows; how many. */
@@ -107,46 +100,13 @@ export class AnalysisService implements AsyncDisposable {
 
   /** The job under way goes on where it stands at the next start. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#stack.dispose();
-    this.#stop.abort(new Error('the server stops'));
-    await this.#working;
+    await this.#worker[Symbol.asyncDispose]();
   }
 
-  #look(): void {
-    if (this.#stop.signal.aborted) return;
-    this.#working ??= this.#work().catch((error: unknown) => { this.#deps.logger.error({ err: error }, 'analyses cannot be worked on'); }).finally(() => { this.#working = undefined; });
-  }
-
-  async #work(): Promise<void> {
-    for (;;) {
-      if (this.#stop.signal.aborted) return;
-      const job = await this.#store.claim(this.#deps.clock.now());
-      if (job === undefined) return;
-      await this.#run(job);
-    }
-  }
-
-  async #run(job: AnalysisRow): Promise<void> {
-    const { clock, logger, runner } = this.#deps;
-    const abort = new AbortController();
-    const signal = AbortSignal.any([abort.signal, this.#stop.signal]);
-    this.#current = { id: job.id, abort };
-    using _beat = clock.every(BEAT_PERIOD, () => {
-      this.#store.beat(job.id, clock.now()).then((mine) => { if (!mine) abort.abort(new Error('cancelled')); }, () => undefined);
-    });
-    try {
-      await using detection = runner();
-      await this.#analyse(job, detection, signal);
-      await this.#store.end(job.id, 'done', null, clock.now());
-    } catch (error) {
-      if (this.#stop.signal.aborted) await this.#store.release(job.id);
-      else if (!abort.signal.aborted && !(error instanceof Cancelled)) {
-        logger.error({ analysis: job.id, camera: job.camera_id, err: error }, 'analysis failed');
-        await this.#store.end(job.id, 'failed', error instanceof MediaError ? error.message : 'internal error; see the log', clock.now());
-      }
-    } finally {
-      this.#current = undefined;
-    }
+  async #run(job: AnalysisRow, signal: AbortSignal): Promise<void> {
+    await using detection = this.#deps.runner();
+    await this.#analyse(job, detection, signal);
+    await this.#store.end(job.id, 'done', null, this.#deps.clock.now());
   }
 
   /** Segment by segment, each one's results in one transaction with the position. */
@@ -167,7 +127,7 @@ export class AnalysisService implements AsyncDisposable {
           position: Math.min(position, job.to_ms), of: seen?.of, models: detectors.map(({ model }) => model), pictures: seen?.shown ?? 0, undecodable: seen?.undecodable ?? 0, missingSegments: seen === null ? 1 : 0,
           detections: seen === null ? [] : rowsOf(job.camera_id, seen),
         };
-        if (!(await this.#store.advance(job.id, job.camera_id, step, clock.now()))) throw new Cancelled();
+        if (!(await this.#store.advance(job.id, job.camera_id, step, clock.now()))) throw new JobCancelled();
       }
     }
   }

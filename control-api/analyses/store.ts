@@ -1,6 +1,8 @@
 import type { Kysely, Selectable } from 'kysely';
 import type { Milliseconds } from '../../core/units.ts';
 import { dialectOf } from '../../platform/database/dialect.ts';
+import { DEAD_AFTER } from '../job-worker.ts';
+import type { JobQueue } from '../job-worker.ts';
 import type { AnalysesTable, Database, DetectionsTable } from '../../platform/database/schema.ts';
 
 export type AnalysisRow = Selectable<AnalysesTable>;
@@ -34,12 +36,10 @@ export interface Step {
   readonly detections: readonly NewDetection[];
 }
 
-/** A process that has not said for so long that it works on a job has died. */
-const DEAD_AFTER: Milliseconds = 60_000;
 /** 17 columns; the databases take more parameters. */
 const ROWS_PER_STATEMENT = 500;
 
-export class AnalysisStore {
+export class AnalysisStore implements JobQueue<AnalysisRow> {
   readonly #db: Kysely<Database>;
   constructor(db: Kysely<Database>) { this.#db = db; }
 

@@ -16,6 +16,7 @@ const PAUSE_MS: Milliseconds = 50;
 const MAX_SECONDS = 36_000;
 
 export type { Presence } from './presence.ts';
+export type { DetectionRow } from './store.ts';
 
 /** Stored detections, and their end and that of the sightings that sum them up after `detections.retention_hours`. */
 export class DetectionService implements Disposable {

@@ -9,7 +9,7 @@ import type { DetectionService } from '../detections/service.ts';
 import { answerTagged, tagged } from '../etag.ts';
 import type { Guard } from '../guard.ts';
 import { CameraId, Instant, bearer, guarded, invalid, json, missing, unprocessable } from '../schemas.ts';
-import { sendPieces } from './answer-file.ts';
+import { sendPieces } from '../answer-file.ts';
 import { evidenceEntries } from './evidence.ts';
 import type { EvidenceEntry } from './evidence.ts';
 import type { RecordingService } from './service.ts';

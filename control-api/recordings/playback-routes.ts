@@ -7,8 +7,8 @@ import { answerTagged, taggedText } from '../etag.ts';
 import type { Guard } from '../guard.ts';
 import { may } from '../permissions.ts';
 import { CameraId, Instant, bearer, guarded, invalid, missing, unprocessable } from '../schemas.ts';
-import { answerFile, sendPieces } from './answer-file.ts';
-import type { FileRequest } from './answer-file.ts';
+import { answerFile, sendPieces } from '../answer-file.ts';
+import type { FileRequest } from '../answer-file.ts';
 import type { RecordingService } from './service.ts';
 import { renderVodPlaylist } from './vod-playlist.ts';
 

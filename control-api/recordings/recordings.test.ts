@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { PlaybackRange, SegmentRecord } from '../../recorder/port.ts';
 import { fakeFile, fakeReader, startApi } from '../testing/harness.ts';
 import type { Harness } from '../testing/harness.ts';
-import { ifRangeAllows, parseRange } from './range.ts';
+import { ifRangeAllows, parseRange } from '../range.ts';
 
 const T0 = Date.parse('2026-11-22T10:00:00.000Z');
 const at = (seconds: number): string => new Date(T0 + seconds * 1000).toISOString();

@@ -5,7 +5,7 @@ import type { Clock } from '../../core/clock.ts';
 import { MediaError } from '../../core/errors.ts';
 import type { Milliseconds } from '../../core/units.ts';
 import type { Database } from '../../platform/database/schema.ts';
-import type { CmafSegment, CodedPictures, PictureFormat, PlaybackFile, PlaybackRange, RecordedFile, RecordedPicture, RecordedPictures, SegmentReader, SegmentRecord, SegmentTrack, SpriteSheet } from '../../recorder/port.ts';
+import type { CmafSegment, CodedPictures, PictureFormat, PlaybackFile, PlaybackRange, RangePictures, RecordedFile, RecordedPicture, RecordedPictures, SegmentReader, SegmentRecord, SegmentTrack, SpriteSheet } from '../../recorder/port.ts';
 import { deadline } from '../deadline.ts';
 import type { MarkService } from '../marks/service.ts';
 import type { EvidenceSource } from './evidence.ts';
@@ -99,6 +99,11 @@ export class RecordingService {
   /** The coded pictures of a segment; null where it has none. Throws NOT_FOUND when its file has gone, UNPROCESSABLE. */
   codedPictures(segment: SegmentRow): Promise<CodedPictures | null> {
     return this.#reader.codedPictures(toRecord(segment));
+  }
+
+  /** The pictures of a range one by one, at the times its playback shows them. Throws as `SegmentReader.pictures`. */
+  async rangePictures(range: PlaybackRange, signal: AbortSignal): Promise<RangePictures> {
+    return this.#reader.pictures(range, await this.#recorded(range.camera, range.from, range.to), signal);
   }
 
   /** The range as pieces of recorded files. Throws NOT_FOUND when nothing was recorded in it. */

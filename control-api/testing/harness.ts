@@ -39,6 +39,7 @@ export const fakeReader = (known: Partial<SegmentReader>): SegmentReader => ({
   fragments: () => fakeFile(Buffer.alloc(0)).read(0, 0, new AbortController().signal),
   cmafSegments: () => Promise.resolve([]),
   codedPictures: () => Promise.resolve(null),
+  pictures: () => Promise.reject(new MediaError('NOT_FOUND', 'no pictures here')),
   file: () => fakeFile(Buffer.alloc(0)),
   ...known,
 });
@@ -67,6 +68,7 @@ export const startApi = async (overrides: HarnessOptions = {}) => {
     clock, logger: silentLogger(), metrics, probes: [], pagesDir: null, version: '0.0.0-test',
     segmentReader: fakeReader({ playback: () => Promise.resolve(fakeFile(Buffer.alloc(10_000, 7))) }),
     pictures: fakePictures({}),
+    annotatedExporter: () => Promise.reject(new MediaError('UNAVAILABLE', 'no exporter here')),
     recordedDetection: () => ({ detect: () => Promise.resolve({ results: [], shown: 0, undecodable: 0 }), [Symbol.asyncDispose]: () => Promise.resolve() }),
     archive: new DirectoryStore(join(directory, 'archive'), clock),
     pathOfSegment: (id) => join(directory, 'recordings', `${id}.mp4`),

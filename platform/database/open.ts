@@ -13,9 +13,10 @@ import { marksAndArchive } from './migrations/0004-marks-and-archive.ts';
 import { markOrder } from './migrations/0005-mark-order.ts';
 import { search } from './migrations/0006-search.ts';
 import { analyses } from './migrations/0007-analyses.ts';
-import { describePostgres, isPostgresUrl, migrationDialect, postgresDialect, waitForPostgres } from './postgres.ts';
 import { archive } from './migrations/0007-archive.ts';
-import { frames } from './migrations/0010-frames.ts';
+import { exports } from './migrations/0008-exports.ts';
+import { frames } from './migrations/0009-frames.ts';
+import { describePostgres, isPostgresUrl, migrationDialect, postgresDialect, waitForPostgres } from './postgres.ts';
 import type { Database } from './schema.ts';
 
 /** In order of their names; Kysely records in the database which have run, and refuses a database newer than the program. */
@@ -28,7 +29,8 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0006-search': search,
   '0007-analyses': analyses,
   '0007-archive': archive,
-  '0010-frames': frames,
+  '0008-exports': exports,
+  '0009-frames': frames,
 };
 
 export interface OpenOptions {

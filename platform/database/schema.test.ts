@@ -22,6 +22,10 @@ test('every table of the schema exists with the columns of its type', async () =
       id: 'm', camera_id: 'c', from_ms: 1.5, to_ms: 2, kind: 'link' as const, archive: 1 as const, title: null, note: null, product_id: 'p', inspection_id: null, work_order_id: 'WO-1', instruction_id: null,
       product_type: null, machine_number: null, production_date: '2026-11-28', monthly_sequence: 7, inspection_result: 'OK', created_at: 1, created_by: 'admin', seq: 1536,
     },
+    exports: {
+      id: 'x', camera_id: 'c', from_ms: 1.5, to_ms: 2, analysis_id: null, state: 'done' as const, progress: 0.5, pictures: 1, undecodable: 0, missing_segments: 0, boxes: 2, bytes: 3, error: null,
+      heartbeat_at: null, created_at: 1, created_by: 'admin', finished_at: 2,
+    },
     alarms: { id: 'a', camera_id: null, code: 'c', message: 'm', raised: 1 as const, at: 1 },
   };
   await database.insertInto('users').values({ id: 'u', username: 'admin', password_hash: 'x', role: 'admin', created_at: 1, disabled_at: null }).execute();
@@ -37,6 +41,8 @@ test('every table of the schema exists with the columns of its type', async () =
   await database.insertInto('marks').values(rows.marks).execute();
   await database.insertInto('mark_tags').values({ mark_id: 'm', tag: 't', seq: 1536 }).execute();
   await database.insertInto('alarms').values(rows.alarms).execute();
+  await database.insertInto('exports').values(rows.exports).execute();
+  expect(await database.selectFrom('exports').selectAll().executeTakeFirst()).toEqual(rows.exports);
   expect(await database.selectFrom('segments').selectAll().executeTakeFirst()).toEqual(rows.segments);
   expect(await database.selectFrom('sightings').selectAll().executeTakeFirst()).toEqual(rows.sightings);
   expect(await database.selectFrom('marks').selectAll().executeTakeFirst()).toEqual(rows.marks);

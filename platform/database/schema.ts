@@ -212,6 +212,33 @@ export interface DetectionsTable {
   analysis_id: string | null;
 }
 
+/** A file made of a range of a camera's recordings, with boxes drawn into its pictures. */
+export interface ExportsTable {
+  id: string;
+  camera_id: string;
+  from_ms: number;
+  to_ms: number;
+  /** Whose boxes; null: what was detected live. */
+  analysis_id: string | null;
+  state: 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
+  /** 0..1 */
+  progress: number;
+  pictures: number;
+  /** Pictures that could not be decoded. */
+  undecodable: number;
+  /** Segments whose files had gone. */
+  missing_segments: number;
+  boxes: number;
+  /** Of the file; null while there is none. */
+  bytes: number | null;
+  error: string | null;
+  /** While it runs: when its process last said so. */
+  heartbeat_at: number | null;
+  created_at: number;
+  created_by: string | null;
+  finished_at: number | null;
+}
+
 /** Detectors run on a range of a camera's recordings. */
 export interface AnalysesTable {
   id: string;
@@ -290,5 +317,6 @@ export interface Database {
   sightings: SightingsTable;
   analyses: AnalysesTable;
   frames: FramesTable;
+  exports: ExportsTable;
   alarms: AlarmsTable;
 }

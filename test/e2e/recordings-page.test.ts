@@ -195,6 +195,25 @@ test('[REC-5] a range is exported as the file that was shown', async () => {
   expect((await readFile(path)).subarray(0, 2).toString()).toBe('PK');
 });
 
+test('[REC-5] a range is exported with boxes: the page shows how far it is, has the file, and deletes it', async () => {
+  await openRange(recorded.from + 3000, recorded.from + 6000);
+  await page.click('.range >> text=Export with boxes');
+  await page.waitForSelector('.exports li[data-state=done]', { timeout: SLOW });
+  const [download] = await Promise.all([page.waitForEvent('download', { timeout: SLOW }), page.click('.exports >> text=Download')]);
+  expect(download.suggestedFilename()).toMatch(/^belt-.*-boxes\.mp4$/);
+  const path = join(folder, 'boxes.mp4');
+  await download.saveAs(path);
+  expect((await readFile(path)).subarray(4, 8).toString()).toBe('ftyp');
+  for (const size of [PHONE, DESKTOP]) {
+    await page.setViewportSize(size);
+    expect(await sideways(page), String(size.width)).toBeLessThanOrEqual(0);
+    expect(await clumsyTargets(page), String(size.width)).toEqual([]);
+  }
+  await page.click('.exports >> text=Delete');
+  await page.waitForSelector('.exports', { state: 'detached', timeout: SLOW });
+  expect(await server.request('GET', '/v1/exports')).toMatchObject({ items: [] });
+});
+
 test('[REC-5] pointing at the time line shows the picture of that moment', async () => {
   await openRange(recorded.from + 3000, recorded.from + 6000);
   await page.keyboard.press('k');
@@ -267,7 +286,7 @@ test('[REC-7] who may only look is offered nothing else', async () => {
   const login = await fetch(`${server.http}/v1/auth/login`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ username: 'looker', password: 'looker-password' }) });
   await openAs(page, server, linkTo(recorded.from + 1000, recorded.from + 4000), ((await login.json()) as { access_token: string }).access_token);
   await page.waitForSelector('.marks li', { timeout: SLOW });
-  expect(await page.locator('.range button').allTextContents()).toEqual(['Play', 'Share', 'Clear']);
+  expect(await page.locator('.range button').allTextContents()).toEqual(['Play', 'Export with boxes', 'Share', 'Clear']);
   expect(await page.locator('.marks li button').allTextContents()).toEqual(['Show']);
 });
 

@@ -8,6 +8,7 @@ export interface StoredDetection {
   readonly captured_at: string;
   readonly stream_epoch: number;
   readonly rtp_timestamp: number;
+  readonly sequence: number;
   readonly class_name: string;
   readonly class_id: number;
   readonly confidence: number;

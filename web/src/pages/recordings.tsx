@@ -12,6 +12,7 @@ import { useRangePlayer } from '../recordings/use-range-player.ts';
 import { useWindow } from '../recordings/use-window.ts';
 import { replaceAddress } from '../router.ts';
 import { CameraTitle } from '../ui/camera-title.tsx';
+import { ExportList } from '../ui/export-list.tsx';
 import { Gaps } from '../ui/gaps.tsx';
 import { MarkList } from '../ui/mark-list.tsx';
 import { NotRecorded } from '../ui/not-recorded.tsx';
@@ -95,6 +96,7 @@ export const Recordings = (props: { id: string }) => {
   }, [player, content.stretches]);
   usePlayerKeys({ player, state, onIn: () => end('from'), onOut: () => end('to'), onClear: clear });
 
+  const [asked, setAsked] = useState(0);
   const [muted, setMuted] = useState(true);
   const { range, position, failure } = state;
   return (
@@ -129,12 +131,13 @@ export const Recordings = (props: { id: string }) => {
         </p>
       </Timeline>
       {selection
-        ? <RangeActions camera={props.id} selection={selection} onPlay={() => player?.open(selection, { exact: true })} onClear={clear} onMarked={(mark) => { setShownMark(mark.id); void content.reload(); }} />
+        ? <RangeActions camera={props.id} selection={selection} onPlay={() => player?.open(selection, { exact: true })} onClear={clear} onExport={() => setAsked(asked + 1)} onMarked={(mark) => { setShownMark(mark.id); void content.reload(); }} />
         : list.length > 0 && <p class="muted hint">Drag on the time line to mark a range, or play it and choose where it begins and ends: then pin it, link it to a work order, keep it as a clip, export or share it.</p>}
       <WindowControls window={shown} following={following} onSpan={(span) => (following ? setShown({ start: Date.now() - span, end: Date.now() }) : window(zoomed(shown, span / spanOf(shown), position ?? (shown.start + shown.end) / 2, latest)))}
         onDay={(day) => window({ start: day, end: midnight(day, 1) })} onMove={(by) => window(moved(shown, by, latest))} onZoom={(by) => window(zoomed(shown, by, position ?? (shown.start + shown.end) / 2, latest))}
         onNow={() => { setFollowing(true); setShown({ start: Date.now() - spanOf(shown), end: Date.now() }); }} />
       <MarkList marks={content.marks} shown={shownMark} onShow={showMark} onChanged={() => void content.reload()} />
+      <ExportList camera={props.id} asked={asked} />
       <Gaps gaps={content.gaps} moment={moment} amount={amount} />
       <p class="muted keys small"><kbd>Space</kbd> play · <kbd>,</kbd> <kbd>.</kbd> frame · <kbd>J</kbd> <kbd>K</kbd> <kbd>L</kbd> back, pause, forward · <kbd>I</kbd> <kbd>O</kbd> begin and end of a range · <kbd>Esc</kbd> clear · on the time line <kbd>←</kbd> <kbd>→</kbd> <kbd>+</kbd> <kbd>−</kbd></p>
     </section>

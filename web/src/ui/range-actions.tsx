@@ -1,5 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 import { inWords } from '../api-error.ts';
+import { exportsApi } from '../recordings/exports.ts';
 import { recordingsApi } from '../recordings/api.ts';
 import type { Mark } from '../recordings/api.ts';
 import { pathTo } from '../recordings/link.ts';
@@ -10,7 +11,7 @@ import { MarkForm } from './mark-form.tsx';
 import type { Selection } from './timeline.tsx';
 
 /** What can be done with the range that is marked on the time line. */
-export const RangeActions = (props: { camera: string; selection: Selection; onPlay: () => void; onClear: () => void; onMarked: (mark: Mark) => void }) => {
+export const RangeActions = (props: { camera: string; selection: Selection; onPlay: () => void; onClear: () => void; onMarked: (mark: Mark) => void; onExport: () => void }) => {
   const { camera, selection: { from, to } } = props;
   const [open, setOpen] = useState<'link' | 'clip' | 'share' | null>(null);
   const [said, setSaid] = useState<{ readonly failed: boolean; readonly text: string } | null>(null);
@@ -20,6 +21,15 @@ export const RangeActions = (props: { camera: string; selection: Selection; onPl
     try {
       props.onMarked(await recordingsApi.addMark(camera, 'pin', from, to, {}));
       setSaid({ failed: false, text: 'Pinned: it stays on the disk until the pin is removed.' });
+    } catch (error) {
+      setSaid({ failed: true, text: inWords(error) });
+    }
+  };
+  const exportBoxes = async (): Promise<void> => {
+    try {
+      await exportsApi.add(camera, from, to);
+      props.onExport();
+      setSaid({ failed: false, text: 'The file with boxes is being made; it is in the list below.' });
     } catch (error) {
       setSaid({ failed: true, text: inWords(error) });
     }
@@ -39,6 +49,7 @@ export const RangeActions = (props: { camera: string; selection: Selection; onPl
             </>
           )}
           <a class="button" href={recordingsApi.playbackUrl(camera, from, to)} download={`${camera}-${new Date(from).toISOString().replaceAll(':', '-')}.mp4`}>Export MP4</a>
+          {may('detection:view') && <button type="button" onClick={() => void exportBoxes()} title="One MP4 in which what was detected is drawn on its very picture; without sound, at most an hour">Export with boxes</button>}
           <a class="button" href={recordingsApi.evidenceUrl(camera, from, to)} download title="The video, the recorded files, detections and signatures, to be checked by anybody">Evidence ZIP</a>
           <button type="button" aria-expanded={open === 'share'} onClick={() => toggle('share')}>Share</button>
           <button type="button" class="quiet" onClick={props.onClear} title="Esc">Clear</button>

@@ -1,10 +1,10 @@
 import type { ServerResponse } from 'node:http';
 import { Readable, pipeline } from 'node:stream';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
-import type { RecordedFile } from '../../recorder/port.ts';
-import { messageOf } from '../../core/errors.ts';
-import type { Logger } from '../../platform/logging.ts';
-import { matches } from '../etag.ts';
+import type { RecordedFile } from '../recorder/port.ts';
+import { messageOf } from '../core/errors.ts';
+import type { Logger } from '../platform/logging.ts';
+import { matches } from './etag.ts';
 import { ifRangeAllows, parseRange } from './range.ts';
 
 export interface FileRequest {
