@@ -49,7 +49,7 @@ export const RangeActions = (props: { camera: string; selection: Selection; onPl
             </>
           )}
           <a class="button" href={recordingsApi.playbackUrl(camera, from, to)} download={`${camera}-${new Date(from).toISOString().replaceAll(':', '-')}.mp4`}>Export MP4</a>
-          {may('detection:view') && <button type="button" onClick={() => void exportBoxes()} title="One MP4 in which what was detected is drawn on its very picture; without sound, at most an hour">Export with boxes</button>}
+          {may('detection:view') && <button type="button" class="wide" onClick={() => void exportBoxes()} title="One MP4 in which what was detected is drawn on its very picture; without sound, at most an hour">Export with boxes</button>}
           <a class="button" href={recordingsApi.evidenceUrl(camera, from, to)} download title="The video, the recorded files, detections and signatures, to be checked by anybody">Evidence ZIP</a>
           <button type="button" aria-expanded={open === 'share'} onClick={() => toggle('share')}>Share</button>
           <button type="button" class="quiet" onClick={props.onClear} title="Esc">Clear</button>
