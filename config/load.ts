@@ -39,6 +39,8 @@ export interface ConfigPaths {
   readonly recordings: string;
   /** Files made of recordings, with boxes drawn in (a folder). */
   readonly exports: string;
+  /** Uploads while they come. */
+  readonly uploads: string;
   /** The edge's journal of events (a folder). */
   readonly journal: string;
   readonly desiredState: string;
@@ -58,6 +60,7 @@ export const paths = (config: Config): ConfigPaths => {
     database: config.database.url ?? join(dataDir, 'imageflow.db'),
     recordings: join(dataDir, 'recordings'),
     exports: join(dataDir, 'exports'),
+    uploads: join(dataDir, 'uploads'),
     journal: join(dataDir, 'journal'),
     desiredState: join(dataDir, 'desired-state.bin'),
     models: config.inference.models_dir === undefined ? join(dataDir, 'models') : resolve(config.inference.models_dir),

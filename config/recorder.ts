@@ -8,6 +8,7 @@ export const RecorderConfig = z.strictObject({
   window_minutes: z.number().positive().prefault(15).describe('Rolling window: older segments are deleted.'),
   min_free_bytes: z.int().min(0).prefault(2 * 1024 ** 3).describe('Oldest segments are deleted to keep so much of the disk free.'),
   max_bytes: z.int().positive().nullable().prefault(null).describe('Most bytes of recordings in all; none: no limit but the disk.'),
+  upload_max_bytes: z.int().positive().prefault(4 * 1024 ** 3).describe('Most bytes of one uploaded file.'),
 });
 
 export const HlsConfig = z.strictObject({

@@ -16,7 +16,7 @@ const OPEN = new Set([
   'get /v1/.well-known/jwks.json', 'get /v1/auth/.well-known/jwks.json', 'get /.well-known/jwks.json', 'get /v1/openapi.json', 'get /v1/docs',
   'get /v1/recordings/signing-key', // whoever got an export checks it by this
 ]);
-const MEDIA = /^\/(?:whip|whep|hls|ws)\/|^\/v1\/cameras\/[^/]+\/(?:detections\/live|mjpeg|snapshot)$/;
+const MEDIA = /^\/(?:whip|whep|hls|ws)\/|^\/v1\/cameras\/[^/]+\/(?:detections\/live|mjpeg|snapshot)$|^\/v1\/recordings\/[^/]+\/uploads$/;
 
 describe('every route', () => {
   let h: Harness;

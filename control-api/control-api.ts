@@ -43,11 +43,12 @@ import { DatabaseEdgeDirectory } from './edge-directory.ts';
 import type { EdgeDirectory } from './edge-directory.ts';
 import { EventClips } from './event-clips/service.ts';
 import type { SeenPicture } from './event-clips/service.ts';
-import { frameRoutes } from './frames/routes.ts';
-import { FrameArchive } from './frames/service.ts';
 import { exportRoutes } from './exports/routes.ts';
 import { ExportService } from './exports/service.ts';
+import { frameRoutes } from './frames/routes.ts';
+import { FrameArchive } from './frames/service.ts';
 import { FrontDoor } from './front-door/front-door.ts';
+import { UploadMarks } from './front-door/upload-marks.ts';
 import { startPublicGrpc } from './grpc/public-grpc.ts';
 import { createGuard } from './guard.ts';
 import { MetricsService } from './health/metrics.ts';
@@ -231,7 +232,7 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
     rootResources: [health, jwksRoutes(auth, [jwksPath])],
   });
   const frontDoor = stack.use(
-    new FrontDoor({ edges, clock, behindProxy: config.public_url !== undefined, resolveCamera: (credential, camera) => desiredState.resolveCamera(credential, camera) }),
+    new FrontDoor({ edges, clock, uploadMarks: new UploadMarks({ marks, auth, audit }), behindProxy: config.public_url !== undefined, resolveCamera: (credential, camera) => desiredState.resolveCamera(credential, camera) }),
   );
   const server = stack.use(new ApiServer({ app, frontDoor, cors: createCors(config.cors.origins), clock, logger, metrics }));
 

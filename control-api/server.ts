@@ -13,6 +13,7 @@ import type { Logger } from '../platform/logging.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { ApiEnv, RequestBindings } from './api-env.ts';
 import type { Cors } from './cors.ts';
+import { lateBody, watchBody } from '../platform/body-deadline.ts';
 import { edgeRouteOf } from './front-door/front-door.ts';
 import type { EdgeRoute, FrontDoor } from './front-door/front-door.ts';
 import { logFailure, problemOf } from './problem.ts';
@@ -34,6 +35,8 @@ const one = (header: string | string[] | undefined): string | undefined => (type
 
 /** More are refused by closing them, as on the media port. */
 const MAX_CONNECTIONS = 8192;
+/** But for uploads, which the edge watches. */
+const BODY_TIMEOUT_MS = 120_000;
 
 export class ApiServer implements AsyncDisposable {
   readonly #options: ApiServerOptions;
@@ -51,7 +54,7 @@ export class ApiServer implements AsyncDisposable {
         return new Response(JSON.stringify(body), { status, headers });
       },
     });
-    this.#server = createServer({ requestTimeout: 120_000, headersTimeout: 20_000, keepAliveTimeout: 65_000, maxHeaderSize: MAX_HEADER_BYTES, noDelay: true });
+    this.#server = createServer({ requestTimeout: 0, headersTimeout: 20_000, keepAliveTimeout: 65_000, maxHeaderSize: MAX_HEADER_BYTES, noDelay: true });
     this.#server.maxConnections = MAX_CONNECTIONS;
     this.#server.on('request', (request, response) => { this.#onRequest(request, response, api); });
     this.#server.on('upgrade', (request, socket, head) => { this.#onUpgrade(request, socket, head); });
@@ -95,6 +98,7 @@ export class ApiServer implements AsyncDisposable {
     response.setHeader('x-content-type-options', 'nosniff');
     const preflight = this.#options.cors(request, response);
     const route = edgeRouteOf(request.url ?? '/');
+    if (route?.longBody !== true) watchBody(request, this.#options.clock, BODY_TIMEOUT_MS, () => { this.#server.emit('clientError', lateBody(), request.socket); });
     if (route !== undefined) {
       void this.#forward(route, request, response, requestId);
     } else if (preflight || request.method === 'OPTIONS') {

@@ -1,6 +1,7 @@
 /**
  * muxer/: Hub → CMAF parts, once per camera (D-1). The recorder and LL-HLS group the same parts into their own segments.
  */
+import type { AccessUnit } from '../core/access-unit.ts';
 import type { Hub, Publishable } from '../core/hub.ts';
 import type { FrameRef, CameraId } from '../core/frame-ref.ts';
 import type { SessionInfo } from '../ingest/port.ts';
@@ -59,6 +60,14 @@ export interface Part extends Publishable {
   /** What no part lasts longer than (see `PartTarget`); the same for all parts of a session unless the rate of its pictures changes for good. */
   readonly targetMs: Milliseconds;
   readonly samples: readonly PartSample[];
+}
+
+/** Makes the parts of one session by itself, apart from any live stream. */
+export interface PartMaker {
+  /** Takes the next unit in decode order; returns the parts it completes. */
+  push(unit: AccessUnit): readonly Part[];
+  /** What is pending, as parts: nothing follows for now. */
+  flush(): readonly Part[];
 }
 
 /** One camera's parts; lives as long as the camera is configured, through all its sessions. */

@@ -16,6 +16,8 @@ import { FileSources } from '../ingest/file/file-sources.ts';
 import { KeyframeWatch } from '../ingest/keyframe-watch.ts';
 import { RtspServer } from '../ingest/rtsp/rtsp-server.ts';
 import { EdgeStreamRegistry } from '../ingest/stream-registry.ts';
+import { Spool } from '../ingest/upload/spool.ts';
+import { UploadEndpoint } from '../ingest/upload/upload-endpoint.ts';
 import { WhipEndpoint } from '../ingest/whip/whip-endpoint.ts';
 import { DesiredStateAuthorizer } from '../media-control/authorizer.ts';
 import { DesiredStateCameraResolver } from '../media-control/camera-resolver.ts';
@@ -23,6 +25,7 @@ import { ControlLink } from '../media-control/control-link.ts';
 import { DesiredStateStore } from '../media-control/desired-state-store.ts';
 import { FileEventJournal } from '../media-control/journal/event-journal.ts';
 import { CameraMuxers } from '../muxer/camera-muxers.ts';
+import { PartMuxer } from '../muxer/part-muxer.ts';
 import { watchEventLoopDelay } from '../platform/event-loop-delay.ts';
 import { GrpcClient } from '../platform/grpc/client.ts';
 import { growHeapInLargeSteps } from '../platform/heap-growth.ts';
@@ -42,6 +45,8 @@ import { serveEdgeStats } from './edge-stats.ts';
 
 /** So many intervals without a key frame raise an alarm. */
 const OVERDUE_KEYFRAMES = 3;
+/** What uploads leave free; retention makes the rest of `recorder.min_free_bytes` again. */
+const UPLOAD_RESERVE_BYTES = 64 << 20;
 
 /** Serves until SIGTERM or its parent's end; then finishes segments and closes everything within the supervisor's patience. Throws when a port is taken. */
 export const runEdge = async (config: Config): Promise<void> => {
@@ -96,6 +101,7 @@ export const runEdge = async (config: Config): Promise<void> => {
     const muxers = stack.use(new CameraMuxers(registry, { partMs: config.media.part_ms, logger, metrics }));
     const recorder = stack.use(await Recorder.start(place.recordings, config.recorder, {
       streams: muxers, journal, clock, logger, metrics, ...recordingAsDesired(store, clock), key: await SigningKey.open(place.signingKey),
+      partMaker: (camera, sessionId, sessionStart) => new PartMuxer({ camera, sessionId, sessionStart, partMs: config.media.part_ms }),
     }));
     const extractors = stack.use(new ExtractorPool({
       processes: config.extractor.processes, idleSeconds: config.extractor.idle_seconds, deadlineMs: config.inference.deadline_ms,
@@ -125,6 +131,8 @@ export const runEdge = async (config: Config): Promise<void> => {
     }));
     const sockets = stack.use(new DetectionsSocket({ router: http, authorizer, streams: registry, detections: extractors, socketsPerCamera: config.limits.viewers_per_camera, clock, logger, metrics }));
     const viewers = (camera: CameraId) => ({ webrtc: egress.viewers(camera), hls: hls.viewers(camera), websocket: sockets.viewers(camera) });
+    const spool = await Spool.open({ directory: place.uploads, maxBytes: config.recorder.upload_max_bytes, reserveBytes: Math.min(config.recorder.min_free_bytes, UPLOAD_RESERVE_BYTES), clock });
+    new UploadEndpoint({ router: http, authorizer, cameras, spool, recordings: recorder, clock, logger });
     serveEdgeStats({ router: http, authorizer, registry, detections: extractors, viewers });
     const rtsp = stack.use(await RtspServer.start({ config: config.rtsp, bind: config.bind, streams: registry, authorizer, cameras, clock, logger }));
     const files = stack.use(new FileSources({

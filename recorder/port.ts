@@ -3,11 +3,15 @@ import type { ChainLink } from '../core/fmp4/segment-info-box.ts';
 import type { CameraId, FrameRef } from '../core/frame-ref.ts';
 import type { Milliseconds } from '../core/units.ts';
 import type { ExportOutcome, ExportWork } from './annotated-export.ts';
+import type { UploadedUnit } from './upload/gap-filler.ts';
+import type { WallRange } from './upload/ranges.ts';
 
 export { pictureKey } from './picture-key.ts';
 export type { ExportOutcome, ExportWork } from './annotated-export.ts';
 export type { DrawnBox } from './export-protocol.ts';
 export type { SegmentFile, SegmentFiles } from './segment-file.ts';
+export type { UploadedUnit } from './upload/gap-filler.ts';
+export type { WallRange } from './upload/ranges.ts';
 
 export interface SegmentTrack {
   readonly kind: 'video' | 'audio';
@@ -213,4 +217,37 @@ export interface RecordedPictures {
   picture(at: Milliseconds, segments: readonly SegmentRecord[], width: number | null, format: PictureFormat, signal: AbortSignal): Promise<RecordedPicture>;
   /** `count` key frames at equal distances, each `width` wide. Throws NOT_FOUND when nothing was recorded at any of the moments. */
   sprites(range: PlaybackRange, segments: readonly SegmentRecord[], count: number, width: number, format: PictureFormat, signal: AbortSignal): Promise<SpriteSheet>;
+}
+
+/** A file that a device recorded, known to be whole. */
+export interface UploadedMedia {
+  readonly camera: CameraId;
+  /** Unix ms of its first picture, and its length. */
+  readonly start: Milliseconds;
+  readonly duration: Milliseconds;
+  /** Its coded pictures and sound in decode order, of one epoch, in batches small enough for one turn of the event loop. Throws UNPROCESSABLE. */
+  units(): AsyncIterable<readonly UploadedUnit[]>;
+}
+
+/** What became of an uploaded file. */
+export interface UploadReport {
+  readonly camera: CameraId;
+  /** The session its segments belong to. */
+  readonly sessionId: string;
+  /** What was recorded from it; the rest was recorded already, or has no random access picture to begin with. */
+  readonly taken: readonly WallRange[];
+  readonly alreadyRecorded: readonly WallRange[];
+  readonly segments: number;
+  readonly pictures: number;
+}
+
+/** Where uploaded files go. */
+export interface UploadTarget {
+  /** Throws UNPROCESSABLE when a file that begins at `start` (Unix ms) could not be kept: it is of the future, or older than the camera's window and not marked. */
+  admitUpload(camera: CameraId, start: Milliseconds): void;
+  /**
+   * Records what fills gaps, one file at a time. Throws UNPROCESSABLE (as above, or it reaches into the future; what `units` throws), UNAVAILABLE (the
+   * disk, or the server stops: what is complete stays).
+   */
+  upload(media: UploadedMedia): Promise<UploadReport>;
 }

@@ -4,18 +4,19 @@ import type { Clock } from '../core/clock.ts';
 import type { CameraId } from '../core/frame-ref.ts';
 import type { Milliseconds } from '../core/units.ts';
 import type { EventJournal, RecordingWindow } from '../media-control/port.ts';
-import type { PartStream, PartStreams } from '../muxer/port.ts';
+import type { PartMaker, PartStream, PartStreams } from '../muxer/port.ts';
 import type { Logger } from '../platform/logging.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { SigningKey } from '../platform/signing-key.ts';
 import { CameraRecorder } from './camera-recorder.ts';
 import { SegmentChains } from './integrity/segment-chains.ts';
 import type { KeptRanges } from './kept-ranges.ts';
-import type { FsyncPolicy, SegmentRecord } from './port.ts';
+import type { FsyncPolicy, SegmentRecord, UploadReport, UploadTarget, UploadedMedia } from './port.ts';
 import { repairRecordings } from './repair.ts';
 import { Retention } from './retention.ts';
 import { SegmentInventory } from './segment-inventory.ts';
 import type { SegmentDisk } from './segment-writer.ts';
+import { Uploads } from './upload/uploads.ts';
 
 /** As in `config/recorder.ts`. */
 export interface RecorderSettings {
@@ -47,6 +48,8 @@ export interface RecorderDeps {
   readonly key?: SigningKey;
   /** By default the real one. */
   readonly segmentDisk?: SegmentDisk;
+  /** Makes the parts of uploaded files; absent: none are taken. */
+  readonly partMaker?: (camera: CameraId, sessionId: string, sessionStart: Milliseconds) => PartMaker;
 }
 
 const FSYNC_INTERVAL: Milliseconds = 1_000;
@@ -55,7 +58,7 @@ const LAG_PERIOD: Milliseconds = 1_000;
 /** Recording hours begin and end to so much. */
 const POLICY_PERIOD: Milliseconds = 5_000;
 
-export class Recorder implements AsyncDisposable {
+export class Recorder implements UploadTarget, AsyncDisposable {
   readonly #directory: string;
   /** The newest segment of each camera when this process began. */
   readonly #inherited: ReadonlySet<string>;
@@ -64,6 +67,7 @@ export class Recorder implements AsyncDisposable {
   readonly #inventory: SegmentInventory;
   readonly #chains: SegmentChains | undefined;
   readonly #retention: Retention;
+  readonly #uploads: Uploads;
   readonly #cameras = new Map<CameraId, CameraRecorder>();
   readonly #subscriptions = new DisposableStack();
   readonly #leaving = new Set<Promise<void>>();
@@ -83,6 +87,7 @@ export class Recorder implements AsyncDisposable {
       minFreeBytes: settings.min_free_bytes, maxBytes: settings.max_bytes, isKept: (segment: SegmentRecord) => deps.kept()?.has(segment) ?? true,
     };
     this.#retention = new Retention(directory, limits, { ...deps, inventory, beforeUnlink: async () => { await chains?.pin(); }, ...(deps.confirmedHold && { confirmed: deps.confirmedHold }) });
+    this.#uploads = new Uploads({ directory, segmentMs: settings.segment_seconds * 1000, windowMs: (camera) => limits.of(camera).windowMs, isKept: (range) => deps.kept()?.has(range) ?? true }, { ...deps, inventory, chains });
     this.#subscriptions.use(deps.clock.every(LAG_PERIOD, () => { this.#reportLag(); }));
     this.#subscriptions.use(deps.clock.every(POLICY_PERIOD, () => { for (const camera of this.#cameras.keys()) this.refresh(camera); }));
     this.#subscriptions.use(deps.streams.onStream((stream) => { this.#add(stream); }));
@@ -112,12 +117,22 @@ export class Recorder implements AsyncDisposable {
     return this.#inventory.list();
   }
 
+  admitUpload(camera: CameraId, start: Milliseconds): void {
+    this.#uploads.admit(camera, start);
+  }
+
+  upload(media: UploadedMedia): Promise<UploadReport> {
+    return this.#uploads.record(media);
+  }
+
   /** Closes every segment. Files that expired less than a minute ago stay until the next start. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#subscriptions.dispose();
+    const uploaded = this.#uploads[Symbol.asyncDispose]();
     await Promise.all([...this.#cameras.values()].map((recorder) => recorder[Symbol.asyncDispose]()));
     this.#cameras.clear();
     await Promise.all(this.#leaving);
+    await uploaded;
     await this.#retention[Symbol.asyncDispose]();
     await this.#chains?.[Symbol.asyncDispose]();
   }

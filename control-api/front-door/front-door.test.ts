@@ -60,6 +60,32 @@ describe('[D-11] the front door', () => {
     expect(seen).toEqual([]);
   });
 
+  test('[SD-52] forwards uploads, marks what they say of their range, and refuses what they say wrongly before anything is sent', async () => {
+    const report = { camera: 'cam', from: '2025-06-15T08:30:00.000Z', to: '2025-06-15T08:30:10.000Z', segments: 1 };
+    onRequest = (request, response) => { request.resume().once('end', () => { response.writeHead(201, { 'content-type': 'application/json' }).end(JSON.stringify(report)); }); };
+    const { access_token: token } = await h.login();
+    await h.call('POST', '/v1/cameras', { token, json: { id: 'cam', name: 'cam' } });
+    const send = (query: string) => h.call('POST', `/api/v1/recordings/cam/uploads?start=2025-06-15T08:30:00Z${query}`, { token, headers: { 'content-type': 'video/mp4' }, body: 'mp4' });
+    expect(await send('')).toMatchObject({ status: 201, body: report });
+    expect(seen.at(-1)?.url).toBe('/v1/recordings/cam/uploads?start=2025-06-15T08:30:00Z');
+    const marked = await send('&product_id=P-1&tags=a,b&archive=false');
+    expect(marked).toMatchObject({ status: 201, body: { ...report, mark: { kind: 'link', from: report.from, to: report.to, product_id: 'P-1', tags: ['a', 'b'], archive: false, created_by: 'admin' } } });
+    expect((await send('&product_id=P-1&tags=b,a&archive=false')).body).toEqual(marked.body);
+    expect((await send('&product_id=P-2')).body).not.toEqual(marked.body);
+    const requests = seen.length;
+    for (const wrong of ['&monthly_sequence=x', '&archive=perhaps', '&production_date=monday', `&title=${'x'.repeat(201)}`]) expect((await send(wrong)).status).toBe(400);
+    expect(seen).toHaveLength(requests);
+  });
+
+  test('an answer that comes before the body is whole leaves no connection on which the next request would be taken for the rest of it', async () => {
+    onRequest = (_request, response) => { response.writeHead(415).end('no'); };
+    for (let i = 0; i < 5; i++) {
+      expect((await h.call('POST', '/whip/cam', { body: 'x'.repeat(3_000_000) })).status).toBe(415);
+      expect((await h.call('GET', `/hls/cam/${String(i)}`)).status).toBe(415);
+    }
+    expect(seen.map(({ method }) => method)).toEqual(Array.from({ length: 5 }, () => ['POST', 'GET']).flat());
+  });
+
   test('statuses and errors of the edge pass unchanged, CORS and preflight too', async () => {
     onRequest = (_request, response) => { response.writeHead(409, { 'retry-after': '3', 'access-control-allow-origin': '*', 'content-type': 'application/problem+json' }).end('{"code":"NO_PUBLISHER"}'); };
     const refused = await h.call('POST', '/whep/cam', { body: 'x' });

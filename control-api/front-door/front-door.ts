@@ -3,10 +3,12 @@ import type { Duplex } from 'node:stream';
 import type { Clock } from '../../core/clock.ts';
 import { MediaError, isUnavailable } from '../../core/errors.ts';
 import type { CameraId } from '../../core/frame-ref.ts';
+import type { Milliseconds } from '../../core/units.ts';
 import type { EdgeDirectory } from '../edge-directory.ts';
 import { bearerOf } from '../guard.ts';
 import { Forwarder, edgeDown } from './forwarder.ts';
 import type { EdgeRoute } from './routing.ts';
+import type { UploadMarks } from './upload-marks.ts';
 import { Upgrader } from './upgrader.ts';
 
 export { edgeRouteOf } from './routing.ts';
@@ -16,9 +18,14 @@ export interface FrontDoorOptions {
   readonly edges: EdgeDirectory;
   /** Creates the camera a permitted publisher names (D-12); the edge checks the credential itself. */
   readonly resolveCamera: (credential: string | null, camera: CameraId) => Promise<unknown>;
+  /** Says of the ranges of uploads what their queries say; absent: nothing. */
+  readonly uploadMarks?: UploadMarks;
   readonly clock: Clock;
   readonly behindProxy: boolean;
 }
+
+/** An upload's: the edge gives a body an hour. */
+const LONG_ANSWER_MS: Milliseconds = 2 * 3_600_000;
 
 /** The media URLs at the port of pages and REST: forwarded to the edge that owns the camera (D-11). */
 export class FrontDoor implements Disposable {
@@ -32,10 +39,11 @@ export class FrontDoor implements Disposable {
     this.#upgrader = new Upgrader(options.clock);
   }
 
-  /** Throws UNAVAILABLE when there is no edge or it does not answer. */
+  /** Throws UNAVAILABLE when there is no edge or it does not answer; of uploads ValidationError, and what marking throws. */
   async handle(route: EdgeRoute, request: IncomingMessage, response: ServerResponse, requestId: string): Promise<void> {
+    const answer = route.longBody === true && request.method === 'POST' ? this.#options.uploadMarks?.answerOf(route.camera, queryOf(request), credentialOf(request)) : undefined;
     if (route.publishes && request.method === 'POST') await this.#resolve(request, route.camera);
-    await this.#forwarder.forward(await this.#base(route), route.target, request, response, { requestId, behindProxy: this.#options.behindProxy });
+    await this.#forwarder.forward(await this.#base(route), route.target, request, response, { requestId, behindProxy: this.#options.behindProxy }, route.longBody === true ? { answerMs: LONG_ANSWER_MS, answer } : {});
   }
 
   /** Throws as `handle`. */
@@ -64,11 +72,13 @@ export class FrontDoor implements Disposable {
   }
 }
 
+const queryOf = (request: IncomingMessage): URLSearchParams => new URLSearchParams(request.url?.split('?')[1] ?? '');
+
 /** Null for what only the edge can judge; it answers 401 then. */
 const credentialOf = (request: IncomingMessage): string | null => {
   try {
     const shown = bearerOf(request.headers.authorization);
-    return shown ?? new URLSearchParams(request.url?.split('?')[1] ?? '').get('token');
+    return shown ?? queryOf(request).get('token');
   } catch (error) {
     if (error instanceof MediaError) return null;
     throw error;

@@ -9,10 +9,13 @@ export interface EdgeRoute {
   readonly label: string;
   /** The protocol that may bring a camera into being (D-12). */
   readonly publishes: boolean;
+  /** Its body, and then its answer, may take an hour. */
+  readonly longBody?: boolean;
 }
 
 const MEDIA = /^\/(whip|whep|hls|ws\/stream)\/([^/?]+)(?:\/[^?]*)?(?:\?.*)?$/;
 const CAMERA = /^(?:\/api)?(\/v1\/cameras\/([^/?]+)\/(detections\/live|mjpeg|snapshot)(?:\?.*)?)$/;
+const UPLOADS = /^(?:\/api)?(\/v1\/recordings\/([^/?]+)\/uploads(?:\?.*)?)$/;
 /** `.` and `..` as path segments, also written with percent signs or followed by a backslash: nothing of ours has them. */
 const DOTS = /[/\\](?:\.|%2e){1,2}(?:[/\\?]|%2f|%5c|$)/i;
 
@@ -20,10 +23,12 @@ const DOTS = /[/\\](?:\.|%2e){1,2}(?:[/\\?]|%2f|%5c|$)/i;
 export const edgeRouteOf = (url: string): EdgeRoute | null | undefined => {
   const media = MEDIA.exec(url);
   const camera = media === null ? CAMERA.exec(url) : null;
-  const id = media?.[2] ?? camera?.[2];
+  const uploads = media === null && camera === null ? UPLOADS.exec(url) : null;
+  const id = media?.[2] ?? camera?.[2] ?? uploads?.[2];
   if (id === undefined) return undefined;
   const [path = ''] = url.split('?', 1);
   if (!CAMERA_ID.test(id) || DOTS.test(path)) return null;
   if (media !== null) return { camera: id, target: url, label: `/${media[1] ?? ''}/{camera}`, publishes: media[1] === 'whip' };
+  if (uploads !== null) return { camera: id, target: uploads[1] ?? url, label: '/v1/recordings/{camera}/uploads', publishes: true, longBody: true };
   return { camera: id, target: camera?.[1] ?? url, label: `/v1/cameras/{id}/${camera?.[3] ?? ''}`, publishes: false };
 };

@@ -12,6 +12,7 @@ import { rangeError } from './schemas.ts';
 import type { MarkPatch, NewMark } from './schemas.ts';
 import { MarkStore } from './store.ts';
 import type { CameraRange, Mark, MarkContent, MarkPlace, SeenInMark } from './store.ts';
+import { saysAlready } from './upload-mark.ts';
 
 export type { MarkFilter } from './filter.ts';
 export { CamerasQuery, MarkQuery, markFilterOf } from './query.ts';
@@ -19,11 +20,14 @@ export { MAX_MARK_MS } from './order.ts';
 export type { Range } from './ranges.ts';
 export { Mark as MarkSchema } from './schemas.ts';
 export type { CameraRange, Mark, MarkPlace, SeenInMark } from './store.ts';
+export { uploadMarkOf } from './upload-mark.ts';
 export { markView } from './view.ts';
 
 const DEFAULT_ROLL_SECONDS = 10;
 /** How far ahead a mark may end: an event's post-roll, a shift that begins. */
 const MAX_AHEAD_MS: Milliseconds = 24 * 3_600_000;
+/** Marks that overlap an upload. */
+const MAX_LOOKED_AT = 500;
 /** Ranges that stay on the disk; every edge is told all of them. */
 export const MAX_ON_DISK = 10_000;
 
@@ -51,6 +55,14 @@ export class MarkService {
     const created = await this.#store.insert({ id: randomUUID(), ...content, created_at: this.#clock.now(), created_by: by });
     await this.#changed();
     return created;
+  }
+
+  /** As `create`, unless a mark of the very range says the same already: what is uploaded twice is marked once. */
+  async ensure(camera: string, mark: NewMark, by: string | null): Promise<{ readonly mark: Mark; readonly created: boolean }> {
+    const { from = 0, to = 0, at: _at, pre_seconds: _pre, post_seconds: _post, ...said } = mark;
+    const there = await this.#store.list({ cameras: [camera], from, to }, undefined, MAX_LOOKED_AT);
+    const same = there.find((one) => one.from_ms === from && one.to_ms === to && saysAlready(one, said));
+    return same ? { mark: same, created: false } : { mark: await this.create(camera, mark, by), created: true };
   }
 
   /** Sets what the patch names. Throws NOT_FOUND and as `create`. */

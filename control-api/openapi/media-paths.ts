@@ -2,7 +2,8 @@
 import { z } from '@hono/zod-openapi';
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { ApiEnv } from '../api-env.ts';
-import { CameraId, bearer, guarded, missing, unavailable } from '../schemas.ts';
+import { MarkSchema } from '../marks/service.ts';
+import { CameraId, Instant, Timestamp, bearer, guarded, invalid, json, missing, tooMany, unavailable, unprocessable } from '../schemas.ts';
 
 const camera = z.object({ camera: CameraId.openapi({ param: { name: 'camera', in: 'path' } }) });
 const byId = z.object({ id: CameraId.openapi({ param: { name: 'id', in: 'path' } }) });
@@ -11,10 +12,28 @@ const answer = { description: 'The SDP answer; `Location` is the session: DELETE
 const common = { tags: ['media'], security: bearer };
 const refusals = { ...guarded, ...missing, ...unavailable };
 
+const Range = z.object({ from: Timestamp, to: Timestamp });
+const Upload = z
+  .object({
+    camera: CameraId, from: Timestamp, to: Timestamp, session_id: z.string().nullable(), taken: z.array(Range), already_recorded: z.array(Range), segments: z.int(), pictures: z.int(),
+    mark: MarkSchema.optional().describe('What the query said of the range; absent where it said nothing.'),
+  })
+  .openapi('Upload');
+const UploadQuery = z.object({
+  start: Instant.describe('When its first picture was taken; `captured_at` is the same.'), tags: z.string().optional().describe('With commas.'),
+  title: z.string().optional(), note: z.string().optional(), product_id: z.string().optional(), inspection_id: z.string().optional(), work_order_id: z.string().optional(), instruction_id: z.string().optional(), product_type: z.string().optional(), machine_number: z.string().optional(),
+  production_date: z.iso.date().optional(), monthly_sequence: z.string().optional(), inspection_result: z.string().optional(), archive: z.enum(['true', 'false']).optional(),
+});
+const mp4 = { required: true, content: { 'video/mp4': { schema: z.string().openapi({ format: 'binary' }) } } };
+
 export const documentMedia = (app: OpenAPIHono<ApiEnv>): void => {
   const { openAPIRegistry: registry } = app;
   registry.registerPath({ ...common, method: 'post', path: '/whip/{camera}', summary: 'Publish by WHIP (RFC 9725).', request: { params: camera, body: sdp }, responses: { 201: answer, ...refusals } });
   registry.registerPath({ ...common, method: 'post', path: '/whep/{camera}', summary: 'Play by WHEP; an offer that is `sendonly` publishes.', request: { params: camera, body: sdp }, responses: { 201: answer, ...refusals } });
   registry.registerPath({ ...common, method: 'get', path: '/hls/{camera}/index.m3u8', summary: 'Play by (LL-)HLS; the token may be `?token=`.', request: { params: camera }, responses: { 200: { description: 'The multivariant playlist.', content: { 'application/vnd.apple.mpegurl': { schema: z.string() } } }, ...refusals } });
+  registry.registerPath({
+    ...common, method: 'post', path: '/v1/recordings/{camera}/uploads', summary: 'Fill the gaps of a recording with an MP4 (H.264, AAC or Opus) that the device recorded itself.', request: { params: camera, query: UploadQuery, body: mp4 },
+    responses: { 201: json(Upload, 'What was taken.'), 200: json(Upload, 'Nothing was taken: it is recorded already.'), 413: { description: 'Larger than `recorder.upload_max_bytes`.' }, 415: { description: 'Not `video/mp4`.' }, ...invalid, ...refusals, ...unprocessable, ...tooMany },
+  });
   registry.registerPath({ ...common, method: 'get', path: '/v1/cameras/{id}/detections/live', summary: 'WebSocket: one message per inferred frame.', request: { params: byId }, responses: { 101: { description: 'WebSocket.' }, ...refusals } });
 };

@@ -21,7 +21,7 @@ const Segment = z
     id: z.string(), start: Timestamp, duration: z.number().describe('Seconds.'), bytes: z.int(), sha256: z.string().nullable(),
     prev_sha256: z.string().nullable().describe('SHA-256 of the segment before, as this one says; null: the first, the one before was not closed yet, or a version that did not chain.'),
     tracks: z.array(z.object({ kind: z.enum(['video', 'audio']), codec: z.string(), width: z.int().nullable(), height: z.int().nullable() })),
-    gap_before: z.number().nullable().describe('Seconds missing since the segment before.'), pinned: z.boolean().describe("A mark keeps it on the edge's disk."), archived: z.boolean().describe('It is in the archive.'), open: z.boolean().describe('Still being written.'),
+    gap_before: z.number().nullable().describe('Seconds that were missing since the segment before when this one was begun; `gaps` tells what still is.'), pinned: z.boolean().describe("A mark keeps it on the edge's disk."), archived: z.boolean().describe('It is in the archive.'), open: z.boolean().describe('Still being written.'),
   })
   .openapi('Segment');
 const Gap = z

@@ -5,6 +5,9 @@ import { dialectOf } from '../../platform/database/dialect.ts';
 import type { Database, SegmentsTable } from '../../platform/database/schema.ts';
 import { runsQuery } from './runs-query.ts';
 
+/** As the recorder has it: less between two segments is a matter of clocks. */
+const SMALLEST_GAP: Milliseconds = 50;
+
 export type SegmentRow = Selectable<SegmentsTable>;
 
 /** A gapless run of one session's segments. */
@@ -45,13 +48,18 @@ export class RecordingStore {
     return this.#db.selectFrom('segments').selectAll().where('id', '=', id).executeTakeFirst();
   }
 
-  /** Segments after which something is missing, told by the segment after the hole. */
-  gaps(camera: string, range: TimeRange, after: readonly [number, string] | undefined, limit: number): Promise<SegmentRow[]> {
-    let query = this.#db.selectFrom('segments').selectAll().where('camera_id', '=', camera).where('expired_at', 'is', null).where('gap_before', '>', 0).orderBy('start_ms').orderBy('id').limit(limit);
+  /** What is missing, told by the segment after the hole; less what was recorded in it later, by an upload. */
+  async gaps(camera: string, range: TimeRange, after: readonly [number, string] | undefined, limit: number): Promise<SegmentRow[]> {
+    const filledTo = sql<number | null>`(select p.end_ms from segments p where p.camera_id = segments.camera_id and p.expired_at is null and p.start_ms < segments.start_ms order by p.start_ms desc limit 1)`;
+    const missing = sql<number>`case when ${filledTo} > start_ms - gap_before then start_ms - ${filledTo} else gap_before end`;
+    let query = this.#db
+      .selectFrom('segments').selectAll().select(missing.as('missing'))
+      .where('camera_id', '=', camera).where('expired_at', 'is', null).where('gap_before', '>', 0).where((e) => e.or([e(missing, '>', SMALLEST_GAP), e(missing, '=', e.ref('gap_before'))]))
+      .orderBy('start_ms').orderBy('id').limit(limit);
     if (range.from !== undefined) query = query.where('start_ms', '>', range.from);
-    if (range.to !== undefined) query = query.where(sql<number>`start_ms - gap_before`, '<', range.to);
+    if (range.to !== undefined) query = query.where(sql<number>`start_ms - ${missing}`, '<', range.to);
     if (after !== undefined) query = query.where((e) => e.or([e('start_ms', '>', after[0]), e.and([e('start_ms', '=', after[0]), e('id', '>', after[1])])]));
-    return query.execute();
+    return (await query.execute()).map(({ missing: length, ...row }) => ({ ...row, gap_before: length }));
   }
 
   /** Runs of segments that overlap the range, newest first. */

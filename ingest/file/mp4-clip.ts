@@ -18,13 +18,18 @@ export interface ClipSample {
   readonly randomAccess: boolean;
   /** From the clip's beginning, in ticks of 90 kHz or of the audio's rate. Negative for audio before the first picture. */
   readonly pts: MediaTicks;
+  /** Strictly increasing per track; a little negative where pictures are reordered. */
+  readonly dts: MediaTicks;
+  readonly duration: MediaTicks;
   /** When a camera would send it, ms from the clip's beginning: its decode time. */
   readonly due: number;
 }
 
-const unusable = (message: string, cause?: unknown): MediaError => new MediaError('UNPROCESSABLE', message, { reason: 'FILE_SOURCE', cause });
+/** Why a file cannot be used, where it is not that it cannot be read. */
+const WRONG_CODEC = 'CODEC_NOT_SUPPORTED';
+const unusable = (message: string, cause?: unknown, reason = 'FILE_SOURCE'): MediaError => new MediaError('UNPROCESSABLE', message, { reason, cause });
 
-/** An MP4 file with H.264 video and AAC or no audio, demultiplexed sample by sample; nothing is decoded. */
+/** An MP4 file with H.264 video and AAC, Opus or no audio, demultiplexed sample by sample; nothing is decoded. */
 export class Mp4Clip implements Disposable {
   readonly parameterSets: ParameterSets;
   /** Null: the file has none, or none that can be carried. */
@@ -62,6 +67,15 @@ export class Mp4Clip implements Disposable {
     }
   }
 
+  /** Bytes of the largest picture or sound as the tables say; none of them is read. */
+  async largestSample(): Promise<number> {
+    let largest = 0;
+    for (const sink of [this.#video, this.#audio]) {
+      if (sink) for await (const { byteLength } of sink.packets(undefined, undefined, { metadataOnly: true })) largest = Math.max(largest, byteLength);
+    }
+    return largest;
+  }
+
   /** Video and audio of one round in the order a camera would send them. Throws UNPROCESSABLE when the file breaks off. */
   async *samples(): AsyncGenerator<ClipSample> {
     const video = this.#pictures();
@@ -94,7 +108,9 @@ export class Mp4Clip implements Disposable {
     decodeTimes.restart(this.#reorderDepth);
     for await (const packet of this.#video.packets()) {
       const pts = Math.round((packet.timestamp - this.#start) * VIDEO_RATE);
-      yield { kind: 'video', data: Buffer.from(packet.data), randomAccess: packet.type === 'key', pts, due: (decodeTimes.next(pts) * 1000) / VIDEO_RATE };
+      const dts = decodeTimes.next(pts);
+      const duration = Math.round(packet.duration * VIDEO_RATE);
+      yield { kind: 'video', data: Buffer.from(packet.data), randomAccess: packet.type === 'key', pts, dts, duration, due: (dts * 1000) / VIDEO_RATE };
     }
   }
 
@@ -105,7 +121,8 @@ export class Mp4Clip implements Disposable {
     for await (const packet of this.#audio.packets()) {
       const seconds = packet.timestamp - this.#start;
       if (seconds + packet.duration > this.period / VIDEO_RATE) return;
-      yield { kind: 'audio', data: Buffer.from(packet.data), randomAccess: true, pts: Math.round(seconds * rate), due: seconds * 1000 };
+      const pts = Math.round(seconds * rate);
+      yield { kind: 'audio', data: Buffer.from(packet.data), randomAccess: true, pts, dts: pts, duration: Math.round(packet.duration * rate), due: seconds * 1000 };
     }
   }
 }
@@ -125,7 +142,7 @@ interface VideoPart {
 }
 
 const openVideo = async (track: InputVideoTrack): Promise<VideoPart> => {
-  if ((await track.getCodec()) !== 'avc') throw unusable('only H.264 video can be read from a file');
+  if ((await track.getCodec()) !== 'avc') throw unusable('only H.264 video can be read from a file', undefined, WRONG_CODEC);
   const { description } = (await track.getDecoderConfig()) ?? {};
   const parameterSets = description === undefined ? null : readAvcC(Buffer.from(toBytes(description)));
   if (!parameterSets) throw unusable('the file has no usable avcC box with 4-byte NAL unit lengths');
@@ -140,7 +157,9 @@ interface AudioPart {
 
 /** Audio that cannot be carried is left out: it is never a reason to refuse video. */
 const openAudio = async (track: InputAudioTrack): Promise<AudioPart | null> => {
-  if ((await track.getCodec()) !== 'aac') return null;
+  const codec = await track.getCodec();
+  if (codec === 'opus') return { packets: new EncodedPacketSink(track), track: { kind: 'audio', codec, clockRate: 48_000, channels: await track.getNumberOfChannels(), codecString: 'opus' } };
+  if (codec !== 'aac') return null;
   const { description } = (await track.getDecoderConfig()) ?? {};
   if (description === undefined) return null;
   try {

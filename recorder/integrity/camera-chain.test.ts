@@ -70,6 +70,17 @@ test('[REC-10] what is not there is missed until all before it have gone, too', 
   expect(reopened.state.runs).toMatchObject([{ first: 6, last: 6 }]);
 });
 
+test('[REC-10] [SD-52] an upload that expires, begun late and of earlier, lets nobody forget what is missing among the others', () => {
+  const chain = new CameraChain();
+  const segments = recordAll(chain, 6); // the last is an upload of before the first
+  const reopened = new CameraChain(chain.state);
+  expect(reopened.reconcile(new Set([1, 2, 4, 5, 6]))).toBe(1);
+  reopened.expired(segments[5] ?? { id: '', sha256: null });
+  expect(reopened.has(3)).toBe(true);
+  for (const at of [0, 1, 3]) reopened.expired(segments[at] ?? { id: '', sha256: null });
+  expect(reopened.has(3)).toBe(false);
+});
+
 test('[REC-10] whatever is begun, closed, abandoned and taken in whatever order: pinned is what is closed and not taken, and the last of each run by its hash', () => {
   const step = fc.oneof(
     { weight: 4, arbitrary: fc.constant('begin' as const) }, { weight: 4, arbitrary: fc.record({ close: fc.nat() }) }, { weight: 1, arbitrary: fc.record({ abandon: fc.nat() }) }, { weight: 2, arbitrary: fc.record({ expire: fc.nat() }) },

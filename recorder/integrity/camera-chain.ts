@@ -118,7 +118,9 @@ export class CameraChain {
     if (!chain) return;
     this.#open.delete(chain.position);
     this.#remove(chain.position, chain);
-    const gone = this.#missing.filter(({ last }) => last < chain.position);
+    // An upload is begun late and is of earlier: what it leaves behind may still have all before it.
+    const first = this.#firstPresent();
+    const gone = this.#missing.filter(({ last }) => last < chain.position && last < first);
     if (gone.length > 0) this.#missing = this.#missing.slice(gone.length);
     for (const { first, last } of gone) for (let position = first; position <= last; position++) this.#remove(position, undefined);
     if (this.#anew && this.#anew.upTo < (this.#runs[0]?.first ?? Infinity)) this.#anew = null;
@@ -151,6 +153,16 @@ export class CameraChain {
   begunAnew(at: number, reason: string): void {
     const last = this.#runs.at(-1)?.last;
     if (last !== undefined) this.#anew = { upTo: last, at, reason };
+  }
+
+  /** The first position that is pinned and not missing; Infinity for none. */
+  #firstPresent(): number {
+    for (const run of this.#runs) {
+      let position = run.first;
+      for (const { first, last } of this.#missing) if (first <= position && position <= last) position = last + 1;
+      if (position <= run.last) return position;
+    }
+    return Infinity;
   }
 
   #remove(position: number, link: ChainLink | undefined): void {

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../../core/clock.ts';
 import { MediaError, messageOf } from '../../core/errors.ts';
+import { lateBody, watchBody } from '../../platform/body-deadline.ts';
 import type { Logger } from '../../platform/logging.ts';
 import type { Metrics } from '../../platform/metrics.ts';
 import { CorsPolicy } from './cors.ts';
@@ -27,18 +28,23 @@ export interface MediaHttpServerOptions {
   readonly maxConnections?: number;
 }
 
+interface Route {
+  readonly handler: MediaHandler;
+  readonly longBody: boolean;
+}
+
 type UpgradeHandler = (request: UpgradeRequest) => Promise<void> | void;
 
 const MAX_HEADER_BYTES = 16 * 1024; // a JWT in Authorization or ?token= fits several times
 const HEADERS_TIMEOUT_MS = 10_000;
-const REQUEST_TIMEOUT_MS = 30_000; // to receive a request whole; answering may take longer (blocking playlists)
+const BODY_TIMEOUT_MS = 30_000; // answering may take longer (blocking playlists)
 const KEEP_ALIVE_MS = 30_000;
 
 /** The edge's media HTTP server: routes, CORS, credentials, problems, health and metrics. Disposing cuts every connection. */
 export class MediaHttpServer implements MediaRouter, AsyncDisposable {
   readonly #options: MediaHttpServerOptions;
   readonly #cors: CorsPolicy;
-  readonly #routes = new Router<MediaHandler>();
+  readonly #routes = new Router<Route>();
   readonly #upgrades = new Router<UpgradeHandler>();
   readonly #upgraded = new Set<Duplex>();
   readonly #server: Server;
@@ -49,7 +55,7 @@ export class MediaHttpServer implements MediaRouter, AsyncDisposable {
     this.#server = createServer({
       maxHeaderSize: MAX_HEADER_BYTES,
       headersTimeout: HEADERS_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
+      requestTimeout: 0, // `watchBody` does that
       keepAliveTimeout: KEEP_ALIVE_MS,
       noDelay: true,
       // curl offers h2c on every plain request with --http2: only a WebSocket is an upgrade here
@@ -67,8 +73,8 @@ export class MediaHttpServer implements MediaRouter, AsyncDisposable {
     });
   }
 
-  route(method: 'GET' | 'HEAD' | 'POST' | 'PATCH' | 'DELETE', pattern: string, handler: MediaHandler): void {
-    this.#routes.add(method, pattern, handler);
+  route(method: 'GET' | 'HEAD' | 'POST' | 'PATCH' | 'DELETE', pattern: string, handler: MediaHandler, { longBody = false }: { readonly longBody?: boolean } = {}): void {
+    this.#routes.add(method, pattern, { handler, longBody });
   }
 
   upgrade(pattern: string, handler: UpgradeHandler): void {
@@ -115,6 +121,7 @@ export class MediaHttpServer implements MediaRouter, AsyncDisposable {
     try {
       this.#cors.apply(request, response);
       const match = target && this.#routes.find(method, target.path);
+      if (!match || !('value' in match) || !match.value.longBody) watchBody(request, this.#options.clock, BODY_TIMEOUT_MS, () => { this.#refuse(lateBody(), request.socket); });
       if (match && 'allowed' in match) {
         if (method === 'OPTIONS') { this.#cors.answerOptions(request, response, match.allowed); return; }
         response.setHeader('allow', match.allowed.join(', '));
@@ -124,7 +131,7 @@ export class MediaHttpServer implements MediaRouter, AsyncDisposable {
       if (!match) throw this.#notFound(target?.path);
       pattern = match.pattern;
       exchange = new Exchange(request, response, match.params, target.search);
-      await match.value(exchange);
+      await match.value.handler(exchange);
     } catch (error) {
       this.#fail(error, request, response, target?.path ?? '', exchange?.credential != null);
     } finally {

@@ -28,8 +28,11 @@ export interface UpgradeRequest {
 }
 
 export interface MediaRouter {
-  /** `pattern`: `/hls/:camera/:file`; a last `*rest` takes the remainder. OPTIONS (CORS) is answered by the server. */
-  route(method: 'GET' | 'HEAD' | 'POST' | 'PATCH' | 'DELETE', pattern: string, handler: MediaHandler): void;
+  /**
+   * `pattern`: `/hls/:camera/:file`; a last `*rest` takes the remainder. OPTIONS (CORS) is answered by the server. `longBody`: the handler itself sees
+   * to it that the body comes in time; any other has 30 s.
+   */
+  route(method: 'GET' | 'HEAD' | 'POST' | 'PATCH' | 'DELETE', pattern: string, handler: MediaHandler, options?: { readonly longBody?: boolean }): void;
   upgrade(pattern: string, handler: (request: UpgradeRequest) => Promise<void> | void): void;
 }
 
