@@ -70,6 +70,7 @@ const mediaDoors = (at: string, base: string): Door[] => {
     http('POST /whep sendonly', 'publish', (camera, credential) => ask(`${base}/whep/${camera}`, credential, { method: 'POST', headers: SDP, body: PUBLISH_OFFER })),
     http('DELETE /whip session', 'publish', (camera, credential) => ask(`${base}/whip/${camera}/no-such`, credential, { method: 'DELETE' })),
     http('PATCH /whip session', 'publish', (camera, credential) => ask(`${base}/whip/${camera}/no-such`, credential, { method: 'PATCH' })),
+    http('POST /uploads', 'publish', (camera, credential) => ask(`${base}/v1/recordings/${camera}/uploads?start=2026-01-01T00:00:00Z`, credential, { method: 'POST', headers: { 'content-type': 'video/mp4' }, body: 'no MP4' })),
     http('POST /whep recvonly', 'play', (camera, credential) => ask(`${base}/whep/${camera}`, credential, { method: 'POST', headers: SDP, body: PLAY_OFFER })),
     http('DELETE /whep session', 'play', (camera, credential) => ask(`${base}/whep/${camera}/no-such`, credential, { method: 'DELETE' })),
     http('GET /hls multivariant', 'play', (camera, credential) => ask(`${base}/hls/${camera}/index.m3u8`, credential)),
