@@ -15,7 +15,8 @@ export const HitList = (props: { hits: readonly Hit[]; nameOf: (camera: string) 
   latest.current = more;
 
   useEffect(() => {
-    const watch = new IntersectionObserver(([entry]) => { if (entry?.isIntersecting) latest.current?.(); }, { rootMargin: '600px' });
+    // Several at once on a busy machine: the last one tells how it is now.
+    const watch = new IntersectionObserver((entries) => { if (entries.at(-1)?.isIntersecting === true) latest.current?.(); }, { rootMargin: '600px' });
     if (end.current) watch.observe(end.current);
     return () => watch.disconnect();
   }, [hits.length, more === null]);

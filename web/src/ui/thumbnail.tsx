@@ -13,7 +13,8 @@ export const Thumbnail = (props: { camera: string; at: number }) => {
     setSource(null);
     setFailed(false);
     let wish = new AbortController();
-    const watch = new IntersectionObserver(([entry]) => {
+    const watch = new IntersectionObserver((entries) => {
+      const entry = entries.at(-1);
       wish.abort();
       if (!entry?.isIntersecting) return;
       const mine = new AbortController();
