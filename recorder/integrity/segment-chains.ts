@@ -112,18 +112,9 @@ export class SegmentChains implements AsyncDisposable {
     return this.#of(camera).state.anew?.reason;
   }
 
-  /** Signs what has changed, now. Never throws, and waits two seconds at most: it goes on behind. */
+  /** Signs all that has changed by now. Never throws, and waits two seconds at most: it goes on behind. */
   async pin(): Promise<void> {
-    this.#timer?.[Symbol.dispose]();
-    this.#timer = undefined;
-    if (this.#changed && !this.#writing) {
-      this.#changed = false;
-      this.#writing = this.#write().finally(() => {
-        this.#writing = undefined;
-        if (this.#changed) this.#change();
-      });
-    }
-    if (this.#writing) await withDeadline(this.#deps.clock, this.#writing, PIN_DEADLINE).catch(() => undefined);
+    await withDeadline(this.#deps.clock, this.#signed(), PIN_DEADLINE).catch(() => undefined);
   }
 
   /** Signs that nothing more comes. */
@@ -146,6 +137,22 @@ export class SegmentChains implements AsyncDisposable {
     this.#changed = true;
     if (this.#stopped || this.#writing) return;
     this.#timer ??= this.#deps.clock.after(PIN_INTERVAL, () => void this.pin());
+  }
+
+  async #signed(): Promise<void> {
+    await this.#writing; // what is being written may be older than the latest change
+    if (this.#changed && !this.#writing) this.#begin();
+    await this.#writing;
+  }
+
+  #begin(): void {
+    this.#timer?.[Symbol.dispose]();
+    this.#timer = undefined;
+    this.#changed = false;
+    this.#writing = this.#write().finally(() => {
+      this.#writing = undefined;
+      if (this.#changed) this.#change();
+    });
   }
 
   async #write(): Promise<void> {

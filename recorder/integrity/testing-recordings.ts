@@ -2,7 +2,7 @@
 import { cp, mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setImmediate } from 'node:timers/promises';
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { FakeClock } from '../../core/testing-clock.ts';
 import type { Alarm, EdgeEvent } from '../../media-control/port.ts';
 import { silentLogger } from '../../platform/logging.ts';
@@ -66,7 +66,7 @@ export class TestInstallation implements AsyncDisposable {
   async pass(condition: () => Promise<boolean> | boolean): Promise<void> {
     while (!(await condition())) {
       this.clock.advance(500);
-      await setImmediate();
+      await sleep(20); // signing may take two seconds of the clock, and the disk takes its own time
     }
   }
 
