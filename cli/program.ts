@@ -1,18 +1,29 @@
 /** The command line: every command is a file of this folder, every process one of `processes/`. Imported by `main.ts` alone: it runs. */
 import { Command, Option } from 'commander';
-import { cameraCommand } from './camera.ts';
-import { checkCommand } from './check.ts';
-import { demoCommand } from './demo.ts';
-import { doctorCommand } from './doctor.ts';
-import { exportCommand } from './export.ts';
-import { recordCommand } from './record.ts';
-import { startCommand } from './start.ts';
-import { userCommand } from './user.ts';
 import { loadConfig } from '../config/load.ts';
 import { MediaError, messageOf } from '../core/errors.ts';
 import { FATAL_EXIT_CODE, exitCodeOf } from '../processes/exit-code.ts';
 
 const ROLES = ['edge', 'control', 'worker'] as const;
+
+/** In the order of the help. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  start: async () => (await import('./start.ts')).startCommand(),
+  demo: async () => (await import('./demo.ts')).demoCommand(),
+  check: async () => (await import('./check.ts')).checkCommand(),
+  user: async () => (await import('./user.ts')).userCommand(),
+  camera: async () => (await import('./camera.ts')).cameraCommand(),
+  record: async () => (await import('./record.ts')).recordCommand(),
+  export: async () => (await import('./export.ts')).exportCommand(),
+  doctor: async () => (await import('./doctor.ts')).doctorCommand(),
+};
+
+/** The commands a command line may mean: those it names, else all, for help and for errors. A server's processes do not carry what its tools need. */
+const commandsFor = (line: readonly string[]): Promise<Command[]> => {
+  const named = Object.keys(COMMANDS).filter((name) => line.includes(name));
+  const wanted = named.length > 0 || line.some((word) => word.startsWith('--role')) ? named : Object.keys(COMMANDS);
+  return Promise.all(wanted.map((name) => COMMANDS[name]?.()).filter((command) => command !== undefined));
+};
 
 /** One role in this very process; its modules are loaded only now, so that no process carries another's libraries. */
 const runRole = async (role: (typeof ROLES)[number], configPath: string | undefined): Promise<void> => {
@@ -35,15 +46,8 @@ const program = new Command('imageflow-edge')
   .action(async (options: { role?: (typeof ROLES)[number]; config?: string }) => {
     if (options.role === undefined) program.outputHelp({ error: true });
     else await runRole(options.role, options.config);
-  })
-  .addCommand(startCommand())
-  .addCommand(demoCommand())
-  .addCommand(checkCommand())
-  .addCommand(userCommand())
-  .addCommand(cameraCommand())
-  .addCommand(recordCommand())
-  .addCommand(exportCommand())
-  .addCommand(doctorCommand());
+  });
+for (const command of await commandsFor(process.argv.slice(2))) program.addCommand(command);
 
 try {
   await program.parseAsync();
