@@ -1,11 +1,16 @@
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { GetObjectCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
 import { readClip } from '../demo/mp4-clip.ts';
 import { killEdge, recordedSince } from '../test/support/kill-edge.ts';
 import { clip } from '../test/support/media.ts';
 import { countedFrames } from '../test/support/mp4-packets.ts';
 import { NotingCamera } from '../test/support/noting-camera.ts';
 import { closedSegments, filesOf } from '../test/support/recordings.ts';
-import { TestServer } from '../test/support/server.ts';
+import { S3Server } from '../test/support/s3-server.ts';
+import { TestServer, until } from '../test/support/server.ts';
 import type { Bench } from './support/bench.ts';
 import { quantile, round } from './support/bench.ts';
 
@@ -15,34 +20,77 @@ const KILLS = 50;
 const RECORD_MS = 2_000;
 const PART_MS = 200;
 const FRAME_MS = 1000 / 30;
+const BUCKET = 'recordings';
+const ARCHIVED_WITHIN_MS = 300_000;
 /** Some two minutes of the cameras: retention is at work all the time. */
 const MAX_BYTES = 150_000_000;
+/** After so many kills, what was recorded since is linked to a product: it goes to the archive while the next ones come. */
+const KILLS_PER_LINK = 5;
+
+/** SHA-256 of every object of the archive. */
+const archivedHashes = async (s3: S3Server): Promise<Set<string>> => {
+  const client = s3.client();
+  const hashes = new Set<string>();
+  for (let token: string | undefined, more = true; more;) {
+    const page = await client.send(new ListObjectsV2Command({ Bucket: BUCKET, ContinuationToken: token }));
+    for (const { Key } of page.Contents ?? []) {
+      const { Body } = await client.send(new GetObjectCommand({ Bucket: BUCKET, Key }));
+      hashes.add(createHash('sha256').update(await Body?.transformToByteArray() ?? '').digest('hex'));
+    }
+    token = page.NextContinuationToken;
+    more = token !== undefined;
+  }
+  client.destroy();
+  return hashes;
+};
 
 export const bench: Bench = {
-  what: `kill -9 of the edge, ${KILLS} times, while it records ${CAMERAS} RTSP cameras (720p30) and retention deletes the oldest: pictures sent before a kill that are in no file, by kill and camera; afterwards every file is decoded`,
+  what: `kill -9 of the edge, ${KILLS} times, while it records ${CAMERAS} RTSP cameras (720p30), retention deletes the oldest and ranges linked to products go to an archive by S3: pictures sent before a kill that are in no file, by kill and camera; afterwards every file is decoded, the archive compared with the index, and the signed chains verified`,
   async run() {
     await using stack = new AsyncDisposableStack();
-    const server = stack.use(await TestServer.start({ env: { IMAGEFLOW_SESSION_GRACE_SECONDS: '2', IMAGEFLOW_RECORDER_MAX_BYTES: String(MAX_BYTES) } }));
+    const s3 = stack.use(await S3Server.start('versitygw'));
+    await s3.bucket(BUCKET);
+    const server = stack.use(await TestServer.start({
+      env: {
+        IMAGEFLOW_SESSION_GRACE_SECONDS: '2', IMAGEFLOW_RECORDER_MAX_BYTES: String(MAX_BYTES), IMAGEFLOW_ARCHIVE_URL: `s3://${BUCKET}/plant-1`, IMAGEFLOW_ARCHIVE_ENDPOINT: s3.endpoint,
+        IMAGEFLOW_ARCHIVE_ACCESS_KEY_ID: s3.credentials.accessKeyId, IMAGEFLOW_ARCHIVE_SECRET_ACCESS_KEY: s3.credentials.secretAccessKey,
+      },
+    }));
     const pictures = await readClip(clip('vtest-720p30-baseline.mp4'));
     const cameras: NotingCamera[] = [];
     for (let i = 0; i < CAMERAS; i++) cameras.push(stack.use(new NotingCamera(pictures, server, await server.addCamera(`camera-${i}`, { pipelines: [] }))));
     await recordedSince(server, cameras, 0);
     const lost: number[] = [];
-    for (let i = 0; i < KILLS; i++) {
+    let linkedUntil = Date.now();
+    for (let i = 1; i <= KILLS; i++) {
       await sleep(RECORD_MS + Math.random() * PART_MS);
       lost.push(...await killEdge(server, cameras));
+      if (i % KILLS_PER_LINK !== 0) continue;
+      const [from, to] = [linkedUntil, linkedUntil = Date.now()].map((at) => new Date(at).toISOString());
+      for (const { id } of cameras) await server.request('POST', `/v1/recordings/${id}/marks`, { kind: 'link', from, to, work_order_id: `WO-${String(i)}` });
     }
     for (const camera of cameras) await camera[Symbol.asyncDispose]();
+    await until('what is linked is archived', async () => (await server.request<{ waiting: { segments: number } }>('GET', '/v1/archive')).waiting.segments === 0, ARCHIVED_WITHIN_MS);
+    const objects = await archivedHashes(s3);
     let files = 0;
     let broken = 0;
+    let archived = 0;
+    let notThere = 0;
     for (const { id } of cameras) {
-      const listed = new Set((await closedSegments(server, id)).map((segment) => segment.id));
+      const listed = new Map((await closedSegments(server, id)).map((segment) => [segment.id, segment]));
+      for (const segment of listed.values()) {
+        if (!segment.archived) continue;
+        archived++;
+        if (segment.sha256 === null || !objects.has(segment.sha256)) notThere++;
+      }
       for (const file of await filesOf(server.dataDir, id)) {
         if (!listed.has(file.id)) continue; // expired, and still there for readers
         files++;
         if (await countedFrames(file.path).catch(() => 0) === 0) broken++;
       }
     }
+    const { stdout } = await promisify(execFile)(process.execPath, ['main.ts', 'record', 'verify', '--json'], { env: { ...process.env, IMAGEFLOW_DATA_DIR: server.dataDir }, maxBuffer: 16 << 20 }).catch((error: unknown) => error as { readonly stdout: string }); // it fails where it found something
+    const { checked, problems } = JSON.parse(stdout) as { readonly checked: number; readonly problems: readonly unknown[] };
     const p50 = quantile(lost, 0.5) * FRAME_MS;
     const most = Math.max(...lost) * FRAME_MS;
     return [
@@ -50,6 +98,8 @@ export const bench: Bench = {
       { figure: 'lost at a kill, worst', value: round(most, 0), unit: 'ms', target: '500 ms at most', met: most <= 500 },
       { figure: 'kills × cameras', value: lost.length, unit: '' },
       { figure: 'files that do not play', value: broken, unit: `of ${files}`, target: 'none', met: broken === 0 },
+      { figure: 'archived segments that are not in the archive as recorded', value: notThere, unit: `of ${archived}`, target: 'none', met: archived > 0 && notThere === 0 },
+      { figure: 'problems found by record verify', value: problems.length, unit: `in ${checked} segments`, target: 'none', met: problems.length === 0 },
     ];
   },
 };
