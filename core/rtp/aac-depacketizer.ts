@@ -31,7 +31,7 @@ export class AacDepacketizer implements Depacketizer {
   }
 
   push(packet: RtpPacket, out: DepacketizedUnit[]): void {
-    if (packet.payload.length === 0) return;
+    if (packet.payloadEnd === packet.payloadStart) return;
     if (!this.#take(packet, out)) this.#droppedUnits++;
   }
 

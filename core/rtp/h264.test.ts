@@ -95,6 +95,18 @@ describe('H.264 depacketiser', () => {
     expect(dropped).toBe(1);
   });
 
+  test('a picture in fragments of a byte each is given up at a bound, and the next one is whole', () => {
+    const depacketizer = new H264Depacketizer();
+    const out: DepacketizedUnit[] = [];
+    depacketizer.push(rtpPacket(hex('7c85aa'), { timestamp: 1 }), out);
+    const fragment = rtpPacket(hex('7c05aa'), { timestamp: 1 });
+    for (let i = 0; i < 70_000; i++) depacketizer.push(fragment, out);
+    depacketizer.push(rtpPacket(hex('7c45aa'), { timestamp: 1, marker: true }), out);
+    depacketizer.push(rtpPacket(P, { timestamp: 2, marker: true }), out);
+    expect(out.map((u) => u.data)).toEqual([toAvcc([P])]);
+    expect(depacketizer.droppedUnits).toBe(1);
+  });
+
   test('any payloads give units or are dropped, and never crash', () => {
     fc.assert(fc.property(fc.array(fc.record({ payload: fc.uint8Array({ maxLength: 60 }), timestamp: fc.nat(3), marker: fc.boolean(), type: fc.constantFrom(1, 5, 24, 28), lost: fc.boolean() }), { maxLength: 40 }), (packets) => {
       const depacketizer = new H264Depacketizer();

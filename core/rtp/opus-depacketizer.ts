@@ -10,13 +10,14 @@ export class OpusDepacketizer implements Depacketizer {
   }
 
   push(packet: RtpPacket, out: DepacketizedUnit[]): void {
-    if (packet.payload.length === 0) return;
-    if (opusPacketSamples(packet.payload) === 0) {
+    const { payload, timestamp } = packet;
+    if (payload.length === 0) return;
+    if (opusPacketSamples(payload) === 0) {
       this.#droppedUnits++;
       return;
     }
     // Copied: the unit may live for seconds in a recorder's queue, the packet's buffer belongs to the transport.
-    out.push({ timestamp: packet.timestamp, data: Buffer.from(packet.payload), randomAccess: true, sps: null, pps: null, size: null });
+    out.push({ timestamp, data: Buffer.from(payload), randomAccess: true, sps: null, pps: null, size: null });
   }
 
   lost(): void {

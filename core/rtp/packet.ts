@@ -37,20 +37,39 @@ export const parseRtpPacket = (bytes: Buffer): RtpPacket | null => {
     end -= padding;
   }
   if (offset > end) return null;
-  const second = bytes.readUInt8(1);
-  return {
-    bytes,
-    marker: second >= 0x80,
-    payloadType: second & 0x7f,
-    sequenceNumber: bytes.readUInt16BE(2),
-    timestamp: bytes.readUInt32BE(4),
-    ssrc: bytes.readUInt32BE(8),
-    payload: bytes.subarray(offset, end),
-    extensionProfile,
-    extensionStart,
-    extensionLength,
-  };
+  return new ParsedPacket(bytes, offset, end, extensionProfile, extensionStart, extensionLength);
 };
+
+class ParsedPacket implements RtpPacket {
+  readonly bytes: Buffer;
+  readonly marker: boolean;
+  readonly payloadType: number;
+  readonly sequenceNumber: number;
+  readonly timestamp: RtpTimestamp;
+  readonly ssrc: number;
+  readonly payloadStart: number;
+  readonly payloadEnd: number;
+  readonly extensionProfile: number;
+  readonly extensionStart: number;
+  readonly extensionLength: number;
+
+  constructor(bytes: Buffer, payloadStart: number, payloadEnd: number, extensionProfile: number, extensionStart: number, extensionLength: number) {
+    const second = bytes.readUInt8(1);
+    this.bytes = bytes;
+    this.marker = second >= 0x80;
+    this.payloadType = second & 0x7f;
+    this.sequenceNumber = bytes.readUInt16BE(2);
+    this.timestamp = bytes.readUInt32BE(4);
+    this.ssrc = bytes.readUInt32BE(8);
+    this.payloadStart = payloadStart;
+    this.payloadEnd = payloadEnd;
+    this.extensionProfile = extensionProfile;
+    this.extensionStart = extensionStart;
+    this.extensionLength = extensionLength;
+  }
+
+  get payload(): Buffer { return this.bytes.subarray(this.payloadStart, this.payloadEnd); }
+}
 
 /** The data of header extension `id` (1–14 in one-byte form, 1–255 in two-byte form) as a view; null when it is absent or broken. */
 export const readExtension = (packet: RtpPacket, id: number): Buffer | null => {

@@ -1,7 +1,7 @@
 /** core/rtp/: what (de)packetisers and their callers share. Pure. */
 import type { RtpTimestamp } from '../units.ts';
 
-/** A parsed RTP packet (RFC 3550 §5.1); `payload` and `bytes` are views of the received buffer, padding removed. */
+/** A parsed RTP packet (RFC 3550 §5.1), a view of the received buffer. */
 export interface RtpPacket {
   readonly bytes: Buffer;
   readonly marker: boolean;
@@ -9,6 +9,10 @@ export interface RtpPacket {
   readonly sequenceNumber: number;
   readonly timestamp: RtpTimestamp;
   readonly ssrc: number;
+  /** Where in `bytes` the payload lies, padding left out. */
+  readonly payloadStart: number;
+  readonly payloadEnd: number;
+  /** The payload as a view, made anew each time: not for what looks at every packet of a large picture. */
   readonly payload: Buffer;
   /** Offset and length of the header extension's body in `bytes`, and its profile; 0 when there is none. */
   readonly extensionProfile: number;

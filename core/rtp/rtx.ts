@@ -1,5 +1,5 @@
 /** Retransmission payload format, RFC 4588 §4: the original sequence number stands before the original payload. */
-import { RTP_HEADER_BYTES } from './packet.ts';
+import { RTP_HEADER_BYTES, parseRtpPacket, writeRtpHeader } from './packet.ts';
 import type { RtpPacket } from './port.ts';
 
 /**
@@ -7,20 +7,12 @@ import type { RtpPacket } from './port.ts';
  * carries none (padding, used by browsers to probe bandwidth).
  */
 export const unwrapRtx = (rtx: RtpPacket, payloadType: number, ssrc: number): RtpPacket | null => {
-  if (rtx.payload.length <= 2) return null;
-  const sequenceNumber = rtx.payload.readUInt16BE(0);
-  const body = rtx.payload.subarray(2);
-  const bytes = Buffer.allocUnsafe(RTP_HEADER_BYTES + body.length);
-  bytes[0] = 0x80;
-  bytes[1] = (rtx.marker ? 0x80 : 0) | payloadType;
-  bytes.writeUInt16BE(sequenceNumber, 2);
-  bytes.writeUInt32BE(rtx.timestamp, 4);
-  bytes.writeUInt32BE(ssrc, 8);
-  bytes.set(body, RTP_HEADER_BYTES);
-  return {
-    bytes, marker: rtx.marker, payloadType, sequenceNumber, timestamp: rtx.timestamp, ssrc,
-    payload: bytes.subarray(RTP_HEADER_BYTES), extensionProfile: 0, extensionStart: 0, extensionLength: 0,
-  };
+  const { payload } = rtx;
+  if (payload.length <= 2) return null;
+  const bytes = Buffer.allocUnsafe(RTP_HEADER_BYTES + payload.length - 2);
+  writeRtpHeader(bytes, { marker: rtx.marker, payloadType, sequenceNumber: payload.readUInt16BE(0), timestamp: rtx.timestamp, ssrc });
+  payload.copy(bytes, RTP_HEADER_BYTES, 2);
+  return parseRtpPacket(bytes);
 };
 
 export interface RtxHeader {
