@@ -14,34 +14,35 @@ export const isRtcp = (bytes: Uint8Array): boolean => {
   return bytes.length >= 4 && type !== undefined && type >= 192 && type <= 223;
 };
 
-/** Parses one packet; null when it is not a well-formed RTP packet of version 2. All fields are views of `bytes`. */
-export const parseRtpPacket = (bytes: Buffer): RtpPacket | null => {
-  if (bytes.length < RTP_HEADER_BYTES) return null;
-  const first = bytes.readUInt8(0);
+/** Parses the packet from `start` to `end` of `bytes`; null when it is not a well-formed RTP packet of version 2. It is a view: nothing is copied. */
+export const parseRtpPacket = (bytes: Buffer, start = 0, end = bytes.length): RtpPacket | null => {
+  if (end - start < RTP_HEADER_BYTES) return null;
+  const first = bytes.readUInt8(start);
   if (first >> 6 !== 2) return null;
-  let offset = RTP_HEADER_BYTES + 4 * (first & 0x0f);
+  let payloadStart = start + RTP_HEADER_BYTES + 4 * (first & 0x0f);
   let extensionProfile = 0;
   let extensionStart = 0;
   let extensionLength = 0;
   if (first & 0x10) {
-    if (bytes.length < offset + 4) return null;
-    extensionProfile = bytes.readUInt16BE(offset);
-    extensionLength = 4 * bytes.readUInt16BE(offset + 2);
-    extensionStart = offset + 4;
-    offset = extensionStart + extensionLength;
+    if (end < payloadStart + 4) return null;
+    extensionProfile = bytes.readUInt16BE(payloadStart);
+    extensionLength = 4 * bytes.readUInt16BE(payloadStart + 2);
+    extensionStart = payloadStart + 4;
+    payloadStart = extensionStart + extensionLength;
   }
-  let end = bytes.length;
+  let payloadEnd = end;
   if (first & 0x20) {
     const padding = bytes.readUInt8(end - 1);
     if (padding === 0) return null;
-    end -= padding;
+    payloadEnd -= padding;
   }
-  if (offset > end) return null;
-  return new ParsedPacket(bytes, offset, end, extensionProfile, extensionStart, extensionLength);
+  if (payloadStart > payloadEnd) return null;
+  return new ParsedPacket(bytes, start, end, payloadStart, payloadEnd, extensionProfile, extensionStart, extensionLength);
 };
 
 class ParsedPacket implements RtpPacket {
   readonly bytes: Buffer;
+  readonly byteLength: number;
   readonly marker: boolean;
   readonly payloadType: number;
   readonly sequenceNumber: number;
@@ -53,14 +54,15 @@ class ParsedPacket implements RtpPacket {
   readonly extensionStart: number;
   readonly extensionLength: number;
 
-  constructor(bytes: Buffer, payloadStart: number, payloadEnd: number, extensionProfile: number, extensionStart: number, extensionLength: number) {
-    const second = bytes.readUInt8(1);
+  constructor(bytes: Buffer, start: number, end: number, payloadStart: number, payloadEnd: number, extensionProfile: number, extensionStart: number, extensionLength: number) {
+    const second = bytes.readUInt8(start + 1);
     this.bytes = bytes;
+    this.byteLength = end - start;
     this.marker = second >= 0x80;
     this.payloadType = second & 0x7f;
-    this.sequenceNumber = bytes.readUInt16BE(2);
-    this.timestamp = bytes.readUInt32BE(4);
-    this.ssrc = bytes.readUInt32BE(8);
+    this.sequenceNumber = bytes.readUInt16BE(start + 2);
+    this.timestamp = bytes.readUInt32BE(start + 4);
+    this.ssrc = bytes.readUInt32BE(start + 8);
     this.payloadStart = payloadStart;
     this.payloadEnd = payloadEnd;
     this.extensionProfile = extensionProfile;

@@ -3,7 +3,10 @@ import type { RtpTimestamp } from '../units.ts';
 
 /** A parsed RTP packet (RFC 3550 §5.1), a view of the received buffer. */
 export interface RtpPacket {
+  /** What it lies in, perhaps beside others. */
   readonly bytes: Buffer;
+  /** Of the whole packet, header and padding included. */
+  readonly byteLength: number;
   readonly marker: boolean;
   readonly payloadType: number;
   readonly sequenceNumber: number;

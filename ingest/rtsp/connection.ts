@@ -67,7 +67,7 @@ export class RtspConnection {
     this.#reader = new RtspSocketReader({
       request: (request) => { this.#enqueue(request); },
       response: () => undefined, // we ask nothing
-      interleaved: (channel, bytes) => { this.#requests.publisher?.interleaved(channel, bytes, this.#arrivedAt); },
+      interleaved: (channel, bytes, start, end) => { this.#requests.publisher?.interleaved(channel, bytes, start, end, this.#arrivedAt); },
     });
     this.#socket.setNoDelay(true);
     this.#socket.on('data', (chunk: Buffer) => { this.#onData(chunk); });

@@ -128,14 +128,14 @@ export class RtspPublisher implements PublisherDriver {
     return 200;
   }
 
-  /** One interleaved frame; `bytes` is a view of the socket's chunk. True when it belongs to this session. */
-  interleaved(channel: number, bytes: Buffer, arrivedAt: Milliseconds): boolean {
+  /** One interleaved frame, from `start` to `end` of the socket's chunk. True when it belongs to this session. */
+  interleaved(channel: number, bytes: Buffer, start: number, end: number, arrivedAt: Milliseconds): boolean {
     const lane = this.#lanes[channel];
     const timeline = this.#timeline;
     if (!lane || !timeline) return false;
     if (lane.receiver === null) return true;
-    if (lane.isRtcp) lane.receiver.rtcp(bytes, arrivedAt, timeline);
-    else lane.receiver.rtp(bytes, arrivedAt, timeline);
+    if (lane.isRtcp) lane.receiver.rtcp(bytes.subarray(start, end), arrivedAt, timeline);
+    else lane.receiver.rtp(bytes, start, end, arrivedAt, timeline);
     return true;
   }
 

@@ -44,7 +44,7 @@ export class Reception {
   /** Counts a packet; true when it does not follow the one before (packets are missing or the source changed). */
   receive(packet: RtpPacket, arrivedAt: Milliseconds): boolean {
     this.#packets++;
-    this.#bytes += packet.bytes.length;
+    this.#bytes += packet.byteLength;
     const { sequenceNumber } = packet;
     if (packet.ssrc !== this.#ssrc) {
       const changed = this.#ssrc !== null;

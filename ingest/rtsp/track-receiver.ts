@@ -32,8 +32,9 @@ export class TrackReceiver {
     return { malformed: this.#malformed, droppedUnits: this.#options.depacketizer.droppedUnits };
   }
 
-  rtp(bytes: Buffer, arrivedAt: Milliseconds, timeline: StreamTimeline): void {
-    const packet = parseRtpPacket(bytes);
+  /** The packet from `start` to `end` of `bytes`. */
+  rtp(bytes: Buffer, start: number, end: number, arrivedAt: Milliseconds, timeline: StreamTimeline): void {
+    const packet = parseRtpPacket(bytes, start, end);
     if (packet?.payloadType !== this.#options.payloadType) {
       this.#malformed++;
       return;

@@ -11,7 +11,7 @@ const collect = (): { readonly reader: RtspSocketReader; readonly items: Item[] 
   const reader = new RtspSocketReader({
     request: (request) => items.push(['request', request.method, request.uri, header(request, 'cseq'), request.body.toString('latin1')]),
     response: (response) => items.push(['response', response.status, response.body.toString('latin1')]),
-    interleaved: (channel, bytes) => items.push(['frame', channel, bytes.toString('hex')]),
+    interleaved: (channel, chunk, start, end) => items.push(['frame', channel, chunk.toString('hex', start, end)]),
   });
   return { reader, items };
 };

@@ -12,12 +12,12 @@ const END_OF_HEAD = Buffer.from('\r\n\r\n');
 export interface SocketEvents {
   request(request: RtspRequest): void;
   response(response: RtspResponse): void;
-  /** `bytes` is a view of the socket's chunk: whoever keeps it keeps the chunk. */
-  interleaved(channel: number, bytes: Buffer): void;
+  /** From `start` to `end` of the socket's chunk: whoever keeps it keeps the chunk. No view is made: there are hundreds a second. */
+  interleaved(channel: number, chunk: Buffer, start: number, end: number): void;
 }
 
 /**
- * Takes whole socket chunks and calls back for everything complete in them. Payloads are views; only what a chunk's end cut in two is
+ * Takes whole socket chunks and calls back for everything complete in them. Payloads are not copied; only what a chunk's end cut in two is
  * copied. At most one header block, body or frame (64 KiB) is ever held.
  */
 export class RtspSocketReader {
@@ -49,7 +49,7 @@ export class RtspSocketReader {
     if (at + 4 > data.length) return at;
     const end = at + 4 + data.readUInt16BE(at + 2);
     if (end > data.length) return at;
-    this.#events.interleaved(data[at + 1] ?? 0, data.subarray(at + 4, end));
+    this.#events.interleaved(data[at + 1] ?? 0, data, at + 4, end);
     return end;
   }
 
