@@ -1,6 +1,7 @@
 import type { Kysely, Selectable } from 'kysely';
 import type { Milliseconds } from '../../core/units.ts';
 import { dialectOf } from '../../platform/database/dialect.ts';
+import { cellsOf, holdFindings, rewriteSightings } from './found-sightings.ts';
 import { DEAD_AFTER } from '../job-worker.ts';
 import type { JobQueue } from '../job-worker.ts';
 import type { AnalysesTable, Database, DetectionsTable } from '../../platform/database/schema.ts';
@@ -90,7 +91,8 @@ export class AnalysisStore implements JobQueue<AnalysisRow> {
   }
 
   /**
-   * Writes a segment's results in place of what earlier analyses said of the same pictures by the same models, so that a repetition changes nothing.
+   * Writes a segment's results in place of what earlier analyses said of the same pictures by the same models, so that a repetition changes nothing;
+   * and with them the sightings by which searches find them.
    * False when the job was cancelled meanwhile: nothing is written.
    */
   advance(id: string, camera: string, step: Step, now: Milliseconds): Promise<boolean> {
@@ -102,6 +104,7 @@ export class AnalysisStore implements JobQueue<AnalysisRow> {
         }))
         .where('id', '=', id).where('state', '=', 'running').executeTakeFirst();
       if (result.numUpdatedRows === 0n) return false;
+      await holdFindings(tx, camera);
       if (step.of !== undefined) {
         const { epoch, firstSequence, lastSequence, from, to } = step.of;
         await tx.deleteFrom('detections').where('camera_id', '=', camera).where('captured_at_ms', '>=', from).where('captured_at_ms', '<=', to).where('analysis_id', 'is not', null)
@@ -110,6 +113,7 @@ export class AnalysisStore implements JobQueue<AnalysisRow> {
       for (let i = 0; i < step.detections.length; i += ROWS_PER_STATEMENT) {
         await tx.insertInto('detections').values(step.detections.slice(i, i + ROWS_PER_STATEMENT).map((row) => ({ ...row, analysis_id: id }))).execute();
       }
+      if (step.of !== undefined) await rewriteSightings(tx, camera, cellsOf(step.of.from, step.of.to), step.models);
       return true;
     });
   }
@@ -121,14 +125,26 @@ export class AnalysisStore implements JobQueue<AnalysisRow> {
     return result.numUpdatedRows > 0n;
   }
 
-  /** Deletes at most `limit` detections of the oldest job that ended before `cutoff`, and the job when none is left; how many rows. */
-  async deleteEnded(cutoff: Milliseconds, limit: number): Promise<number> {
-    const job = await this.#db.selectFrom('analyses').select('id').where('finished_at', '<', Math.floor(cutoff)).orderBy('finished_at').limit(1).executeTakeFirst();
-    if (job === undefined) return 0;
-    const found = await this.#db.deleteFrom('detections')
-      .where('id', 'in', (e) => e.selectFrom('detections').select('id').where('analysis_id', '=', job.id).orderBy('captured_at_ms').limit(limit)).executeTakeFirst();
-    if (found.numDeletedRows > 0n) return Number(found.numDeletedRows);
-    await this.#db.deleteFrom('analyses').where('id', '=', job.id).execute();
-    return limit; // there may be another one behind it
+  /**
+   * Deletes at most `limit` detections of the oldest job that ended before `cutoff`, and their sightings; and the job when none is left. How many
+   * rows; `limit` while there may be more.
+   */
+  deleteEnded(cutoff: Milliseconds, limit: number): Promise<number> {
+    return this.#db.transaction().execute(async (tx) => {
+      const job = await tx.selectFrom('analyses').select(['id', 'camera_id']).where('finished_at', '<', Math.floor(cutoff)).orderBy('finished_at').limit(1).executeTakeFirst();
+      if (job === undefined) return 0;
+      await holdFindings(tx, job.camera_id);
+      const first = await tx.selectFrom('detections').select('captured_at_ms').where('analysis_id', '=', job.id).orderBy('captured_at_ms').limit(1).executeTakeFirst();
+      if (first === undefined) await tx.deleteFrom('analyses').where('id', '=', job.id).execute();
+      else {
+        // No more than ten minutes at once: so many sightings are written anew.
+        const cells = cellsOf(first.captured_at_ms, first.captured_at_ms);
+        const deleted = await tx.deleteFrom('detections')
+          .where('id', 'in', (e) => e.selectFrom('detections').select('id').where('analysis_id', '=', job.id).where('captured_at_ms', '<', cells.end).orderBy('captured_at_ms').limit(limit))
+          .returning('model').execute();
+        await rewriteSightings(tx, job.camera_id, cells, [...new Set(deleted.map(({ model }) => model))]);
+      }
+      return limit; // there may be another one behind it
+    });
   }
 }

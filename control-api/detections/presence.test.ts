@@ -21,6 +21,15 @@ test('[REC-5] detections of one class become one presence until it is away for t
   await db.destroy();
 });
 
+test('[REC-5] what was seen live and found by an analysis, too, is one presence, and not counted twice', async () => {
+  const db = await freshDatabase();
+  const found = (at: number, confidence: number, model: string) => ({ ...row(at, 'scratch', confidence), model, analysis_id: 'a' });
+  const live = [row(1_000, 'scratch', 0.5), row(1_500, 'scratch', 0.7)].map((one) => ({ ...one, analysis_id: null }));
+  await db.insertInto('detections').values([...live, found(1_000, 0.5, 'm'), found(1_250, 0.5, 'm'), found(1_500, 0.9, 'm'), found(1_500, 0.6, 'other'), found(2_100, 0.5, 'm')]).execute();
+  expect(presencesOf(await new DetectionStore(db).seconds('cam', 1_000, 20_000, 100))).toEqual([{ className: 'scratch', start: 1_000, end: 3_000, count: 4, maxConfidence: 0.9 }]);
+  await db.destroy();
+});
+
 test('[REC-5] ten minutes of 15 detections a second are a few hundred bytes of playlist, a change of class every ten seconds a few kilobytes', () => {
   const steady = presencesOf(Array.from({ length: 600 }, (_, second) => ({ class_name: 'scratch', second, count: 15, max_confidence: 0.9 })));
   expect(steady).toEqual([{ className: 'scratch', start: 0, end: 600_000, count: 9_000, maxConfidence: 0.9 }]);

@@ -3,6 +3,7 @@ import type { Kysely, Selectable } from 'kysely';
 import type { Milliseconds } from '../../core/units.ts';
 import { dialectOf } from '../../platform/database/dialect.ts';
 import type { Database, DetectionsTable } from '../../platform/database/schema.ts';
+import { SEEN_LIVE } from '../sightings.ts';
 import type { DetectedSecond } from './presence.ts';
 
 export type DetectionRow = Selectable<DetectionsTable>;
@@ -42,13 +43,17 @@ export class DetectionStore {
     return query.execute();
   }
 
-  /** What was detected in each second of [from, to), sorted by class and time; at most `limit` rows. */
+  /** What was detected in each second of [from, to), sorted by class and time; at most `limit` rows. Live and each model of analyses see the same objects: the one that says the most counts. */
   seconds(camera: string, from: Milliseconds, to: Milliseconds, limit: number): Promise<DetectedSecond[]> {
     const second = sql<number>`cast(floor(captured_at_ms / 1000.0) as integer)`;
-    return this.#db.selectFrom('detections')
-      .select((e) => ['class_name', second.as('second'), sql<number>`cast(${e.fn.countAll()} as integer)`.as('count'), e.fn.max('confidence').as('max_confidence')])
+    const source = sql<string>`case when analysis_id is null then ${sql.lit(SEEN_LIVE)} else model end`;
+    const bySource = this.#db.selectFrom('detections')
+      .select((e) => ['class_name', second.as('second'), sql<number>`cast(${e.fn.countAll()} as integer)`.as('n'), e.fn.max('confidence').as('confidence')])
       .where('camera_id', '=', camera).where('captured_at_ms', '>=', from).where('captured_at_ms', '<', to)
-      .groupBy(['class_name', second]).orderBy('class_name').orderBy('second').limit(limit).execute();
+      .groupBy(['class_name', second, source]);
+    return this.#db.selectFrom(bySource.as('seen'))
+      .select((e) => ['class_name', 'second', e.fn.max('n').as('count'), e.fn.max('confidence').as('max_confidence')])
+      .groupBy(['class_name', 'second']).orderBy('class_name').orderBy('second').limit(limit).execute();
   }
 
   /** Deletes at most `limit` rows made live and captured before `cutoff`; how many. Those of an analysis go with it. */
@@ -60,12 +65,12 @@ export class DetectionStore {
     return Number(result.numDeletedRows);
   }
 
-  /** Deletes at most `limit` sightings that ended before `cutoff`: the detections they sum up are gone. How many. */
+  /** Deletes at most `limit` sightings made live that ended before `cutoff`: the detections they sum up are gone. How many. Those of an analysis go with it. */
   async deleteSightingsBefore(cutoff: Milliseconds, limit: number): Promise<number> {
     const locked = dialectOf(this.#db).shared ? sql`for update skip locked` : sql``;
     const result = await sql`
-      delete from sightings where (camera_id, class_name, first_ms) in (
-        select camera_id, class_name, first_ms from sightings where first_ms < ${cutoff} and last_ms < ${cutoff} order by first_ms limit ${limit} ${locked})`.execute(this.#db);
+      delete from sightings where analysed_by = ${sql.lit(SEEN_LIVE)} and (camera_id, class_name, first_ms) in (
+        select camera_id, class_name, first_ms from sightings where analysed_by = ${sql.lit(SEEN_LIVE)} and first_ms < ${cutoff} and last_ms < ${cutoff} order by first_ms limit ${limit} ${locked})`.execute(this.#db);
     return Number(result.numAffectedRows ?? 0);
   }
 }

@@ -2,7 +2,7 @@ import type { Insertable, Kysely, Transaction } from 'kysely';
 import type { Milliseconds } from '../../core/units.ts';
 import type { Database, SegmentsTable } from '../../platform/database/schema.ts';
 import type { Segment } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
-import { forgetSightings } from './sighting-rows.ts';
+import { forgetSightings } from '../sightings.ts';
 
 const toRow = (segment: Segment): Insertable<SegmentsTable> => ({
   id: segment.id,

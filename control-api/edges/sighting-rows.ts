@@ -1,5 +1,5 @@
 /**
- * Sightings: of each camera and class, the stretches of time in which it was seen without a break of more than 10 s, at most 10 min each.
+ * Sightings: of each camera and class, the stretches of time in which it was seen live without a break of more than 10 s, at most 10 min each.
  * Written with the detections they sum up, in the same transaction.
  */
 import { sql } from 'kysely';
@@ -7,10 +7,9 @@ import type { Selectable, Transaction } from 'kysely';
 import type { Milliseconds } from '../../core/units.ts';
 import type { Database, SightingsTable } from '../../platform/database/schema.ts';
 import type { DetectionResult } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
-import { MAX_SIGHTING_MS } from '../sightings.ts';
+import { BREAK_MS, MAX_SIGHTING_MS, SEEN_LIVE } from '../sightings.ts';
 
-const BREAK_MS: Milliseconds = 10_000;
-/** 7 columns. */
+/** 8 columns. */
 const ROWS_PER_STATEMENT = 500;
 
 type Row = Selectable<SightingsTable>;
@@ -32,29 +31,13 @@ export const addSightings = async (tx: Transaction<Database>, results: readonly 
       .insertInto('sightings')
       .values(added.slice(i, i + ROWS_PER_STATEMENT))
       .onConflict((conflict) =>
-        conflict.columns(['camera_id', 'class_name', 'first_ms']).doUpdateSet({
+        conflict.columns(['camera_id', 'class_name', 'first_ms', 'analysed_by']).doUpdateSet({
           count: sql`sightings.count + excluded.count`,
           last_ms: larger('last_ms'), at_once: larger('at_once'), max_confidence: larger('max_confidence'),
         }),
       )
       .execute();
   }
-};
-
-/** Removes those of a stretch of a camera's time of which nothing is listed any more: a search could not show them. */
-export const forgetSightings = async (tx: Transaction<Database>, camera: string, from: Milliseconds, to: Milliseconds): Promise<void> => {
-  await tx
-    .deleteFrom('sightings')
-    .where('camera_id', '=', camera).where('first_ms', '>=', from - MAX_SIGHTING_MS).where('first_ms', '<', to).where('last_ms', '>=', from)
-    .where((e) =>
-      e.not(e.exists(
-        e.selectFrom('segments as g').select('g.id').where('g.camera_id', '=', camera).where('g.expired_at', 'is', null)
-          .whereRef('g.start_ms', '<=', 'sightings.last_ms').whereRef('g.end_ms', '>', 'sightings.first_ms')
-          // Segments follow each other, but for small overlaps: a few rows back are enough.
-          .where('g.start_ms', '>=', sql<number>`coalesce((select c.start_ms from segments c where c.camera_id = ${camera} and c.expired_at is null and c.start_ms <= sightings.first_ms order by c.start_ms desc limit 1 offset 3), 0)`),
-      )),
-    )
-    .execute();
 };
 
 const larger = (column: 'last_ms' | 'at_once' | 'max_confidence') => {
@@ -88,7 +71,7 @@ const neighbours = async (tx: Transaction<Database>, seen: ReadonlyMap<string, r
   const rows: Row[] = [];
   for (let i = 0; i < keys.length; i += ROWS_PER_STATEMENT) {
     const pairs = keys.slice(i, i + ROWS_PER_STATEMENT).map(partsOf).map(([camera, className]) => sql`(${camera}, ${className})`);
-    const found = await sql<Row>`select * from sightings where (camera_id, class_name) in (values ${sql.join(pairs)}) and first_ms >= ${first - MAX_SIGHTING_MS} and first_ms <= ${last}`.execute(tx);
+    const found = await sql<Row>`select * from sightings where (camera_id, class_name) in (values ${sql.join(pairs)}) and analysed_by = ${SEEN_LIVE} and first_ms >= ${first - MAX_SIGHTING_MS} and first_ms <= ${last}`.execute(tx);
     rows.push(...found.rows);
   }
   return rows;
@@ -105,7 +88,7 @@ const fold = (key: string, moments: readonly Seen[], known: readonly Row[]): Row
     if (last !== undefined && at - last.last_ms <= BREAK_MS && at - last.first_ms <= MAX_SIGHTING_MS) {
       Object.assign(last, { last_ms: Math.max(last.last_ms, at), count: last.count + count, at_once: Math.max(last.at_once, count), max_confidence: Math.max(last.max_confidence, confidence), touched: true });
     } else {
-      rows.splice(next, 0, { camera_id, class_name, first_ms: at, last_ms: at, count, at_once: count, max_confidence: confidence, touched: true });
+      rows.splice(next, 0, { camera_id, class_name, first_ms: at, last_ms: at, count, at_once: count, max_confidence: confidence, analysed_by: SEEN_LIVE, touched: true });
     }
   }
   return rows.filter(({ touched }) => touched).map(({ touched: _touched, ...row }) => row);

@@ -115,7 +115,7 @@ export class MarkService {
   }
 
   /** How often a class was seen in the ranges of marks, in all sightings that overlap each; by the mark's id. */
-  seen(places: readonly MarkPlace[], className: string): Promise<Map<string, SeenInMark>> {
+  seen(places: readonly MarkPlace[], className: string): Promise<Map<string, SeenInMark[]>> {
     return this.#store.seen(places, className);
   }
 

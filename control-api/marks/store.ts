@@ -5,7 +5,7 @@ import type { Milliseconds } from '../../core/units.ts';
 import { dialectOf, holdAlone } from '../../platform/database/dialect.ts';
 import type { Dialect } from '../../platform/database/dialect.ts';
 import type { Database, MarkTagsTable, MarksTable } from '../../platform/database/schema.ts';
-import { MAX_SIGHTING_MS } from '../sightings.ts';
+import { MAX_SIGHTING_MS, SEEN_LIVE } from '../sightings.ts';
 
 import { markQuery } from './filter.ts';
 import type { MarkFilter } from './filter.ts';
@@ -31,6 +31,8 @@ export interface SeenInMark {
   /** The most in one picture. */
   readonly atOnce: number;
   readonly maxConfidence: number;
+  /** The model whose analyses of the recording say so; null: it was seen live. */
+  readonly analysedBy: string | null;
 }
 
 export interface CameraRange extends Range {
@@ -109,12 +111,16 @@ export class MarkStore {
     return this.#withTags(rows);
   }
 
-  /** How often a class was seen in each range, in all sightings that overlap it together; by the mark's id. */
-  async seen(places: readonly MarkPlace[], className: string): Promise<Map<string, SeenInMark>> {
-    const found = new Map<string, SeenInMark>();
+  /** How often a class was seen in each range, live and by each model of analyses, in all its sightings that overlap it together; by the mark's id. */
+  async seen(places: readonly MarkPlace[], className: string): Promise<Map<string, SeenInMark[]>> {
+    const found = new Map<string, SeenInMark[]>();
     for (let at = 0; at < places.length; at += ROWS_PER_STATEMENT) {
       const { rows } = await seenQuery(dialectOf(this.#db), places.slice(at, at + ROWS_PER_STATEMENT), className).execute(this.#db);
-      for (const { i, count, at_once, max_confidence } of rows) found.set(places[at + i]?.id ?? '', { className, count, atOnce: at_once, maxConfidence: max_confidence });
+      for (const { i, count, at_once, max_confidence, analysed_by } of rows) {
+        const id = places[at + i]?.id ?? '';
+        const seen = { className, count, atOnce: at_once, maxConfidence: max_confidence, analysedBy: analysed_by === SEEN_LIVE ? null : analysed_by };
+        found.set(id, [...(found.get(id) ?? []), seen]);
+      }
     }
     return found;
   }
@@ -185,17 +191,18 @@ interface SeenRow {
   readonly count: number;
   readonly at_once: number;
   readonly max_confidence: number;
+  readonly analysed_by: string;
 }
 
 /** `lateral`: PostgreSQL would rather read all sightings of the class than look up those of each place. */
 const seenQuery = (dialect: Dialect, places: readonly MarkPlace[], className: string): RawBuilder<SeenRow> => {
   const asked = sql.join(places.map(({ camera_id, from_ms, to_ms }, i) => sql`(${sql.lit(i)}, cast(${camera_id} as text), cast(${from_ms} as double precision), cast(${to_ms} as double precision))`));
-  const sums = sql`sum(s.count) as count, max(s.at_once) as at_once, max(s.max_confidence) as max_confidence`;
+  const sums = sql`s.analysed_by, sum(s.count) as count, max(s.at_once) as at_once, max(s.max_confidence) as max_confidence`;
   const overlapping = sql`s.camera_id = a.camera_id and s.class_name = ${className} and s.first_ms < a.to_ms and s.first_ms >= a.from_ms - ${sql.lit(MAX_SIGHTING_MS)} and s.last_ms >= a.from_ms`;
   const found =
     dialect.name === 'postgres'
-      ? sql`select a.i, f.* from asked a cross join lateral (select ${sums} from sightings s where ${overlapping}) f where f.count is not null`
-      : sql`select a.i, ${sums} from asked a cross join sightings s where ${overlapping} group by a.i`;
+      ? sql`select a.i, f.* from asked a cross join lateral (select ${sums} from sightings s where ${overlapping} group by s.analysed_by) f`
+      : sql`select a.i, ${sums} from asked a cross join sightings s where ${overlapping} group by a.i, s.analysed_by`;
   return sql<SeenRow>`with asked (i, camera_id, from_ms, to_ms) as (values ${asked}) ${found}`;
 };
 

@@ -69,12 +69,34 @@ describe('GET /v1/recordings', () => {
 
   test('[REC-6] by what was seen: the segments of it, or the marked ranges with it', async () => {
     expect((await get('class=person')).body.items).toMatchObject([{
-      camera: 'dock', start: at(9, 1000), end: at(9, 1100), segments: 10, mark: null, detections: { class_name: 'person', count: 300, at_once: 4, max_confidence: 0.75 }, playback: `/v1/recordings/dock/playback?from=${at(9, 1000)}&to=${at(9, 1100)}`,
+      camera: 'dock', start: at(9, 1000), end: at(9, 1100), segments: 10, mark: null, detections: { class_name: 'person', count: 300, at_once: 4, max_confidence: 0.75, source: 'live', model: null }, playback: `/v1/recordings/dock/playback?from=${at(9, 1000)}&to=${at(9, 1100)}`,
     }]);
     expect(await found('class_name=person&min_at_once=4&min_count=300&min_confidence=0.75')).toHaveLength(1);
     for (const more of ['min_at_once=5', 'min_count=301', 'min_confidence=0.8', 'camera=press', `to=${at(9, 1005)}`, `from=${at(9, 1096)}`]) expect(await found(`class=person&${more}`)).toEqual([]);
     expect((await get('class=scratch&inspection_result=NG')).body.items).toMatchObject([{ camera: 'press', start: at(9, 600), mark: { title: 'Deep scratch' }, detections: { count: 12, at_once: 2, max_confidence: 0.875 } }]);
     expect(await found('class=person&inspection_result=NG')).toEqual([]);
+  });
+
+  test('[REC-6] what an analysis of the recording has found is found, too, and is told from what was seen live; their figures are not added up', async () => {
+    const found = (first: number, count: number, model: string) => ({ camera_id: 'dock', class_name: 'dent', first_ms: Date.parse(at(9, first)), last_ms: Date.parse(at(9, first + 5)), count, at_once: 1, max_confidence: 0.5, analysed_by: model });
+    await h.db.insertInto('sightings').values([found(610, 20, ''), found(610, 30, 'fine'), found(612, 25, 'coarse'), found(2005, 3, 'fine')]).execute();
+    const figures = async (query: string) => (await get(query)).body.items.map(({ detections }) => [detections?.['source'], detections?.['model'], detections?.['count']]);
+    const [fine, coarse, live, late] = [['analysis', 'fine', 30], ['analysis', 'coarse', 25], ['live', null, 20], ['analysis', 'fine', 3]];
+    expect(await figures('class=dent')).toEqual([late, coarse, fine, live]);
+    expect(await figures('class=dent&source=live')).toEqual([live]);
+    expect(await figures('class=dent&source=analysis&min_count=25')).toEqual([coarse, fine]);
+    expect(await figures('class=dent&min_count=31')).toEqual([]);
+    expect(await figures('class=dent&inspection_result=NG')).toEqual([fine]);
+    expect(await figures('class=dent&inspection_result=NG&source=live')).toEqual([live]);
+    expect(await figures('class=dent&inspection_result=NG&min_count=31')).toEqual([]);
+    const pages: unknown[] = [];
+    for (let cursor: string | null = ''; cursor !== null;) {
+      const { body }: { body: Page } = await get(`class=dent&limit=1${cursor === '' ? '' : `&cursor=${cursor}`}`);
+      pages.push(...body.items.map(({ detections }) => detections?.['count']));
+      cursor = body.next_cursor;
+    }
+    expect(pages).toEqual([3, 25, 30, 20]);
+    expect((await get('source=live')).status).toBe(400);
   });
 
   test('pages follow each other; an unchanged answer is 304', async () => {

@@ -2,6 +2,7 @@ import type { Kysely } from 'kysely';
 import type { Milliseconds } from '../../core/units.ts';
 import type { Database } from '../../platform/database/schema.ts';
 import type { Mark, MarkFilter, MarkPlace, MarkService, SeenInMark } from '../marks/service.ts';
+import { SEEN_LIVE } from '../sightings.ts';
 import type { Stretch } from './recorded-query.ts';
 import { SearchStore } from './search-store.ts';
 import type { SightingPosition, SightingRow } from './search-store.ts';
@@ -21,9 +22,11 @@ export interface SeenFilter {
   /** In one picture. */
   readonly minAtOnce: number | undefined;
   readonly minConfidence: number | undefined;
+  /** Default: both, each by itself. */
+  readonly source?: 'live' | 'analysis' | undefined;
 }
 
-/** Of a mark's range: in all sightings that overlap it together. */
+/** Of a mark's range: in all sightings of one source that overlap it together; live, or a model of analyses. */
 export interface MarkSearch extends MarkFilter {
   readonly seen?: SeenFilter | undefined;
 }
@@ -57,13 +60,14 @@ export class RecordingSearch {
       position: (place) => place.seq,
       hits: async (places) => {
         const seen = wanted === undefined ? undefined : await this.#marks.seen(places, wanted.className);
-        const left = wanted === undefined ? places : places.filter(({ id }) => isEnough(seen?.get(id), wanted));
+        const best = new Map(wanted === undefined ? [] : places.flatMap(({ id }) => { const one = bestOf(seen?.get(id) ?? [], wanted); return one === undefined ? [] : [[id, one] as const]; }));
+        const left = wanted === undefined ? places : places.filter(({ id }) => best.has(id));
         const recorded = await this.#store.recorded(left.map((place): Stretch => ({ camera: place.camera_id, from: place.from_ms, to: place.to_ms })));
         const rows = new Map(left.flatMap(({ id }, i) => { const row = recorded.get(i); return row === undefined ? [] : [[id, row] as const]; }));
         const marks = await this.#marks.some([...rows.keys()]);
         return places.map(({ id }) => {
           const [row, mark] = [rows.get(id), marks.get(id)];
-          return row === undefined || mark === undefined ? undefined : { ...row, start_ms: Math.max(row.start_ms, mark.from_ms), end_ms: Math.min(row.end_ms, mark.to_ms), mark, seen: seen?.get(id) ?? null };
+          return row === undefined || mark === undefined ? undefined : { ...row, start_ms: Math.max(row.start_ms, mark.from_ms), end_ms: Math.min(row.end_ms, mark.to_ms), mark, seen: best.get(id) ?? null };
         });
       },
     });
@@ -73,21 +77,25 @@ export class RecordingSearch {
   bySightings(filter: { readonly cameras?: readonly string[] | undefined; readonly from?: Milliseconds | undefined; readonly to?: Milliseconds | undefined }, seen: SeenFilter, before: SightingPosition | undefined, limit: number): Promise<HitPage<SightingPosition>> {
     return collect<SightingRow, SightingPosition>(limit, before, {
       next: (position, count) => this.#store.sightings(filter, seen, position, count),
-      position: (row) => [row.first_ms, row.camera_id],
+      position: (row) => [row.first_ms, row.camera_id, row.analysed_by],
       hits: async (rows) => {
         // A segment ends where the next one begins: what was seen in that very moment is in the next one.
         const recorded = await this.#store.recorded(rows.map((row): Stretch => ({ camera: row.camera_id, from: row.first_ms, to: row.last_ms + 0.001 })));
         return rows.map((row, i) => {
           const found = recorded.get(i);
-          return found === undefined ? undefined : { ...found, mark: null, seen: { className: row.class_name, count: row.count, atOnce: row.at_once, maxConfidence: row.max_confidence } };
+          return found === undefined ? undefined : { ...found, mark: null, seen: { className: row.class_name, count: row.count, atOnce: row.at_once, maxConfidence: row.max_confidence, analysedBy: row.analysed_by === SEEN_LIVE ? null : row.analysed_by } };
         });
       },
     });
   }
 }
 
-const isEnough = (seen: SeenInMark | undefined, { minCount = 1, minAtOnce = 0, minConfidence = 0 }: SeenFilter): boolean =>
-  seen !== undefined && seen.count >= minCount && seen.atOnce >= minAtOnce && seen.maxConfidence >= minConfidence;
+const isEnough = (seen: SeenInMark, { minCount = 1, minAtOnce = 0, minConfidence = 0, source }: SeenFilter): boolean =>
+  seen.count >= minCount && seen.atOnce >= minAtOnce && seen.maxConfidence >= minConfidence && (source === undefined || (source === 'live') === (seen.analysedBy === null));
+
+/** Of the sources that say enough the one that says the most; each looks at the same objects, so nothing is added up. */
+const bestOf = (sources: readonly SeenInMark[], wanted: SeenFilter): SeenInMark | undefined =>
+  sources.filter((seen) => isEnough(seen, wanted)).sort((a, b) => b.count - a.count || ((a.analysedBy ?? SEEN_LIVE) < (b.analysedBy ?? SEEN_LIVE) ? -1 : 1))[0];
 
 interface Candidates<Row, Position> {
   readonly next: (position: Position | undefined, count: number) => Promise<readonly Row[]>;

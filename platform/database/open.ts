@@ -16,6 +16,7 @@ import { analyses } from './migrations/0007-analyses.ts';
 import { archive } from './migrations/0007-archive.ts';
 import { exports } from './migrations/0008-exports.ts';
 import { frames } from './migrations/0009-frames.ts';
+import { foundSightings } from './migrations/0010-found-sightings.ts';
 import { describePostgres, isPostgresUrl, migrationDialect, postgresDialect, waitForPostgres } from './postgres.ts';
 import type { Database } from './schema.ts';
 
@@ -31,6 +32,7 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0007-archive': archive,
   '0008-exports': exports,
   '0009-frames': frames,
+  '0010-found-sightings': foundSightings,
 };
 
 export interface OpenOptions {

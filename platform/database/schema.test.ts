@@ -16,7 +16,7 @@ test('every table of the schema exists with the columns of its type', async () =
     audit: { at: 1, principal: null, action: 'a', target: null, result: 'ok', detail: null },
     sessions: { id: 's', camera_id: 'c', phase: 'live' as const, protocol: 'rtsp', started_at: 1.5, ended_at: null, reason: null, epoch: null },
     segments: { id: 'g', camera_id: 'c', session_id: 's', epoch: 1, start_ms: 1.25, end_ms: 2, bytes: 3, sha256: null, open: 1 as const, tracks: '[]', gap_before: null, gap_cause: null, expired_at: null, prev_sha256: null, local: 1 as const, archived_at: null, unmarked_at: null },
-    sightings: { camera_id: 'c', class_name: 'n', first_ms: 1.5, last_ms: 2.5, count: 3, at_once: 2, max_confidence: 0.75 },
+    sightings: { camera_id: 'c', class_name: 'n', first_ms: 1.5, last_ms: 2.5, count: 3, at_once: 2, max_confidence: 0.75, analysed_by: 'm' },
     detections: { camera_id: 'c', stream_epoch: 1_750_000_000_000, rtp_timestamp: 4_294_967_295, captured_at_ms: 1, sequence: 1, class_name: 'n', class_id: 0, confidence: 0.5, x: 0, y: 0, width: 1, height: 1, track_id: null, model: 'm', model_digest: 'd', analysis_id: null },
     marks: {
       id: 'm', camera_id: 'c', from_ms: 1.5, to_ms: 2, kind: 'link' as const, archive: 1 as const, title: null, note: null, product_id: 'p', inspection_id: null, work_order_id: 'WO-1', instruction_id: null,

@@ -178,7 +178,7 @@ export interface SettingsTable {
   value: string;
 }
 
-/** A stretch of time in which a camera saw a class again and again; a summary of detections, which searches read in their place. */
+/** A stretch of time in which a camera saw a class again and again; a summary of detections of one source, which searches read in their place. */
 export interface SightingsTable {
   camera_id: string;
   class_name: string;
@@ -189,6 +189,8 @@ export interface SightingsTable {
   /** The most in one picture. */
   at_once: number;
   max_confidence: number;
+  /** The model whose analyses of recordings found it; empty: it was seen live, by whichever model. */
+  analysed_by: Generated<string>;
 }
 
 export interface DetectionsTable {

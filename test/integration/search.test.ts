@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { MarkService } from '../../control-api/marks/service.ts';
 import { RecordingSearch } from '../../control-api/recordings/search.ts';
 import type { HitPage, MarkSearch } from '../../control-api/recordings/search.ts';
+import type { SightingPosition } from '../../control-api/recordings/search-store.ts';
 import { RecordingStore } from '../../control-api/recordings/store.ts';
 import { FakeClock } from '../../core/testing-clock.ts';
 import { openDatabase } from '../../platform/database/open.ts';
@@ -56,7 +57,7 @@ describe('search in a large index', () => {
     expect(await found({ inspection_result: 'NG', tags: ['rework', 'shift-2'], cameras: ['cell-0'] })).toEqual(expected((mark) => mark.inspection_result === 'NG' && mark.tags.includes('shift-2') && mark.camera_id === 'cell-0'));
     const [from, to] = [BEGIN + 3_600_000, BEGIN + 2 * 3_600_000];
     expect(await found({ q: '検', product_type: 'HX-7', from, to })).toEqual(expected((mark) => mark.product_type === 'HX-7' && mark.from_ms < to && mark.to_ms > from && /検/.test(`${mark.title ?? ''}${mark.note ?? ''}`)));
-    const cups = await all<readonly [number, string]>((before) => search.bySightings({ cameras: ['cell-3', 'cell-4'], from, to }, { className: 'scratch', minCount: 20, minAtOnce: undefined, minConfidence: 0.8 }, before, 50));
+    const cups = await all<SightingPosition>((before) => search.bySightings({ cameras: ['cell-3', 'cell-4'], from, to }, { className: 'scratch', minCount: 20, minAtOnce: undefined, minConfidence: 0.8 }, before, 50));
     const { rows } = await sql<{ n: number }>`select count(*) as n from sightings where camera_id in ('cell-3', 'cell-4') and class_name = 'scratch' and max_confidence >= 0.8 and first_ms < ${to} and last_ms >= ${from}`.execute(db);
     expect(cups.length).toBe(rows[0]?.n);
     expect(cups.length).toBeGreaterThan(10);
@@ -71,7 +72,8 @@ describe('search in a large index', () => {
       { work_order_id: 'WO-7', from, to, inspection_result: 'OK' }, { product_type: 'HX-1', machine_number: 'M1', inspection_result: 'NG' }, { tags: ['rework'], cameras: ['cell-1'], production_date: '2026-11-27' }, { q: 'scratch cell', from, to },
       { q: 'scratch', product_id: 'P-7' }, { cameras: ['cell-1'], kinds: ['link'] }, { cameras: ['cell-1', 'cell-2'], from, to }, { seen, tags: ['shift-1'] }, { seen, from, to, cameras: ['cell-2'] },
     ] satisfies MarkSearch[]) await search.byMarks(filter, undefined, 20);
-    for (const filter of [{}, { from, to }, { cameras: ['cell-1'], from, to }, { cameras: ['cell-1', 'cell-2'] }]) await search.bySightings(filter, seen, [to, 'cell-5'], 20);
+    await search.bySightings({ from, to }, { ...seen, source: 'analysis' }, undefined, 20);
+    for (const filter of [{}, { from, to }, { cameras: ['cell-1'], from, to }, { cameras: ['cell-1', 'cell-2'] }]) await search.bySightings(filter, seen, [to, 'cell-5', ''], 20);
     await runs.recordings({ cameras: ['cell-1', 'cell-2'], from, to }, undefined, 20);
     await marks.keeper('cell-1', { from, to });
     await marks.kept();

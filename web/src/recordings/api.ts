@@ -49,8 +49,8 @@ export interface Mark extends Readonly<Record<MarkText, string | null>> {
 export interface Hit extends Recording {
   /** That it was found by. */
   readonly mark: Mark | null;
-  /** Of the class asked for. */
-  readonly detections: { readonly class_name: string; readonly count: number; readonly max_confidence: number } | null;
+  /** Of the class asked for. `model`: of the analysis that found it; null: it was seen live. */
+  readonly detections: { readonly class_name: string; readonly count: number; readonly max_confidence: number; readonly model: string | null } | null;
 }
 
 /** Of a new mark or of a change: null takes a text away. */

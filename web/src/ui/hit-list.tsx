@@ -36,7 +36,7 @@ export const HitList = (props: { hits: readonly Hit[]; nameOf: (camera: string) 
     <>
       <ul ref={list} class="hits" aria-label="What was found" onKeyDown={key}>
         {hits.map((hit, i) => (
-          <li key={`${hit.mark?.id ?? ''} ${hit.camera} ${hit.start}`}><HitCard hit={hit} camera={props.nameOf(hit.camera)} tabIndex={i === Math.min(current, hits.length - 1) ? 0 : -1} onFocus={() => setCurrent(i)} /></li>
+          <li key={`${hit.mark?.id ?? ''} ${hit.camera} ${hit.start} ${hit.detections?.model ?? ''}`}><HitCard hit={hit} camera={props.nameOf(hit.camera)} tabIndex={i === Math.min(current, hits.length - 1) ? 0 : -1} onFocus={() => setCurrent(i)} /></li>
         ))}
       </ul>
       <div ref={end} class="more">{more && <button type="button" onClick={more}>More</button>}</div>
