@@ -30,6 +30,7 @@ import { AuthService } from './auth/service.ts';
 import type { Passwords } from './auth/service.ts';
 import { EdgeStatsClient } from './cameras/edge-stats.ts';
 import { cameraKeyRoutes } from './cameras/key-routes.ts';
+import { distributionSwitchRoutes } from './cameras/distribution-routes.ts';
 import { recordingSwitchRoutes } from './cameras/recording-routes.ts';
 import { cameraRoutes } from './cameras/routes.ts';
 import { CameraService } from './cameras/service.ts';
@@ -216,6 +217,7 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
       cameraRoutes({ cameras, stats, audit, guard, clock, config, ports: mediaPorts }),
       cameraKeyRoutes({ cameras, stats, audit, guard }),
       recordingSwitchRoutes({ cameras, audit, guard }),
+      distributionSwitchRoutes({ cameras, audit, guard }),
       recordingRoutes(recordings, guard),
       evidenceRoutes({ recordings, detections, audit, guard, clock, logger, key: await SigningKey.open(paths(config).signingKey), chain: options.chain ?? (() => Promise.resolve(null)), version: options.version }),
       playbackRoutes({ recordings, detections, guard, logger }),

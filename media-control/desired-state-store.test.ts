@@ -43,11 +43,11 @@ test('[REC-2] [D-9] windows, hours and what to keep are there after a restart; w
   expect(first.kept).toBeUndefined();
   first.apply(create(DesiredStateSchema, {
     version: '1', kept: [{ camera: 'line-1', from: 1.5, to: 2 }], confirmedHold: 7,
-    cameras: [{ id: 'line-1', recording: 'always', windowMinutes: 60, maxBytes: 1n << 40n, hours: { timezone: 'UTC', times: [{ days: [0, 6], from: 60, to: 30 }] } }],
+    cameras: [{ id: 'line-1', recording: 'always', windowMinutes: 60, distributionOff: true, maxBytes: 1n << 40n, hours: { timezone: 'UTC', times: [{ days: [0, 6], from: 60, to: 30 }] } }],
   }));
   await first[Symbol.asyncDispose]();
   const second = open();
-  expect(second.camera('line-1')).toMatchObject({ window: { minutes: 60, maxBytes: 2 ** 40 }, hours: { timezone: 'UTC', times: [{ days: [0, 6], from: 60, to: 30 }] } });
+  expect(second.camera('line-1')).toMatchObject({ distribution: 'off', window: { minutes: 60, maxBytes: 2 ** 40 }, hours: { timezone: 'UTC', times: [{ days: [0, 6], from: 60, to: 30 }] } });
   expect(second.kept).toMatchObject([{ camera: 'line-1', from: 1.5, to: 2 }]);
   expect(second.confirmedHold).toBe(7);
 });

@@ -19,6 +19,7 @@ export const toCameraSpec = (camera: Camera): CameraSpec => ({
   source: camera.source.case === 'file' ? { type: 'file', url: camera.source.value.url } : { type: 'push' },
   detectors: camera.detectors.map(({ id, model, fps, confidence }) => ({ id, model, fps, confidence: confidence ?? null })),
   recording: camera.recording === 'off' ? 'off' : 'always',
+  ...(camera.distributionOff && { distribution: 'off' as const }),
   ...(camera.hours && { hours: { timezone: camera.hours.timezone, times: camera.hours.times.map(({ days, from, to }) => ({ days: [...days], from, to })) } }),
   ...((camera.windowMinutes ?? camera.maxBytes) !== undefined && { window: { minutes: camera.windowMinutes ?? null, maxBytes: camera.maxBytes === undefined ? null : Number(camera.maxBytes) } }),
 });

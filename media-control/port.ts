@@ -26,6 +26,8 @@ export interface CameraSpec {
   /** What the policy and somebody's switch come to; within `hours`, where there are any. */
   readonly recording: 'always' | 'off';
   readonly hours?: RecordingHours;
+  /** Shown to nobody live (SD-53); absent: shown. */
+  readonly distribution?: 'off';
   /** Absent: `recorder.window_minutes` and no limit but that of all. */
   readonly window?: RecordingWindow;
 }
@@ -76,6 +78,13 @@ export interface Authorizer {
   digestHa1s(camera: CameraId, action: MediaAction): readonly { readonly keyId: string; readonly ha1: string }[];
   /** Called with a principal's id when it is revoked, so that open sessions of it can be closed within 1 s. */
   onRevoked(listener: (principalId: string) => void): Disposable;
+}
+
+/** Which cameras are shown live (SD-53): asked by whatever shows one to viewers. Recording and detection know nothing of it. */
+export interface Distribution {
+  isOff(camera: CameraId): boolean;
+  /** Called with each camera that was switched off or on, so that who watches can be ended within 1 s. Disposing removes the listener. */
+  onSwitched(listener: (camera: CameraId) => void): Disposable;
 }
 
 /** Finds or creates a camera (D-12). Resolves to undefined when there is none and the principal may not create it. Throws UNAVAILABLE when control is needed and down. */

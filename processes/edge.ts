@@ -23,6 +23,7 @@ import { DesiredStateAuthorizer } from '../media-control/authorizer.ts';
 import { DesiredStateCameraResolver } from '../media-control/camera-resolver.ts';
 import { ControlLink } from '../media-control/control-link.ts';
 import { DesiredStateStore } from '../media-control/desired-state-store.ts';
+import { DesiredStateDistribution } from '../media-control/distribution.ts';
 import { FileEventJournal } from '../media-control/journal/event-journal.ts';
 import { CameraMuxers } from '../muxer/camera-muxers.ts';
 import { PartMuxer } from '../muxer/part-muxer.ts';
@@ -79,6 +80,7 @@ export const runEdge = async (config: Config): Promise<void> => {
     const store = stack.use(new DesiredStateStore({ path: place.desiredState, logger, clock }));
     const control = stack.use(GrpcClient.dial(EdgeLinkService, addresses.control, { clock, ...internalToken(config, addresses.control) }));
     const authorizer = stack.use(new DesiredStateAuthorizer({ source: store, clock }));
+    const distribution = stack.use(new DesiredStateDistribution(store));
     const cameras = new DesiredStateCameraResolver({ store, client: control });
 
     // Here, so that it is closed behind whatever writes events, and delivers the last of them.
@@ -120,16 +122,16 @@ export const runEdge = async (config: Config): Promise<void> => {
       port: config.webrtc.port, bind: config.webrtc.bind ?? config.bind, additionalHosts: config.webrtc.additional_hosts, clock, logger,
     }));
     const egress = stack.use(new WhepEgress({
-      engine, streams: registry, authorizer, detections: extractors, viewersPerCamera: config.limits.viewers_per_camera, clock, logger, metrics,
+      engine, streams: registry, authorizer, detections: extractors, distribution, viewersPerCamera: config.limits.viewers_per_camera, clock, logger, metrics,
       random: () => randomInt(2 ** 32), newId: randomUUID,
     }));
     const whip = stack.use(new WhipEndpoint({ router: http, engine, streams: registry, authorizer, cameras, readBody, config: config.webrtc, clock, logger }));
     serveWhep({ router: http, authorizer, egress, readBody, iceServers: config.webrtc.ice_servers, publish: (request, offer) => whip.publish(request, offer) });
     const hls = stack.use(new HlsEndpoint({
-      router: http, authorizer, streams: muxers, clock, metrics,
+      router: http, authorizer, streams: muxers, distribution, clock, metrics,
       timing: { segmentSeconds: config.hls.segment_seconds, keyframeIntervalSeconds: config.webrtc.keyframe_interval_seconds },
     }));
-    const sockets = stack.use(new DetectionsSocket({ router: http, authorizer, streams: registry, detections: extractors, socketsPerCamera: config.limits.viewers_per_camera, clock, logger, metrics }));
+    const sockets = stack.use(new DetectionsSocket({ router: http, authorizer, streams: registry, detections: extractors, distribution, socketsPerCamera: config.limits.viewers_per_camera, clock, logger, metrics }));
     const viewers = (camera: CameraId) => ({ webrtc: egress.viewers(camera), hls: hls.viewers(camera), websocket: sockets.viewers(camera) });
     const spool = await Spool.open({ directory: place.uploads, maxBytes: config.recorder.upload_max_bytes, reserveBytes: Math.min(config.recorder.min_free_bytes, UPLOAD_RESERVE_BYTES), clock });
     new UploadEndpoint({ router: http, authorizer, cameras, spool, recordings: recorder, clock, logger });

@@ -131,6 +131,27 @@ describe('cameras', () => {
     expect((await h.call('POST', '/v1/cameras/nobody/recording/start', { token })).status).toBe(404);
   });
 
+  test('[SD-53] distribution is switched by who manages cameras; it stays as it is whatever else is set, and is written down', async () => {
+    await post({ id: 'shown' });
+    expect((await h.call('GET', '/v1/cameras/shown', { token })).body).toMatchObject({ distribution: { state: 'on' } });
+    expect(desired('shown')).not.toHaveProperty('distribution');
+    expect(await h.call('POST', '/v1/cameras/shown/distribution/stop', { token })).toMatchObject({ status: 200, body: { state: 'off' } });
+    expect(desired('shown')).toMatchObject({ distribution: 'off', recording: 'always' });
+    await h.call('PATCH', '/v1/cameras/shown', { token, json: { recording: { policy: 'off' } } });
+    expect((await h.call('PUT', '/v1/cameras/shown', { token, json: { name: 'anew' } })).body).toMatchObject({ name: 'anew', distribution: { state: 'off' } });
+    expect(desired('shown')).toMatchObject({ distribution: 'off' });
+
+    await h.call('POST', '/v1/users', { token, json: { username: 'op', password: 'operator-password', role: 'operator' } });
+    const operator = (await h.login('op', 'operator-password')).access_token;
+    expect((await h.call('POST', '/v1/cameras/shown/distribution/start', { token: operator })).status).toBe(403);
+    expect(desired('shown')).toMatchObject({ distribution: 'off' });
+    expect(await h.call('POST', '/v1/cameras/shown/distribution/start', { token })).toMatchObject({ status: 200, body: { state: 'on' } });
+    expect(desired('shown')).not.toHaveProperty('distribution');
+    expect((await h.call('POST', '/v1/cameras/nobody/distribution/stop', { token })).status).toBe(404);
+    const audit = (await h.call<{ items: { action: string; target: string }[] }>('GET', '/v1/audit', { token })).body.items.filter(({ target }) => target === 'shown').map(({ action }) => action);
+    expect(audit).toEqual(expect.arrayContaining(['distribution:start', 'distribution:stop']));
+  });
+
   test('a removed camera is gone from lists and desired state with its keys, and its id can be used anew', async () => {
     const first = await post({ id: 'gone' });
     expect((await h.call('DELETE', '/v1/cameras/gone', { token })).status).toBe(204);

@@ -98,9 +98,13 @@ export const CameraSession = z
   })
   .openapi('CameraSession');
 
+export const CameraDistribution = z
+  .object({ state: z.enum(['on', 'off']).describe('`off`: shown to nobody live, by `distribution/stop`, until `distribution/start`.') })
+  .openapi('CameraDistribution', { description: 'Whether the camera is shown live. It is received, recorded and detected either way.' });
+
 export const Camera = z
   .object({
-    id: CameraId, name: z.string(), source: Source, pipelines: z.array(Pipeline), recording: StoredRecording, ...Hints, created_at: Timestamp, updated_at: Timestamp,
+    id: CameraId, name: z.string(), source: Source, pipelines: z.array(Pipeline), recording: StoredRecording, distribution: CameraDistribution, ...Hints, created_at: Timestamp, updated_at: Timestamp,
     urls: Urls, direct_urls: DirectUrls.nullable(),
     phase: z.enum(['idle', 'connecting', 'live', 'interrupted']),
     session: CameraSession.nullable().describe('The newest session, also when it has ended.'),

@@ -45,6 +45,7 @@ export const toSpec = (row: CameraRow, inference: Config['inference']): CameraSp
     name: row.name,
     source: source.type === 'file' && source.url !== undefined ? { type: 'file', url: source.url } : { type: 'push' },
     detectors: toDetectors(pipelines, inference),
+    ...(row.distribution === 'off' && { distribution: row.distribution }),
     ...recordingSpec(recording),
   };
 };
@@ -88,7 +89,7 @@ export class CameraService {
   async create(camera: NewCamera): Promise<{ readonly row: CameraRow; readonly secret: string }> {
     await this.#check(camera);
     const now = this.#clock.now();
-    const row: CameraRow = { id: camera.id, created_at: now, updated_at: now, deleted_at: null, ...columns(camera) };
+    const row: CameraRow = { id: camera.id, created_at: now, updated_at: now, deleted_at: null, distribution: 'on', ...columns(camera) };
     const key = newKey(camera.id, 'publish', now);
     if (!(await this.#store.insert(row, key.row))) throw new MediaError('ALREADY_EXISTS', `There is a camera ${camera.id} already.`, { reason: 'CAMERA_EXISTS' });
     await this.#changed();
@@ -122,6 +123,14 @@ export class CameraService {
   async switchRecording(id: string, switched: 'on' | 'off'): Promise<CameraRow> {
     const { recording } = settingsOf(await this.get(id));
     if (recording.switched !== switched && !(await this.#store.update(id, { recording: JSON.stringify({ ...recording, switched }), updated_at: this.#clock.now() }))) throw notFound(id);
+    await this.#changed();
+    return this.get(id);
+  }
+
+  /** Whether the camera is shown live; holds until it is switched again, whatever else is set. Throws NOT_FOUND. */
+  async switchDistribution(id: string, to: 'on' | 'off'): Promise<CameraRow> {
+    const { distribution } = await this.get(id);
+    if (distribution !== to && !(await this.#store.update(id, { distribution: to, updated_at: this.#clock.now() }))) throw notFound(id);
     await this.#changed();
     return this.get(id);
   }

@@ -36,6 +36,12 @@ test('[REC-8] what is in the archive stays listed, whatever the edge holds, and 
   expect((await db.selectFrom('segments').select('local').orderBy('id').execute()).map(({ local }) => local)).toEqual([0, 1, 1, 0]);
 });
 
+test('[SD-53] a database that was lost gets back which cameras are shown to nobody', async () => {
+  const intake = new InventoryIntake({ db, clock: new FakeClock(), hello: create(HelloSchema, { edgeId: 'e', journalId: 'j' }) });
+  await intake.take(create(InventorySchema, { complete: true, cameras: [{ id: 'hidden', distributionOff: true, recording: 'always' }, { id: 'shown', recording: 'always' }] }));
+  expect(await db.selectFrom('cameras').select(['id', 'distribution']).orderBy('id').execute()).toEqual([{ id: 'hidden', distribution: 'off' }, { id: 'shown', distribution: 'on' }]);
+});
+
 test('an edge that holds nothing leaves nothing listed, however much there was', async () => {
   const rows = Array.from({ length: 2_500 }, (_, n) => row('cam', n));
   for (let i = 0; i < rows.length; i += 500) await db.insertInto('segments').values(rows.slice(i, i + 500)).execute();

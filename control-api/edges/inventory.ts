@@ -60,7 +60,7 @@ export class InventoryIntake {
       if (!CAMERA_ID.test(camera.id)) continue;
       await tx
         .insertInto('cameras')
-        .values({ id: camera.id, name: camera.name, ...settings, created_at: now, updated_at: now, deleted_at: null })
+        .values({ id: camera.id, name: camera.name, ...settings, distribution: camera.distributionOff ? 'off' : 'on', created_at: now, updated_at: now, deleted_at: null })
         .onConflict((conflict) => conflict.doNothing())
         .execute();
     }

@@ -11,6 +11,7 @@ const cameraInit = (camera: DesiredCamera): MessageInitShape<typeof CameraSchema
   source: camera.source.type === 'file' ? { case: 'file', value: { url: camera.source.url } } : { case: 'push', value: {} },
   detectors: camera.detectors.map(({ id, model, fps, confidence }) => ({ id, model, fps, ...(confidence === null ? {} : { confidence }) })),
   recording: camera.recording,
+  distributionOff: camera.distribution === 'off',
   controlJson: camera.controlJson,
   ...(camera.hours && { hours: { timezone: camera.hours.timezone, times: camera.hours.times.map(({ days, from, to }) => ({ days: [...days], from, to })) } }),
   ...(typeof camera.window?.minutes === 'number' && { windowMinutes: camera.window.minutes }),

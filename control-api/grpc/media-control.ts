@@ -5,9 +5,10 @@ import type { Milliseconds } from '../../core/units.ts';
 import { serve } from '../../platform/grpc/service.ts';
 import type { ServiceRegistration } from '../../platform/grpc/service.ts';
 import {
-  MediaControlService, RecordingPolicy, RecordingStateSchema, RecordingSwitch, StartRecordingResponseSchema, StopRecordingResponseSchema,
+  DistributionStateSchema, DistributionSwitch, MediaControlService, RecordingPolicy, RecordingStateSchema, RecordingSwitch, StartDistributionResponseSchema, StartRecordingResponseSchema,
+  StopDistributionResponseSchema, StopRecordingResponseSchema,
 } from '../../proto/gen/imageflow/v1/media_control_service_pb.ts';
-import type { RecordingState } from '../../proto/gen/imageflow/v1/media_control_service_pb.ts';
+import type { DistributionState, RecordingState } from '../../proto/gen/imageflow/v1/media_control_service_pb.ts';
 import type { AuditService } from '../audit/service.ts';
 import { settingsOf } from '../cameras/service.ts';
 import type { CameraRow, CameraService } from '../cameras/service.ts';
@@ -26,7 +27,7 @@ export interface MediaControlOptions {
 /** Whatever deadline the client gives; the database has its own, shorter one. */
 const CALL_MS: Milliseconds = 20_000;
 
-/** What `POST /v1/cameras/{id}/recording/{start,stop}` does, by gRPC (SD-53). */
+/** What `POST /v1/cameras/{id}/recording/{start,stop}` and `…/distribution/{start,stop}` do, by gRPC (SD-53). */
 export const mediaControlService = (options: MediaControlOptions): ServiceRegistration => {
   const { cameras, audit, guard, clock } = options;
   const switched = async (call: Caller, cameraId: string, to: 'on' | 'off'): Promise<RecordingState> => {
@@ -35,6 +36,12 @@ export const mediaControlService = (options: MediaControlOptions): ServiceRegist
     audit.record({ principal: principal.username, action: to === 'on' ? 'recording:start' : 'recording:stop', target: row.id, detail: { protocol: 'grpc' } });
     return stateOf(row);
   };
+  const distributed = async (call: Caller, cameraId: string, to: 'on' | 'off'): Promise<DistributionState> => {
+    const principal = await guard.admit(call, 'camera:manage');
+    const { id, distribution } = await cameras.switchDistribution(validId(cameraId), to);
+    audit.record({ principal: principal.username, action: to === 'on' ? 'distribution:start' : 'distribution:stop', target: id, detail: { protocol: 'grpc' } });
+    return create(DistributionStateSchema, { cameraId: id, switched: DISTRIBUTION[distribution] });
+  };
   const comesLater = async (call: Caller, what: string): Promise<never> => {
     await guard.admit(call, 'camera:manage');
     throw new MediaError('UNPROCESSABLE', `${what} comes in a later version; nothing acts on it yet.`, { reason: 'NOT_IMPLEMENTED' });
@@ -42,8 +49,8 @@ export const mediaControlService = (options: MediaControlOptions): ServiceRegist
   return serve(MediaControlService, {
     startRecording: async ({ cameraId }, call) => create(StartRecordingResponseSchema, { recording: await inTime(clock, switched(call, cameraId, 'on')) }),
     stopRecording: async ({ cameraId }, call) => create(StopRecordingResponseSchema, { recording: await inTime(clock, switched(call, cameraId, 'off')) }),
-    startDistribution: (_request, call) => comesLater(call, 'Switching distribution'),
-    stopDistribution: (_request, call) => comesLater(call, 'Switching distribution'),
+    startDistribution: async ({ cameraId }, call) => create(StartDistributionResponseSchema, { distribution: await inTime(clock, distributed(call, cameraId, 'on')) }),
+    stopDistribution: async ({ cameraId }, call) => create(StopDistributionResponseSchema, { distribution: await inTime(clock, distributed(call, cameraId, 'off')) }),
     setQuality: (_request, call) => comesLater(call, 'Setting the quality'),
   });
 };
@@ -64,6 +71,7 @@ const validId = (cameraId: string): string => {
 };
 
 const POLICIES = { always: RecordingPolicy.ALWAYS, 'on-event': RecordingPolicy.ON_EVENT, off: RecordingPolicy.OFF } as const;
+const DISTRIBUTION = { on: DistributionSwitch.ON, off: DistributionSwitch.OFF } as const;
 const SWITCHES = { on: RecordingSwitch.ON, off: RecordingSwitch.OFF } as const;
 
 const stateOf = (row: CameraRow): RecordingState => {

@@ -6,6 +6,7 @@ import { Hub } from '../../core/hub.ts';
 import { FakeClock } from '../../core/testing-clock.ts';
 import type { DetectionUnit } from '../../extractor/port.ts';
 import type { CameraStream } from '../../ingest/port.ts';
+import { FakeDistribution } from '../../media-control/testing-distribution.ts';
 import { silentLogger } from '../../platform/logging.ts';
 import { createMetrics } from '../../platform/metrics.ts';
 import { MediaHttpServer } from '../../transport/http/media-http-server.ts';
@@ -21,18 +22,20 @@ let removed: (camera: string) => void;
 let streams: Map<string, CameraStream>;
 let clients: WebSocket[];
 let admitted: () => void;
+let distribution: FakeDistribution;
 
 beforeEach(async () => {
   clock = new FakeClock();
   detections = new Hub();
   clients = [];
+  distribution = new FakeDistribution();
   streams = new Map<string, CameraStream>([['line-1', new FakeCamera('line-1', clock)]]);
   admitted = () => undefined;
   const metrics = createMetrics('test');
   const none = { [Symbol.dispose]: () => undefined };
   server = new MediaHttpServer({ clock, logger: silentLogger(), metrics, origins: ['*'], health: () => ({}) });
   sockets = new DetectionsSocket({
-    router: server, clock, metrics, logger: silentLogger(), socketsPerCamera: 2,
+    router: server, distribution, clock, metrics, logger: silentLogger(), socketsPerCamera: 2,
     authorizer: {
       authorize: (credential, _action, camera) => {
         queueMicrotask(() => { setImmediate(admitted); });
@@ -130,6 +133,23 @@ test('a revoked credential and a removed camera close the socket, and nobody lis
   const second = await receiving('?token=key');
   removed('line-1');
   expect(await closeCode(second)).toBe(4404);
+});
+
+test('[SD-53] distribution switched off closes the sockets with 4409 and says why, new ones too, and nobody listens to the camera any more', async () => {
+  const client = await receiving('?token=key');
+  const stranger = connect();
+  await once(stranger, 'open');
+  distribution.turn('line-1', 'off');
+  const [code, reason] = (await once(client, 'close')) as [number, Buffer];
+  expect([code, reason.toString()]).toEqual([4409, 'The live view of this camera has been switched off by an operator.']);
+  expect([detections.branchCount, sockets.viewers('line-1')]).toEqual([0, 0]);
+  expect(await closeCode(connect('?token=key'))).toBe(4409);
+  expect(await closeCode(connect('?token=wrong'))).toBe(4401);
+  // Who has shown nothing yet is told nothing.
+  expect(stranger.readyState).toBe(WebSocket.OPEN);
+  distribution.turn('line-1', 'on');
+  await receiving('?token=key');
+  expect(detections.branchCount).toBe(1);
 });
 
 test('a client that answers pings stays, one that does not is cut at the second', async () => {

@@ -6,10 +6,11 @@ import { MediaError } from '../../core/errors.ts';
 import type { CameraId } from '../../core/frame-ref.ts';
 import type { DetectionSource } from '../../extractor/port.ts';
 import type { StreamRegistry } from '../../ingest/port.ts';
-import type { Authorizer } from '../../media-control/port.ts';
+import type { Authorizer, Distribution } from '../../media-control/port.ts';
 import type { Logger } from '../../platform/logging.ts';
 import type { Metrics } from '../../platform/metrics.ts';
 import type { MediaRouter, UpgradeRequest } from '../../transport/http/port.ts';
+import { DISTRIBUTION_OFF, distributionOff } from '../distribution-off.ts';
 import { DetectionsFanout } from './detections-fanout.ts';
 
 export interface DetectionsSocketOptions {
@@ -17,6 +18,7 @@ export interface DetectionsSocketOptions {
   readonly authorizer: Authorizer;
   readonly streams: StreamRegistry;
   readonly detections: DetectionSource;
+  readonly distribution: Distribution;
   /** `limits.viewers_per_camera`. */
   readonly socketsPerCamera: number;
   readonly clock: Clock;
@@ -33,7 +35,7 @@ const MAX_BUFFERED_BYTES = 1 << 20;
 const MAX_PAYLOAD_BYTES = 16 << 10;
 
 /** Close codes a client can act upon (4000–4999 are for applications, RFC 6455 §7.4.2). */
-export const CloseCode = { unauthenticated: 4401, forbidden: 4403, notFound: 4404, tooMany: 4429, unavailable: 4503 } as const;
+export const CloseCode = { unauthenticated: 4401, forbidden: 4403, notFound: 4404, distributionOff: 4409, tooMany: 4429, unavailable: 4503 } as const;
 
 interface Connection {
   readonly socket: WebSocket;
@@ -66,6 +68,10 @@ export class DetectionsSocket implements Disposable {
     this.#resources.use(options.clock.every(PING_INTERVAL_MS, () => { this.#ping(); }));
     this.#resources.use(options.authorizer.onRevoked((id) => {
       for (const connection of this.#connections) if (connection.principalId === id) this.#end(connection, CloseCode.unauthenticated, 'credential revoked');
+    }));
+    this.#resources.use(options.distribution.onSwitched((camera) => {
+      if (!options.distribution.isOff(camera)) return;
+      for (const connection of this.#connections) if (connection.camera === camera && connection.principalId !== null) this.#end(connection, CloseCode.distributionOff, DISTRIBUTION_OFF);
     }));
     this.#resources.use(options.streams.onRemoved((camera) => {
       for (const connection of this.#connections) if (connection.camera === camera) this.#end(connection, CloseCode.notFound, 'camera removed');
@@ -117,11 +123,12 @@ export class DetectionsSocket implements Disposable {
 
   /** Never rejects: every failure becomes a close code. */
   async #admit(connection: Connection, credential: string): Promise<void> {
-    const { authorizer, streams, metrics, logger } = this.#options;
+    const { authorizer, distribution, streams, metrics, logger } = this.#options;
     const { socket, camera } = connection;
     try {
       const principal = await authorizer.authorize(credential, 'play', camera);
       if (!streams.get(camera)) throw new MediaError('NOT_FOUND', 'There is no such camera.');
+      if (distribution.isOff(camera)) throw distributionOff(camera);
       if (!this.#connections.has(connection)) return; // it left meanwhile
       if (this.viewers(camera) >= this.#options.socketsPerCamera) throw new MediaError('RESOURCE_EXHAUSTED', 'too many sockets on this camera');
       connection.principalId = principal.id;
@@ -182,6 +189,7 @@ const closeCodeOf = (error: unknown): number => {
     case 'UNAUTHENTICATED': return CloseCode.unauthenticated;
     case 'PERMISSION_DENIED': return CloseCode.forbidden;
     case 'NOT_FOUND': return CloseCode.notFound;
+    case 'FAILED_PRECONDITION': return CloseCode.distributionOff;
     case 'RESOURCE_EXHAUSTED': return CloseCode.tooMany;
     case 'UNAVAILABLE': return CloseCode.unavailable;
     default: return 1011;

@@ -2,10 +2,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '../../core/clock.ts';
 import { MediaError } from '../../core/errors.ts';
 import type { CameraId } from '../../core/frame-ref.ts';
-import type { Authorizer } from '../../media-control/port.ts';
+import type { Authorizer, Distribution } from '../../media-control/port.ts';
 import type { PartStream, PartStreams } from '../../muxer/port.ts';
 import type { Metrics } from '../../platform/metrics.ts';
 import type { MediaRequest, MediaRouter } from '../../transport/http/port.ts';
+import { distributionOff } from '../distribution-off.ts';
 import { parseDirectives } from './delivery-directives.ts';
 import { HlsStream } from './hls-stream.ts';
 import type { RenderedPlaylist } from './hls-stream.ts';
@@ -18,9 +19,17 @@ export interface HlsEndpointOptions {
   readonly router: MediaRouter;
   readonly authorizer: Authorizer;
   readonly streams: PartStreams;
+  readonly distribution: Distribution;
   readonly timing: HlsTiming;
   readonly clock: Clock;
   readonly metrics: Pick<Metrics, 'viewers'>;
+}
+
+interface CameraHls {
+  readonly source: PartStream;
+  /** Null while the camera is shown to nobody: nothing of it is held then. */
+  stream: HlsStream | null;
+  readonly viewers: RecentViewers;
 }
 
 const PLAYLIST_TYPE = 'application/vnd.apple.mpegurl';
@@ -36,7 +45,7 @@ const PLAYLIST_CACHE = 'private, no-cache';
 export class HlsEndpoint implements Disposable {
   readonly #options: HlsEndpointOptions;
   readonly #rules: SegmentRules;
-  readonly #streams = new Map<CameraId, { readonly stream: HlsStream; readonly viewers: RecentViewers }>();
+  readonly #streams = new Map<CameraId, CameraHls>();
   readonly #resources = new DisposableStack();
 
   constructor(options: HlsEndpointOptions) {
@@ -44,6 +53,7 @@ export class HlsEndpoint implements Disposable {
     this.#rules = segmentRules(options.timing);
     this.#resources.use(options.streams.onStream((stream) => { this.#add(stream); }));
     this.#resources.use(options.streams.onRemoved((camera) => { this.#remove(camera); }));
+    this.#resources.use(options.distribution.onSwitched((camera) => { this.#switch(camera); }));
     this.#resources.use(options.clock.every(VIEWER_COUNT_MS, () => { this.#countViewers(); }));
     for (const method of ['GET', 'HEAD'] as const) {
       options.router.route(method, '/hls/:camera/:file', (request) => this.#serve(request));
@@ -62,12 +72,26 @@ export class HlsEndpoint implements Disposable {
   }
 
   #add(source: PartStream): void {
-    this.#streams.get(source.camera)?.stream[Symbol.dispose]();
-    this.#streams.set(source.camera, { stream: new HlsStream(source, { rules: this.#rules, clock: this.#options.clock }), viewers: new RecentViewers() });
+    this.#streams.get(source.camera)?.stream?.[Symbol.dispose]();
+    this.#streams.set(source.camera, { source, stream: this.#open(source), viewers: new RecentViewers() });
+  }
+
+  #open(source: PartStream): HlsStream | null {
+    return this.#options.distribution.isOff(source.camera) ? null : new HlsStream(source, { rules: this.#rules, clock: this.#options.clock });
+  }
+
+  /** Off: who waits is refused, and the media is let go. On: it begins anew. */
+  #switch(camera: CameraId): void {
+    const entry = this.#streams.get(camera);
+    if (!entry) return;
+    entry.stream?.close(distributionOff(camera));
+    entry.stream = this.#open(entry.source);
+    entry.viewers.clear();
+    this.#countViewers();
   }
 
   #remove(camera: CameraId): void {
-    this.#streams.get(camera)?.stream[Symbol.dispose]();
+    this.#streams.get(camera)?.stream?.[Symbol.dispose]();
     this.#streams.delete(camera);
     this.#options.metrics.viewers.remove({ camera, protocol: 'hls' });
   }
@@ -84,17 +108,19 @@ export class HlsEndpoint implements Disposable {
     await this.#options.authorizer.authorize(credential, 'play', camera);
     const entry = this.#streams.get(camera);
     if (!entry) throw new MediaError('NOT_FOUND', 'There is no such camera.');
+    const { stream } = entry;
+    if (!stream) throw distributionOff(camera);
     entry.viewers.seen(`${credential ?? ''} ${request.socket.remoteAddress ?? ''}`, this.#options.clock.monotonic());
     // A player that showed its token in the URL has no other way to show it for what the playlist leads to.
     const token = query.get('token');
     if (file === 'index.m3u8') {
-      sendPlaylist(request, response, await entry.stream.multivariant(token, exchange.signal), PLAYLIST_CACHE);
+      sendPlaylist(request, response, await stream.multivariant(token, exchange.signal), PLAYLIST_CACHE);
     } else if (file === 'video.m3u8') {
       const directives = parseDirectives(query);
-      const playlist = await entry.stream.playlist(directives, token, exchange.signal);
+      const playlist = await stream.playlist(directives, token, exchange.signal);
       sendPlaylist(request, response, playlist, directives.msn === null ? PLAYLIST_CACHE : BLOCKING_CACHE);
     } else {
-      sendMedia(response, await entry.stream.resource(file, exchange.signal));
+      sendMedia(response, await stream.resource(file, exchange.signal));
     }
   }
 }

@@ -1,5 +1,6 @@
 import { gunzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
+import { MediaError } from '../../core/errors.ts';
 import { Hub } from '../../core/hub.ts';
 import { FakeClock } from '../../core/testing-clock.ts';
 import type { SessionInfo } from '../../ingest/port.ts';
@@ -24,9 +25,10 @@ const setUp = () => {
   const all = testParts(400, 5);
   let next = 0;
   const feed = (count: number): void => { for (const part of all.slice(next, (next += count))) parts.publish(part); };
+  const skip = (count: number): void => { next += count; };
   const phase = (name: SessionInfo['phase']): void => { for (const listener of listeners) listener(testSession({ phase: name })); };
   const text = async (directives: { msn: number | null; part: number | null; skip: boolean } = PLAIN): Promise<string> => (await stream.playlist(directives, null, never)).plain.toString();
-  return { clock, stream, feed, phase, text };
+  return { clock, stream, parts, feed, skip, phase, text };
 };
 const nextOf = (playlist: string): { msn: number; part: number } => {
   const [, msn, part] = /PRELOAD-HINT:TYPE=PART,URI="part-\w+-(\d+)\.(\d+)\.m4s/.exec(playlist) ?? [];
@@ -172,6 +174,30 @@ test('disposing answers whoever waits', async () => {
   await Promise.resolve();
   stream[Symbol.dispose]();
   await expect(waiting).rejects.toMatchObject({ code: 'NOT_FOUND' });
+});
+
+test('[SD-53] closing refuses whoever waits and whoever comes with its reason, and takes the branch off the parts', async () => {
+  const { stream, feed, text, parts } = setUp();
+  feed(7);
+  const next = nextOf(await text());
+  const waiting = [text({ ...next, skip: false }), text({ msn: next.msn + 1, part: 0, skip: false }), stream.resource(`part-abcd1234-${String(next.msn)}.${String(next.part)}.m4s`, never)];
+  await Promise.resolve();
+  expect([stream.waiting, parts.branchCount]).toEqual([3, 1]);
+  stream.close(new MediaError('FAILED_PRECONDITION', 'off', { reason: 'DISTRIBUTION_OFF' }));
+  for (const each of [...waiting, text(), stream.multivariant(null, never), stream.resource('seg-x-1.m4s', never)]) await expect(each).rejects.toMatchObject({ reason: 'DISTRIBUTION_OFF' });
+  expect([stream.waiting, parts.branchCount]).toEqual([0, 0]);
+});
+
+test('[SD-53] one that is made in the middle of a session begins with the next random access picture, under names not used before', async () => {
+  const { feed, skip, text } = setUp();
+  skip(7);
+  feed(3);
+  await expect(text()).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  feed(6);
+  const playlist = await text();
+  const [, msn] = /#EXT-X-MEDIA-SEQUENCE:(\d+)/.exec(playlist) ?? [];
+  expect(playlist).toContain(`#EXT-X-MAP:URI="init-abcd1234-${String(msn)}.mp4"`);
+  expect(playlist.match(/#EXT-X-PART:[^\n]*/)?.[0]).toContain('INDEPENDENT=YES');
 });
 
 test('a viewer counts for ten seconds after its last request', () => {

@@ -48,7 +48,7 @@ interface Waiter {
   readonly finish: () => void;
   /** `Clock.monotonic()` after which it is refused. */
   readonly due: Milliseconds;
-  readonly refuse: () => void;
+  readonly refuse: (why: MediaError) => void;
 }
 
 /** One camera's LL-HLS: its window of media, its playlists (composed once per part), and the requests that wait for the next one. */
@@ -64,6 +64,9 @@ export class HlsStream implements Disposable {
   /** When the newest part came. */
   #addedAt: Milliseconds = -Infinity;
   #clearing: Disposable | null = null;
+  #closed: MediaError | null = null;
+  /** Made in the middle of a session, it begins with the next random access picture. */
+  #begun = false;
 
   constructor(source: PartStream, options: HlsStreamOptions) {
     this.#options = options;
@@ -99,7 +102,7 @@ export class HlsStream implements Disposable {
     this.#asked();
     await this.#requireMedia(signal);
     const text = renderMultivariant(this.#window);
-    if (text === null) throw notYet();
+    if (text === null) throw this.#none();
     return new Rendering(withQuery(text, token));
   }
 
@@ -108,15 +111,27 @@ export class HlsStream implements Disposable {
     this.#asked();
     if (this.#window.hint === name) await this.#wait(() => this.#window.hint !== name, signal);
     const resource = this.#window.get(name);
-    if (!resource) throw new MediaError('NOT_FOUND', 'There is no such part or segment (any more).');
+    if (!resource) throw this.#closed ?? new MediaError('NOT_FOUND', 'There is no such part or segment (any more).');
     return resource;
   }
 
-  [Symbol.dispose](): void {
+  /** Takes no more media and lets go what there is; requests that wait, and those that come, are refused with `why`. Idempotent. */
+  close(why: MediaError): void {
+    if (this.#closed) return;
+    this.#closed = why;
     this.#resources.dispose();
     this.#clearing?.[Symbol.dispose]();
     this.#window.clear();
+    for (const waiter of this.#waiters) waiter.refuse(why);
     this.#changed();
+  }
+
+  [Symbol.dispose](): void {
+    this.close(notYet());
+  }
+
+  #none(): MediaError {
+    return this.#closed ?? notYet();
   }
 
   #asked(): void {
@@ -128,7 +143,7 @@ export class HlsStream implements Disposable {
     const playable = (): boolean => this.#window.playable;
     if (playable()) return;
     if (this.#window.segments.length > 0) await this.#wait(() => playable() || this.#window.segments.length === 0, signal);
-    if (!playable()) throw notYet();
+    if (!playable()) throw this.#none();
   }
 
   /** Waits for the next part if it is due, for one part's time at most. Where many wait already, nobody is refused for this. */
@@ -146,6 +161,8 @@ export class HlsStream implements Disposable {
   }
 
   #add(part: Part): void {
+    this.#begun ||= part.randomAccess;
+    if (!this.#begun) return;
     this.#addedAt = this.#options.clock.monotonic();
     if (part.sessionId !== this.#sessionId) {
       this.#sessionId = part.sessionId;
@@ -184,23 +201,23 @@ export class HlsStream implements Disposable {
 
   #wait(check: () => boolean, signal: AbortSignal): Promise<void> {
     if (this.#waiters.size >= MAX_WAITERS) {
-      return Promise.reject(new MediaError('UNAVAILABLE', 'Too many requests wait for this camera.', { retryAfterSeconds: 1 }));
+      return Promise.reject(notNow('Too many requests wait for this camera.'));
     }
     return new Promise((resolve, reject) => {
       const settle = (): void => {
         this.#waiters.delete(waiter);
         signal.removeEventListener('abort', onAbort);
       };
-      const refuse = (why: string): void => {
+      const refuse = (why: MediaError): void => {
         settle();
-        reject(new MediaError('UNAVAILABLE', why, { retryAfterSeconds: 1 }));
+        reject(why);
       };
-      const onAbort = (): void => { refuse('The client hung up.'); };
+      const onAbort = (): void => { refuse(notNow('The client hung up.')); };
       const waiter: Waiter = {
         check,
         finish: () => { settle(); resolve(); },
         due: this.#options.clock.monotonic() + 3 * this.#options.rules.targetMs,
-        refuse: () => { refuse('Nothing new came from the camera.'); },
+        refuse,
       };
       signal.addEventListener('abort', onAbort);
       this.#waiters.add(waiter);
@@ -212,7 +229,7 @@ export class HlsStream implements Disposable {
     const now = this.#options.clock.monotonic();
     for (const waiter of this.#waiters) {
       if (waiter.due > now) break; // all wait equally long, so the first one in is the first due
-      waiter.refuse();
+      waiter.refuse(notNow('Nothing new came from the camera.'));
     }
   }
 
@@ -240,4 +257,5 @@ class Rendering implements RenderedPlaylist {
   }
 }
 
+const notNow = (why: string): MediaError => new MediaError('UNAVAILABLE', why, { retryAfterSeconds: 1 });
 const notYet = (): MediaError => new MediaError('NOT_FOUND', 'There is no video of this camera now.', { reason: 'NO_MEDIA', retryAfterSeconds: 1 });

@@ -57,7 +57,6 @@ export class LiveWindow {
   #retained: HlsSegment[] = [];
   #resources = new Map<string, HlsResource>();
   #init: HlsInit | null = null;
-  #inits = 0;
   #session: { readonly id: string; readonly prefix: string } | null = null;
   #nextMsn = 0;
   #bytes = 0;
@@ -165,11 +164,12 @@ export class LiveWindow {
 
   #openSegment(part: Part, discontinuity: boolean): HlsSegment {
     const prefix = this.#session?.prefix ?? '';
+    const msn = this.#nextMsn++;
     if (this.#init?.init !== part.init) {
-      this.#init = { name: `init-${prefix}-${String(this.#inits++)}.mp4`, init: part.init };
+      // Named after its first segment: the name is not used again, either, when a camera is shown again within its session.
+      this.#init = { name: `init-${prefix}-${String(msn)}.mp4`, init: part.init };
       this.#resources.set(this.#init.name, { kind: 'init', init: part.init });
     }
-    const msn = this.#nextMsn++;
     const segment: HlsSegment = {
       msn,
       name: `seg-${prefix}-${String(msn)}.m4s`,

@@ -23,7 +23,7 @@ test('[H1 H2 H5 H7 H11] a young playlist, to the letter', () => {
 #EXT-X-MEDIA-SEQUENCE:${String(FIRST)}
 #EXT-X-DISCONTINUITY-SEQUENCE:0
 #EXT-X-INDEPENDENT-SEGMENTS
-#EXT-X-MAP:URI="init-abcd1234-0.mp4"
+#EXT-X-MAP:URI="init-abcd1234-172163200.mp4"
 #EXT-X-PROGRAM-DATE-TIME:2025-06-15T15:06:40.000Z
 #EXT-X-PART:DURATION=0.20000,URI="part-abcd1234-${String(FIRST)}.0.m4s",INDEPENDENT=YES
 #EXT-X-PART:DURATION=0.20000,URI="part-abcd1234-${String(FIRST)}.1.m4s"
@@ -71,7 +71,7 @@ test('[H10] a new epoch is a discontinuity with its own init segment and date', 
   w.interrupt();
   w.add(testPart({ init: testInit(), discontinuity: true, randomAccess: true, wall: SESSION_START + 60_000 }), true);
   expect(text(renderMedia(w, TIMING).full)).toContain(`#EXT-X-DISCONTINUITY
-#EXT-X-MAP:URI="init-abcd1234-1.mp4"
+#EXT-X-MAP:URI="init-abcd1234-172163202.mp4"
 #EXT-X-PROGRAM-DATE-TIME:2025-06-15T15:07:40.000Z
 #EXT-X-PART:DURATION=0.20000,URI="part-abcd1234-${String(FIRST + 2)}.0.m4s",INDEPENDENT=YES
 `);

@@ -14,6 +14,11 @@ export class RecentViewers {
     if (this.#seenAt.size < MAX_VIEWERS || this.#seenAt.has(viewer)) this.#seenAt.set(viewer, now);
   }
 
+  /** Nobody has asked. */
+  clear(): void {
+    this.#seenAt.clear();
+  }
+
   /** How many there are, after forgetting those who left. */
   count(now: Milliseconds): number {
     for (const [viewer, at] of this.#seenAt) if (now - at > RECENT_MS) this.#seenAt.delete(viewer);

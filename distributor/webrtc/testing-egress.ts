@@ -8,6 +8,7 @@ import { FakeClock } from '../../core/testing-clock.ts';
 import type { DetectionUnit } from '../../extractor/port.ts';
 import type { CameraStream } from '../../ingest/port.ts';
 import type { Principal } from '../../media-control/port.ts';
+import { FakeDistribution } from '../../media-control/testing-distribution.ts';
 import { silentLogger } from '../../platform/logging.ts';
 import { createMetrics } from '../../platform/metrics.ts';
 import { FakeCamera, FakeEngine } from './testing.ts';
@@ -23,13 +24,14 @@ export const egressFixture = () => {
   const engine = new FakeEngine();
   const camera = new FakeCamera('line-1', clock);
   const metrics = createMetrics('test');
+  const distribution = new FakeDistribution();
   const detections = new Hub<DetectionUnit>();
   const streams = new Map<string, CameraStream>([['line-1', camera]]);
   const listeners: { removed: (camera: string) => void; revoked: (id: string) => void } = { removed: () => undefined, revoked: () => undefined };
   const none = { [Symbol.dispose]: () => undefined };
   let next = 1_000;
   const egress = new WhepEgress({
-    engine, clock, metrics, logger: silentLogger(), viewersPerCamera: 4,
+    engine, clock, metrics, distribution, logger: silentLogger(), viewersPerCamera: 4,
     streams: { get: (id) => streams.get(id), list: () => [...streams.values()], onStream: () => none, onRemoved: (listener) => { listeners.removed = listener; return none; } },
     authorizer: { onRevoked: (listener) => { listeners.revoked = listener; return none; } },
     detections: { detections: () => detections, stats: () => null },
@@ -51,7 +53,7 @@ export const egressFixture = () => {
   };
   /** That many pictures, 40 ms apart. */
   const frames = (count: number): void => { for (let i = 0; i < count; i++) { clock.advance(40); camera.delta(); } };
-  return { clock, engine, camera, metrics, detections, streams, listeners, egress, play, join, watch, frames };
+  return { clock, engine, camera, metrics, detections, distribution, streams, listeners, egress, play, join, watch, frames };
 };
 
 export const pictures = (packets: readonly RtpPacket[]): DepacketizedUnit[] => {

@@ -5,11 +5,12 @@ import type { SessionDescription } from '../../core/sdp/description.ts';
 import type { Tracks } from '../../core/track.ts';
 import type { DetectionSource } from '../../extractor/port.ts';
 import type { CameraStream, StreamRegistry } from '../../ingest/port.ts';
-import type { Authorizer, Principal } from '../../media-control/port.ts';
+import type { Authorizer, Distribution, Principal } from '../../media-control/port.ts';
 import type { Logger } from '../../platform/logging.ts';
 import type { Metrics } from '../../platform/metrics.ts';
 import type { WebRtcEngine, WebRtcPeer } from '../../transport/webrtc/port.ts';
 import { DetectionsFanout } from '../annotations/detections-fanout.ts';
+import { distributionOff } from '../distribution-off.ts';
 import { CameraEgress } from './camera-egress.ts';
 import { negotiatePlay } from './play-negotiation.ts';
 import type { PlayNegotiation, PlayTrack } from './play-negotiation.ts';
@@ -21,6 +22,7 @@ export interface WhepEgressOptions {
   readonly streams: StreamRegistry;
   readonly authorizer: Pick<Authorizer, 'onRevoked'>;
   readonly detections: DetectionSource;
+  readonly distribution: Distribution;
   /** `limits.viewers_per_camera`. */
   readonly viewersPerCamera: number;
   readonly clock: Clock;
@@ -65,6 +67,7 @@ export class WhepEgress implements Disposable {
     this.#options = options;
     this.#fanout = new DetectionsFanout(options.detections);
     this.#resources.use(options.streams.onRemoved((camera) => { this.#removeCamera(camera); }));
+    this.#resources.use(options.distribution.onSwitched((camera) => { if (options.distribution.isOff(camera)) this.#end(camera, 'distribution switched off'); }));
     this.#resources.use(options.authorizer.onRevoked((id) => { this.#revoke(id); }));
   }
 
@@ -82,11 +85,12 @@ export class WhepEgress implements Disposable {
 
   /**
    * Answers a viewer's offer; the media flow as soon as it has connected. Throws NOT_FOUND (no such camera), FAILED_PRECONDITION
-   * `NO_PUBLISHER`, NOT_ACCEPTABLE (`negotiatePlay`), UNAVAILABLE `VIEWER_LIMIT`, INVALID_ARGUMENT (the engine refuses the offer).
+   * `DISTRIBUTION_OFF` or `NO_PUBLISHER`, NOT_ACCEPTABLE (`negotiatePlay`), UNAVAILABLE `VIEWER_LIMIT`, INVALID_ARGUMENT (the engine refuses the offer).
    */
   async play(camera: CameraId, text: string, offer: SessionDescription, principal: Principal, signal: AbortSignal): Promise<{ readonly session: WhepSession; readonly answer: string }> {
     const stream = this.#options.streams.get(camera);
     if (!stream) throw new MediaError('NOT_FOUND', 'There is no such camera.', { context: { camera } });
+    if (this.#options.distribution.isOff(camera)) throw distributionOff(camera);
     const negotiation = negotiatePlay(offer, publishedTracks(stream), camera);
     this.#reserve(camera);
     try {
@@ -96,6 +100,10 @@ export class WhepEgress implements Disposable {
       if (signal.aborted || this.#resources.disposed || this.#options.streams.get(camera) !== stream) {
         peer[Symbol.dispose]();
         throw new MediaError('UNAVAILABLE', 'The viewer or the camera left while the offer was being answered.');
+      }
+      if (this.#options.distribution.isOff(camera)) {
+        peer[Symbol.dispose]();
+        throw distributionOff(camera);
       }
       const answer = negotiation.answer(peer.transport, (track) => ({
         ssrc: egress[track.kind].ssrc,
@@ -198,10 +206,14 @@ export class WhepEgress implements Disposable {
   }
 
   #removeCamera(camera: CameraId): void {
-    for (const session of [...this.#sessions.values()]) if (session.camera === camera) session.viewer.close('camera removed');
+    this.#end(camera, 'camera removed');
     this.#cameras.get(camera)?.egress[Symbol.dispose]();
     this.#cameras.delete(camera);
     this.#options.metrics.viewers.remove({ camera, protocol: 'webrtc' });
+  }
+
+  #end(camera: CameraId, reason: string): void {
+    for (const session of [...this.#sessions.values()]) if (session.camera === camera) session.viewer.close(reason);
   }
 
   #revoke(principalId: string): void {

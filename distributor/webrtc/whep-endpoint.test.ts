@@ -5,6 +5,7 @@ import { Hub } from '../../core/hub.ts';
 import { parseSdp } from '../../core/sdp/parse.ts';
 import { FakeClock } from '../../core/testing-clock.ts';
 import type { Authorizer } from '../../media-control/port.ts';
+import { FakeDistribution } from '../../media-control/testing-distribution.ts';
 import { silentLogger } from '../../platform/logging.ts';
 import { createMetrics } from '../../platform/metrics.ts';
 import { readBody } from '../../transport/http/body.ts';
@@ -35,6 +36,7 @@ const authorizer: Authorizer = {
   onRevoked: () => ({ [Symbol.dispose]: () => undefined }),
 };
 
+let distribution: FakeDistribution;
 beforeEach(async () => {
   const clock = new FakeClock();
   const metrics = createMetrics('test');
@@ -44,8 +46,9 @@ beforeEach(async () => {
   published = [];
   goodFor = Infinity;
   server = new MediaHttpServer({ clock, logger: silentLogger(), metrics, origins: ['*'], health: () => ({}) });
+  distribution = new FakeDistribution();
   const egress = new WhepEgress({
-    engine, clock, metrics, logger: silentLogger(), viewersPerCamera: 2, authorizer, detections: { detections: () => new Hub(), stats: () => null },
+    distribution, engine, clock, metrics, logger: silentLogger(), viewersPerCamera: 2, authorizer, detections: { detections: () => new Hub(), stats: () => null },
     streams: { get: (id) => (id === 'line-1' ? camera : undefined), list: () => [camera], onStream: () => none, onRemoved: () => none },
     random: () => 77, newId: () => UUID.slice(0, -1) + String(engine.peers.length),
   });
@@ -87,6 +90,20 @@ test('[2.4] a credential taken back while the offer is answered lets nobody in',
 test('[E3] nobody publishes: 409 with Retry-After', async () => {
   const answer = await post();
   expect([answer.status, answer.headers.get('retry-after'), answer.headers.get('content-type')]).toEqual([409, '2', 'application/problem+json']);
+});
+
+test('[SD-53] distribution switched off: 409 DISTRIBUTION_OFF for viewers, whoever publishes or not; to strangers it is not told', async () => {
+  camera.publish(1);
+  distribution.turn('line-1', 'off');
+  const answer = await post();
+  expect([answer.status, answer.headers.get('retry-after'), answer.headers.get('content-type')]).toEqual([409, '5', 'application/problem+json']);
+  expect(await answer.json()).toMatchObject({ code: 'DISTRIBUTION_OFF', camera: 'line-1', detail: 'The live view of this camera has been switched off by an operator.' });
+  expect((await post(OFFER, { authorization: 'Bearer wrong' })).status).toBe(401);
+  expect((await post(PUBLISH)).status).toBe(201);
+  expect(published).toHaveLength(1);
+  expect(engine.peers).toEqual([]);
+  distribution.turn('line-1', 'on');
+  expect((await post()).status).toBe(201);
 });
 
 test('[D-6] B-frames: 406 problem+json with code B_FRAMES', async () => {

@@ -49,6 +49,29 @@ describe('life of a viewer', () => {
     expect(fixture.egress.viewers('line-1')).toBe(0);
   });
 
+  test('[SD-53] switching distribution off closes the viewers and takes the branch off the Hub; on lets them in again', async () => {
+    fixture.camera.publish(1_000);
+    const [first, second] = [await fixture.watch(), await fixture.join()];
+    fixture.distribution.turn('line-2', 'off');
+    expect([first.disposed, second.disposed, fixture.camera.hub.branchCount]).toEqual([false, false, 1]);
+    fixture.distribution.turn('line-1', 'off');
+    expect([first.disposed, second.disposed, fixture.camera.hub.branchCount, fixture.detections.branchCount]).toEqual([true, true, 0, 0]);
+    expect(fixture.egress.viewers('line-1')).toBe(0);
+    await expect(fixture.play()).rejects.toMatchObject({ code: 'FAILED_PRECONDITION', reason: 'DISTRIBUTION_OFF' });
+    fixture.distribution.turn('line-1', 'on');
+    expect((await fixture.watch()).disposed).toBe(false);
+  });
+
+  test('[SD-53] a viewer whose offer is being answered when distribution is switched off is refused', async () => {
+    fixture.camera.publish(1_000);
+    const playing = fixture.play();
+    fixture.distribution.turn('line-1', 'off');
+    await expect(playing).rejects.toMatchObject({ reason: 'DISTRIBUTION_OFF' });
+    expect(fixture.engine.peers.map(({ disposed }) => disposed)).toEqual([true]);
+    fixture.distribution.turn('line-1', 'on');
+    for (let i = 0; i < 4; i++) await fixture.join(); // it holds none of the four places
+  });
+
   test('disposing closes everything and leaves no timer and no branch', async () => {
     fixture.camera.publish(1_000);
     const peers = [await fixture.watch(), await fixture.join()];

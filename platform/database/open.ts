@@ -17,6 +17,7 @@ import { archive } from './migrations/0007-archive.ts';
 import { exports } from './migrations/0008-exports.ts';
 import { frames } from './migrations/0009-frames.ts';
 import { foundSightings } from './migrations/0010-found-sightings.ts';
+import { distribution } from './migrations/0011-distribution.ts';
 import { describePostgres, isPostgresUrl, migrationDialect, postgresDialect, waitForPostgres } from './postgres.ts';
 import type { Database } from './schema.ts';
 
@@ -33,6 +34,7 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0008-exports': exports,
   '0009-frames': frames,
   '0010-found-sightings': foundSightings,
+  '0011-distribution': distribution,
 };
 
 export interface OpenOptions {

@@ -27,6 +27,8 @@ export interface CamerasTable {
   deleted_at: number | null;
   /** JSON object: what the API has for later (`qos`, `priority`, `bandwidth_hint`), set by none yet. */
   extra: string;
+  /** Whether it is shown live; setting the camera anew does not touch it. */
+  distribution: Generated<'on' | 'off'>;
 }
 
 export interface CameraKeysTable {

@@ -11,6 +11,7 @@ import { HlsEndpoint } from '../../distributor/hls/hls-endpoint.ts';
 import type { Publication } from '../../ingest/port.ts';
 import { EdgeStreamRegistry } from '../../ingest/stream-registry.ts';
 import type { Authorizer, Principal } from '../../media-control/port.ts';
+import { FakeDistribution } from '../../media-control/testing-distribution.ts';
 import { CameraMuxers } from '../../muxer/camera-muxers.ts';
 import type { Part } from '../../muxer/port.ts';
 import { silentLogger } from '../../platform/logging.ts';
@@ -32,6 +33,7 @@ const authorizer: Authorizer = {
 };
 
 const metrics = createMetrics('test');
+const distribution = new FakeDistribution();
 const logger = silentLogger();
 const stack = new AsyncDisposableStack();
 let registry: EdgeStreamRegistry;
@@ -45,7 +47,7 @@ beforeAll(async () => {
   registry = stack.use(new EdgeStreamRegistry({ graceSeconds: 15, maxSessions: 10, clock: systemClock, metrics, logger }));
   muxers = stack.use(new CameraMuxers(registry, { partMs: 200, logger, metrics }));
   hls = stack.use(new HlsEndpoint({
-    router: server, authorizer, streams: muxers, clock: systemClock, metrics,
+    router: server, authorizer, distribution, streams: muxers, clock: systemClock, metrics,
     timing: { segmentSeconds: 4, keyframeIntervalSeconds: 4 },
   }));
   await server.listen(0, '127.0.0.1');

@@ -40,6 +40,8 @@ export interface Camera {
   readonly direct_urls?: Pick<CameraUrls, 'whip' | 'whep' | 'hls'> | null;
   readonly pipelines: readonly (string | { readonly id: string })[];
   readonly recording: CameraRecording;
+  /** Whether it is shown live. */
+  readonly distribution: { readonly state: 'on' | 'off' };
   readonly session?: CameraSession | null;
   /** The edge's figures while there is a session. */
   readonly stats?: { readonly video_codec?: string | null; readonly audio_codec?: string | null } | null;
@@ -80,6 +82,7 @@ export const api = {
   /** Those that are raised, newest first. */
   alarms: async (camera?: string): Promise<readonly Alarm[]> => (await json<Page<Alarm>>(`/v1/alarms?limit=100${camera === undefined ? '' : `&camera=${camera}`}`)).items,
   switchRecording: (id: string, to: 'start' | 'stop') => json<CameraRecording>(`/v1/cameras/${id}/recording/${to}`, 'POST'),
+  switchDistribution: (id: string, to: 'start' | 'stop') => json<Camera['distribution']>(`/v1/cameras/${id}/distribution/${to}`, 'POST'),
   clearAlarm: (id: string) => json<undefined>(`/v1/alarms/${encodeURIComponent(id)}`, 'DELETE'),
   /** Milliseconds the server's clock is ahead of this one, to half the round trip. */
   clockOffset: async (): Promise<number> => {

@@ -16,7 +16,7 @@ import { WhepPlayer, WhepRefused } from './whep.ts';
 export type Mode = 'exact' | 'lowest-latency';
 
 export interface LiveState {
-  readonly status: 'connecting' | 'playing' | 'no-publisher' | 'reconnecting';
+  readonly status: 'connecting' | 'playing' | 'no-publisher' | 'reconnecting' | 'switched-off';
   readonly transport: 'webrtc' | 'hls' | null;
   /** In words, for the viewer: why nothing plays, or why it plays by LL-HLS. */
   readonly note: string | null;
@@ -53,6 +53,10 @@ const LOST_FOR_MS = 30_000;
 /** A server that starts again is met soon: a refused connection costs nothing. */
 const NO_ANSWER_RETRY_MS = 500;
 const MAX_RETRY_MS = 5000;
+/** While the live view is switched off: how often to ask whether it is on again. */
+const SWITCHED_OFF_RETRY_MS = 4000;
+/** The detections socket's close code for the same. */
+const SWITCHED_OFF_CLOSE = 4409;
 /** So often answered and never connected: WebRTC's UDP does not get through here (a firewall, a proxy). */
 const BLOCKED_AFTER = 2;
 const BLOCKED = 'WebRTC does not get through to this device, so the video comes with a few seconds of delay.';
@@ -99,6 +103,7 @@ export class LivePlayer {
   /** Attempts in a row that were answered and never connected. */
   #unreached = 0;
   #frameCallback = 0;
+  #switchedOff = false;
 
   constructor(options: LiveOptions) {
     this.#options = options;
@@ -122,6 +127,13 @@ export class LivePlayer {
     this.#close();
     const hooks = window as unknown as { imageflowLive?: Record<string, LivePlayer> };
     if (hooks.imageflowLive?.[this.#options.camera.id] === this) Reflect.deleteProperty(hooks.imageflowLive, this.#options.camera.id);
+  }
+
+  /** The camera is said to be shown again: no need to wait for the next look. */
+  shownAgain(): void {
+    if (!this.#switchedOff) return;
+    this.#switchedOff = false;
+    this.#schedule(0);
   }
 
   async readout(): Promise<LiveReadout> {
@@ -176,6 +188,7 @@ export class LivePlayer {
       whep.close();
       this.#whep = null;
       if (error instanceof WhepRefused) {
+        if (error.code === 'DISTRIBUTION_OFF') { this.#waitUntilShown(); return; }
         if (HLS_REASONS.has(error.code)) { await this.#playHls(error.message); return; }
         if (error.status === 409 || error.status === 404) {
           this.#attempt = 1;
@@ -187,6 +200,25 @@ export class LivePlayer {
       }
       this.#again(inWords(error), this.#pauseAfter(error));
     }
+  }
+
+  /** Switched off by an operator: says so, leaves no picture behind, and asks gently until it is on again. */
+  #waitUntilShown(): void {
+    const { video, canvas, camera, onState } = this.#options;
+    this.#switchedOff = true;
+    this.#attempt = 1;
+    this.#unreached = 0;
+    video.srcObject = null;
+    canvas.getContext('2d')?.clearRect(0, 0, canvas.width, canvas.height);
+    onState({ status: 'switched-off', transport: null, note: 'Somebody in charge has switched it off. It is shown here again once it is switched on.' });
+    clearTimeout(this.#retry);
+    const look = async (): Promise<void> => {
+      const state = await api.camera(camera.id).then(({ distribution }) => distribution.state, () => 'off' as const);
+      if (this.#disposed || !this.#switchedOff) return;
+      if (state === 'on') this.shownAgain();
+      else this.#retry = window.setTimeout(() => void look(), SWITCHED_OFF_RETRY_MS);
+    };
+    this.#retry = window.setTimeout(() => void look(), SWITCHED_OFF_RETRY_MS);
   }
 
   #pauseAfter(error: unknown): number {
@@ -212,6 +244,7 @@ export class LivePlayer {
     this.#lastFrameAt = performance.now() + 8000;
     const socket = new WebSocket(detectionsUrl(this.#options.camera), [`bearer.${accessToken() ?? ''}`]);
     socket.onmessage = (event: MessageEvent<string>) => this.#onMessage(JSON.parse(event.data) as BoxMessage);
+    socket.onclose = ({ code }) => { if (code === SWITCHED_OFF_CLOSE && this.#socket === socket) this.#again('the live view was switched off', 0); };
     this.#socket = socket;
     this.#lastPresented = null;
     this.#options.onState({ status: 'connecting', transport: 'hls', note: reason });

@@ -6,6 +6,7 @@ import type { LiveReadout, LiveState, Mode } from '../live/live-player.ts';
 import { Alarms } from '../ui/alarms.tsx';
 import { BrowserPublisher } from '../ui/browser-publisher.tsx';
 import { CameraTitle } from '../ui/camera-title.tsx';
+import { DistributionState } from '../ui/distribution-state.tsx';
 import { LiveView } from '../ui/live-view.tsx';
 import { Missing } from '../ui/missing.tsx';
 import { NotRecorded } from '../ui/not-recorded.tsx';
@@ -41,6 +42,7 @@ export const CameraPage = (props: { id: string }) => {
   if (missing) return <Missing what={failure ?? ''} />;
   if (!camera) return <p class="empty" role="status">{failure ?? 'Loading…'}</p>;
   const on = recentlyOn(camera);
+  const shown = camera.distribution.state === 'on';
   return (
     <section class="camera-page">
       <CameraTitle camera={camera} tab="live" />
@@ -50,17 +52,17 @@ export const CameraPage = (props: { id: string }) => {
         <>
           <div class="stage" ref={stage}><LiveView camera={camera} mode={mode} muted={muted} onState={setState} onReadout={setReadout} /></div>
           <div class="controls">
-            <fieldset class="segmented" title="Exact: the video waits for its boxes. Lowest latency: the newest boxes, dimmed, over the newest picture.">
+            {shown && <fieldset class="segmented" title="Exact: the video waits for its boxes. Lowest latency: the newest boxes, dimmed, over the newest picture.">
               <legend class="sr">Boxes</legend>
               {(['exact', 'lowest-latency'] as const).map((each) => (
                 <label key={each}><input type="radio" name="mode" value={each} checked={mode === each} onChange={() => { setMode(each); localStorage.setItem(MODE, each); }} /><span>{each === 'exact' ? 'Exact boxes' : 'Lowest latency'}</span></label>
               ))}
-            </fieldset>
-            {camera.stats?.audio_codec && <button type="button" aria-pressed={!muted} onClick={() => setMuted(!muted)}>{muted ? 'Sound on' : 'Sound off'}</button>}
-            {document.fullscreenEnabled && <button type="button" onClick={() => void stage.current?.requestFullscreen()}>Full screen</button>}
+            </fieldset>}
+            {shown && camera.stats?.audio_codec && <button type="button" aria-pressed={!muted} onClick={() => setMuted(!muted)}>{muted ? 'Sound on' : 'Sound off'}</button>}
+            {shown && document.fullscreenEnabled && <button type="button" onClick={() => void stage.current?.requestFullscreen()}>Full screen</button>}
             <button type="button" class="quiet" onClick={() => setShowPublish(!showPublish)} aria-expanded={showPublish}>How to publish</button>
           </div>
-          <Readout values={readout} transport={state?.transport ?? null} />
+          {shown && <Readout values={readout} transport={state?.transport ?? null} />}
           <NotRecorded camera={camera} />
           {state?.status === 'playing' && state.transport === 'hls' && <p class="note" data-note="hls"><strong>Shown by LL-HLS, a second or more behind.</strong> {state.note}</p>}
           {mode === 'exact' && (readout?.boxesMs ?? 0) > BOXES_TOO_LATE_MS && state?.transport === 'webrtc' && (
@@ -69,6 +71,7 @@ export const CameraPage = (props: { id: string }) => {
           {camera.session?.reason && <p class="muted">{camera.session.reason}</p>}
         </>
       )}
+      <DistributionState camera={camera} onSwitched={load} />
       <RecordingState camera={camera} onSwitched={load} />
       <BrowserPublisher key="publisher" camera={camera} offered={!on || showPublish} />
       {(!on || showPublish) && <Publish camera={camera} idle={!on} />}

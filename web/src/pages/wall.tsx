@@ -57,7 +57,7 @@ export const Wall = () => {
           {idle.length > 0 && <h2 class="idle-head">Not publishing <small class="muted">open one to see how</small></h2>}
           <ul class="idle-list">
             {[...on.slice(MAX_TILES), ...idle].map((camera) => (
-              <li key={camera.id}><a {...linkTo(`/cameras/${camera.id}`)}><strong>{camera.name}</strong><SessionBadge session={camera.session ?? null} /></a></li>
+              <li key={camera.id}><a {...linkTo(`/cameras/${camera.id}`)}><strong>{camera.name}</strong>{camera.distribution.state === 'off' && <small class="muted">live view off</small>}<SessionBadge session={camera.session ?? null} /></a></li>
             ))}
           </ul>
         </>

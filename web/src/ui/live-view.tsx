@@ -36,6 +36,7 @@ export const LiveView = (props: {
     };
   }, [props.camera.id]);
 
+  useEffect(() => { if (props.camera.distribution.state === 'on') player.current?.shownAgain(); }, [props.camera.distribution.state]);
   useEffect(() => { if (player.current) player.current.mode = props.mode; }, [props.mode]);
 
   return (
@@ -44,7 +45,7 @@ export const LiveView = (props: {
       <canvas ref={canvas} aria-hidden="true" />
       {state.status !== 'playing' && (
         <div class="veil" role="status">
-          <span class={state.status === 'no-publisher' ? 'dot idle' : 'spinner'} aria-hidden="true" />
+          <span class={STILL.has(state.status) ? 'dot idle' : 'spinner'} aria-hidden="true" />
           <strong>{WORDS[state.status]}</strong>
           {state.note && <small>{state.note}</small>}
         </div>
@@ -58,4 +59,8 @@ const WORDS: Record<LiveState['status'], string> = {
   playing: '',
   'no-publisher': 'No camera is publishing',
   reconnecting: 'Reconnecting…',
+  'switched-off': 'Live view is switched off',
 };
+
+/** Nothing is under way. */
+const STILL: ReadonlySet<LiveState['status']> = new Set(['no-publisher', 'switched-off']);

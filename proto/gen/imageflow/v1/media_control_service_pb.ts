@@ -10,7 +10,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file imageflow/v1/media_control_service.proto.
  */
 export const file_imageflow_v1_media_control_service: GenFile = /*@__PURE__*/
-  fileDesc("CihpbWFnZWZsb3cvdjEvbWVkaWFfY29udHJvbF9zZXJ2aWNlLnByb3RvEgxpbWFnZWZsb3cudjEigwEKDlJlY29yZGluZ1N0YXRlEhEKCWNhbWVyYV9pZBgBIAEoCRItCgZwb2xpY3kYAiABKA4yHS5pbWFnZWZsb3cudjEuUmVjb3JkaW5nUG9saWN5Ei8KCHN3aXRjaGVkGAMgASgOMh0uaW1hZ2VmbG93LnYxLlJlY29yZGluZ1N3aXRjaCIqChVTdGFydFJlY29yZGluZ1JlcXVlc3QSEQoJY2FtZXJhX2lkGAEgASgJIkkKFlN0YXJ0UmVjb3JkaW5nUmVzcG9uc2USLwoJcmVjb3JkaW5nGAEgASgLMhwuaW1hZ2VmbG93LnYxLlJlY29yZGluZ1N0YXRlIikKFFN0b3BSZWNvcmRpbmdSZXF1ZXN0EhEKCWNhbWVyYV9pZBgBIAEoCSJIChVTdG9wUmVjb3JkaW5nUmVzcG9uc2USLwoJcmVjb3JkaW5nGAEgASgLMhwuaW1hZ2VmbG93LnYxLlJlY29yZGluZ1N0YXRlIi0KGFN0YXJ0RGlzdHJpYnV0aW9uUmVxdWVzdBIRCgljYW1lcmFfaWQYASABKAkiGwoZU3RhcnREaXN0cmlidXRpb25SZXNwb25zZSIsChdTdG9wRGlzdHJpYnV0aW9uUmVxdWVzdBIRCgljYW1lcmFfaWQYASABKAkiGgoYU3RvcERpc3RyaWJ1dGlvblJlc3BvbnNlIiYKEVNldFF1YWxpdHlSZXF1ZXN0EhEKCWNhbWVyYV9pZBgBIAEoCSIUChJTZXRRdWFsaXR5UmVzcG9uc2UqiQEKD1JlY29yZGluZ1BvbGljeRIgChxSRUNPUkRJTkdfUE9MSUNZX1VOU1BFQ0lGSUVEEAASGwoXUkVDT1JESU5HX1BPTElDWV9BTFdBWVMQARIdChlSRUNPUkRJTkdfUE9MSUNZX09OX0VWRU5UEAISGAoUUkVDT1JESU5HX1BPTElDWV9PRkYQAypmCg9SZWNvcmRpbmdTd2l0Y2gSIAocUkVDT1JESU5HX1NXSVRDSF9VTlNQRUNJRklFRBAAEhcKE1JFQ09SRElOR19TV0lUQ0hfT04QARIYChRSRUNPUkRJTkdfU1dJVENIX09GRhACMuYDChNNZWRpYUNvbnRyb2xTZXJ2aWNlElsKDlN0YXJ0UmVjb3JkaW5nEiMuaW1hZ2VmbG93LnYxLlN0YXJ0UmVjb3JkaW5nUmVxdWVzdBokLmltYWdlZmxvdy52MS5TdGFydFJlY29yZGluZ1Jlc3BvbnNlElgKDVN0b3BSZWNvcmRpbmcSIi5pbWFnZWZsb3cudjEuU3RvcFJlY29yZGluZ1JlcXVlc3QaIy5pbWFnZWZsb3cudjEuU3RvcFJlY29yZGluZ1Jlc3BvbnNlEmQKEVN0YXJ0RGlzdHJpYnV0aW9uEiYuaW1hZ2VmbG93LnYxLlN0YXJ0RGlzdHJpYnV0aW9uUmVxdWVzdBonLmltYWdlZmxvdy52MS5TdGFydERpc3RyaWJ1dGlvblJlc3BvbnNlEmEKEFN0b3BEaXN0cmlidXRpb24SJS5pbWFnZWZsb3cudjEuU3RvcERpc3RyaWJ1dGlvblJlcXVlc3QaJi5pbWFnZWZsb3cudjEuU3RvcERpc3RyaWJ1dGlvblJlc3BvbnNlEk8KClNldFF1YWxpdHkSHy5pbWFnZWZsb3cudjEuU2V0UXVhbGl0eVJlcXVlc3QaIC5pbWFnZWZsb3cudjEuU2V0UXVhbGl0eVJlc3BvbnNlYgZwcm90bzM");
+  fileDesc("CihpbWFnZWZsb3cvdjEvbWVkaWFfY29udHJvbF9zZXJ2aWNlLnByb3RvEgxpbWFnZWZsb3cudjEigwEKDlJlY29yZGluZ1N0YXRlEhEKCWNhbWVyYV9pZBgBIAEoCRItCgZwb2xpY3kYAiABKA4yHS5pbWFnZWZsb3cudjEuUmVjb3JkaW5nUG9saWN5Ei8KCHN3aXRjaGVkGAMgASgOMh0uaW1hZ2VmbG93LnYxLlJlY29yZGluZ1N3aXRjaCJaChFEaXN0cmlidXRpb25TdGF0ZRIRCgljYW1lcmFfaWQYASABKAkSMgoIc3dpdGNoZWQYAiABKA4yIC5pbWFnZWZsb3cudjEuRGlzdHJpYnV0aW9uU3dpdGNoIioKFVN0YXJ0UmVjb3JkaW5nUmVxdWVzdBIRCgljYW1lcmFfaWQYASABKAkiSQoWU3RhcnRSZWNvcmRpbmdSZXNwb25zZRIvCglyZWNvcmRpbmcYASABKAsyHC5pbWFnZWZsb3cudjEuUmVjb3JkaW5nU3RhdGUiKQoUU3RvcFJlY29yZGluZ1JlcXVlc3QSEQoJY2FtZXJhX2lkGAEgASgJIkgKFVN0b3BSZWNvcmRpbmdSZXNwb25zZRIvCglyZWNvcmRpbmcYASABKAsyHC5pbWFnZWZsb3cudjEuUmVjb3JkaW5nU3RhdGUiLQoYU3RhcnREaXN0cmlidXRpb25SZXF1ZXN0EhEKCWNhbWVyYV9pZBgBIAEoCSJSChlTdGFydERpc3RyaWJ1dGlvblJlc3BvbnNlEjUKDGRpc3RyaWJ1dGlvbhgBIAEoCzIfLmltYWdlZmxvdy52MS5EaXN0cmlidXRpb25TdGF0ZSIsChdTdG9wRGlzdHJpYnV0aW9uUmVxdWVzdBIRCgljYW1lcmFfaWQYASABKAkiUQoYU3RvcERpc3RyaWJ1dGlvblJlc3BvbnNlEjUKDGRpc3RyaWJ1dGlvbhgBIAEoCzIfLmltYWdlZmxvdy52MS5EaXN0cmlidXRpb25TdGF0ZSImChFTZXRRdWFsaXR5UmVxdWVzdBIRCgljYW1lcmFfaWQYASABKAkiFAoSU2V0UXVhbGl0eVJlc3BvbnNlKokBCg9SZWNvcmRpbmdQb2xpY3kSIAocUkVDT1JESU5HX1BPTElDWV9VTlNQRUNJRklFRBAAEhsKF1JFQ09SRElOR19QT0xJQ1lfQUxXQVlTEAESHQoZUkVDT1JESU5HX1BPTElDWV9PTl9FVkVOVBACEhgKFFJFQ09SRElOR19QT0xJQ1lfT0ZGEAMqZgoPUmVjb3JkaW5nU3dpdGNoEiAKHFJFQ09SRElOR19TV0lUQ0hfVU5TUEVDSUZJRUQQABIXChNSRUNPUkRJTkdfU1dJVENIX09OEAESGAoUUkVDT1JESU5HX1NXSVRDSF9PRkYQAipyChJEaXN0cmlidXRpb25Td2l0Y2gSIwofRElTVFJJQlVUSU9OX1NXSVRDSF9VTlNQRUNJRklFRBAAEhoKFkRJU1RSSUJVVElPTl9TV0lUQ0hfT04QARIbChdESVNUUklCVVRJT05fU1dJVENIX09GRhACMuYDChNNZWRpYUNvbnRyb2xTZXJ2aWNlElsKDlN0YXJ0UmVjb3JkaW5nEiMuaW1hZ2VmbG93LnYxLlN0YXJ0UmVjb3JkaW5nUmVxdWVzdBokLmltYWdlZmxvdy52MS5TdGFydFJlY29yZGluZ1Jlc3BvbnNlElgKDVN0b3BSZWNvcmRpbmcSIi5pbWFnZWZsb3cudjEuU3RvcFJlY29yZGluZ1JlcXVlc3QaIy5pbWFnZWZsb3cudjEuU3RvcFJlY29yZGluZ1Jlc3BvbnNlEmQKEVN0YXJ0RGlzdHJpYnV0aW9uEiYuaW1hZ2VmbG93LnYxLlN0YXJ0RGlzdHJpYnV0aW9uUmVxdWVzdBonLmltYWdlZmxvdy52MS5TdGFydERpc3RyaWJ1dGlvblJlc3BvbnNlEmEKEFN0b3BEaXN0cmlidXRpb24SJS5pbWFnZWZsb3cudjEuU3RvcERpc3RyaWJ1dGlvblJlcXVlc3QaJi5pbWFnZWZsb3cudjEuU3RvcERpc3RyaWJ1dGlvblJlc3BvbnNlEk8KClNldFF1YWxpdHkSHy5pbWFnZWZsb3cudjEuU2V0UXVhbGl0eVJlcXVlc3QaIC5pbWFnZWZsb3cudjEuU2V0UXVhbGl0eVJlc3BvbnNlYgZwcm90bzM");
 
 /**
  * How a camera is recorded from now on.
@@ -42,6 +42,30 @@ export const RecordingStateSchema: GenMessage<RecordingState> = /*@__PURE__*/
   messageDesc(file_imageflow_v1_media_control_service, 0);
 
 /**
+ * Whether a camera is shown live from now on.
+ *
+ * @generated from message imageflow.v1.DistributionState
+ */
+export type DistributionState = Message<"imageflow.v1.DistributionState"> & {
+  /**
+   * @generated from field: string camera_id = 1;
+   */
+  cameraId: string;
+
+  /**
+   * @generated from field: imageflow.v1.DistributionSwitch switched = 2;
+   */
+  switched: DistributionSwitch;
+};
+
+/**
+ * Describes the message imageflow.v1.DistributionState.
+ * Use `create(DistributionStateSchema)` to create a new message.
+ */
+export const DistributionStateSchema: GenMessage<DistributionState> = /*@__PURE__*/
+  messageDesc(file_imageflow_v1_media_control_service, 1);
+
+/**
  * @generated from message imageflow.v1.StartRecordingRequest
  */
 export type StartRecordingRequest = Message<"imageflow.v1.StartRecordingRequest"> & {
@@ -56,7 +80,7 @@ export type StartRecordingRequest = Message<"imageflow.v1.StartRecordingRequest"
  * Use `create(StartRecordingRequestSchema)` to create a new message.
  */
 export const StartRecordingRequestSchema: GenMessage<StartRecordingRequest> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control_service, 1);
+  messageDesc(file_imageflow_v1_media_control_service, 2);
 
 /**
  * @generated from message imageflow.v1.StartRecordingResponse
@@ -73,7 +97,7 @@ export type StartRecordingResponse = Message<"imageflow.v1.StartRecordingRespons
  * Use `create(StartRecordingResponseSchema)` to create a new message.
  */
 export const StartRecordingResponseSchema: GenMessage<StartRecordingResponse> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control_service, 2);
+  messageDesc(file_imageflow_v1_media_control_service, 3);
 
 /**
  * @generated from message imageflow.v1.StopRecordingRequest
@@ -90,7 +114,7 @@ export type StopRecordingRequest = Message<"imageflow.v1.StopRecordingRequest"> 
  * Use `create(StopRecordingRequestSchema)` to create a new message.
  */
 export const StopRecordingRequestSchema: GenMessage<StopRecordingRequest> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control_service, 3);
+  messageDesc(file_imageflow_v1_media_control_service, 4);
 
 /**
  * @generated from message imageflow.v1.StopRecordingResponse
@@ -107,7 +131,7 @@ export type StopRecordingResponse = Message<"imageflow.v1.StopRecordingResponse"
  * Use `create(StopRecordingResponseSchema)` to create a new message.
  */
 export const StopRecordingResponseSchema: GenMessage<StopRecordingResponse> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control_service, 4);
+  messageDesc(file_imageflow_v1_media_control_service, 5);
 
 /**
  * @generated from message imageflow.v1.StartDistributionRequest
@@ -124,12 +148,16 @@ export type StartDistributionRequest = Message<"imageflow.v1.StartDistributionRe
  * Use `create(StartDistributionRequestSchema)` to create a new message.
  */
 export const StartDistributionRequestSchema: GenMessage<StartDistributionRequest> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control_service, 5);
+  messageDesc(file_imageflow_v1_media_control_service, 6);
 
 /**
  * @generated from message imageflow.v1.StartDistributionResponse
  */
 export type StartDistributionResponse = Message<"imageflow.v1.StartDistributionResponse"> & {
+  /**
+   * @generated from field: imageflow.v1.DistributionState distribution = 1;
+   */
+  distribution?: DistributionState | undefined;
 };
 
 /**
@@ -137,7 +165,7 @@ export type StartDistributionResponse = Message<"imageflow.v1.StartDistributionR
  * Use `create(StartDistributionResponseSchema)` to create a new message.
  */
 export const StartDistributionResponseSchema: GenMessage<StartDistributionResponse> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control_service, 6);
+  messageDesc(file_imageflow_v1_media_control_service, 7);
 
 /**
  * @generated from message imageflow.v1.StopDistributionRequest
@@ -154,12 +182,16 @@ export type StopDistributionRequest = Message<"imageflow.v1.StopDistributionRequ
  * Use `create(StopDistributionRequestSchema)` to create a new message.
  */
 export const StopDistributionRequestSchema: GenMessage<StopDistributionRequest> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control_service, 7);
+  messageDesc(file_imageflow_v1_media_control_service, 8);
 
 /**
  * @generated from message imageflow.v1.StopDistributionResponse
  */
 export type StopDistributionResponse = Message<"imageflow.v1.StopDistributionResponse"> & {
+  /**
+   * @generated from field: imageflow.v1.DistributionState distribution = 1;
+   */
+  distribution?: DistributionState | undefined;
 };
 
 /**
@@ -167,7 +199,7 @@ export type StopDistributionResponse = Message<"imageflow.v1.StopDistributionRes
  * Use `create(StopDistributionResponseSchema)` to create a new message.
  */
 export const StopDistributionResponseSchema: GenMessage<StopDistributionResponse> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control_service, 8);
+  messageDesc(file_imageflow_v1_media_control_service, 9);
 
 /**
  * @generated from message imageflow.v1.SetQualityRequest
@@ -184,7 +216,7 @@ export type SetQualityRequest = Message<"imageflow.v1.SetQualityRequest"> & {
  * Use `create(SetQualityRequestSchema)` to create a new message.
  */
 export const SetQualityRequestSchema: GenMessage<SetQualityRequest> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control_service, 9);
+  messageDesc(file_imageflow_v1_media_control_service, 10);
 
 /**
  * @generated from message imageflow.v1.SetQualityResponse
@@ -197,7 +229,7 @@ export type SetQualityResponse = Message<"imageflow.v1.SetQualityResponse"> & {
  * Use `create(SetQualityResponseSchema)` to create a new message.
  */
 export const SetQualityResponseSchema: GenMessage<SetQualityResponse> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control_service, 10);
+  messageDesc(file_imageflow_v1_media_control_service, 11);
 
 /**
  * @generated from enum imageflow.v1.RecordingPolicy
@@ -273,6 +305,37 @@ export const RecordingSwitchSchema: GenEnum<RecordingSwitch> = /*@__PURE__*/
   enumDesc(file_imageflow_v1_media_control_service, 1);
 
 /**
+ * @generated from enum imageflow.v1.DistributionSwitch
+ */
+export const DistributionSwitch = {
+  /**
+   * @generated from enum value: DISTRIBUTION_SWITCH_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * @generated from enum value: DISTRIBUTION_SWITCH_ON = 1;
+   */
+  ON: 1,
+
+  /**
+   * @generated from enum value: DISTRIBUTION_SWITCH_OFF = 2;
+   */
+  OFF: 2,
+} as const;
+
+/**
+ * @generated from enum imageflow.v1.DistributionSwitch
+ */
+export type DistributionSwitch = (typeof DistributionSwitch)[keyof typeof DistributionSwitch] | UnknownEnum;
+
+/**
+ * Describes the enum imageflow.v1.DistributionSwitch.
+ */
+export const DistributionSwitchSchema: GenEnum<DistributionSwitch> = /*@__PURE__*/
+  enumDesc(file_imageflow_v1_media_control_service, 2);
+
+/**
  * Public, at `grpc.port`: what REST offers below /v1/cameras/{id}, for the same roles.
  * Every call shows an access token as metadata `authorization: Bearer <token>`.
  *
@@ -300,7 +363,7 @@ export const MediaControlService: GenService<{
     output: typeof StopRecordingResponseSchema;
   },
   /**
-   * Comes in a later version: UNIMPLEMENTED. Needs camera:manage.
+   * Show the camera live again. Needs camera:manage.
    *
    * @generated from rpc imageflow.v1.MediaControlService.StartDistribution
    */
@@ -310,7 +373,8 @@ export const MediaControlService: GenService<{
     output: typeof StartDistributionResponseSchema;
   },
   /**
-   * Comes in a later version: UNIMPLEMENTED. Needs camera:manage.
+   * Show the camera to nobody live, until `StartDistribution`: who watches is ended within a second. It is received, recorded and detected
+   * as before. Needs camera:manage.
    *
    * @generated from rpc imageflow.v1.MediaControlService.StopDistribution
    */
