@@ -12,6 +12,7 @@ import type { Logger } from '../platform/logging.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { ObjectStore } from '../platform/object-store/object-store.ts';
 import { SigningKey } from '../platform/signing-key.ts';
+import type { ModelInfo } from '../inference/port.ts';
 import type { AnnotatedExporter, RecordedPictures, SegmentReader } from '../recorder/port.ts';
 import { createApp } from './app.ts';
 import { auditRoutes } from './audit/routes.ts';
@@ -60,6 +61,7 @@ import type { Probe } from './health/service.ts';
 import { markRoutes } from './marks/routes.ts';
 import { MarkService } from './marks/service.ts';
 import type { ModelCatalogue } from './models.ts';
+import { modelRoutes } from './models/routes.ts';
 import { StaticPages } from './pages/static-pages.ts';
 import { evidenceRoutes } from './recordings/evidence-routes.ts';
 import { pictureRoutes } from './recordings/picture-routes.ts';
@@ -99,6 +101,8 @@ export interface ControlApiOptions {
   /** Where a recorded segment's file lies on this machine. */
   readonly pathOfSegment: (id: string) => string;
   readonly models: ModelCatalogue;
+  /** The worker's models, also those that cannot be used; rejects with UNAVAILABLE while there is no worker. */
+  readonly workerModels: () => Promise<readonly ModelInfo[]>;
   /** Runs detectors on recordings, one for each job. */
   readonly recordedDetection: () => RoundRunner;
   /** Makes files of recordings with boxes drawn in. */
@@ -229,6 +233,7 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
       exportRoutes({ exports, audit, guard, logger }),
       detectionRoutes(detections, guard),
       alarmRoutes(alarms, guard),
+      modelRoutes(options.workerModels, guard),
       archiveRoutes(archive, guard),
     ],
     rootResources: [health, jwksRoutes(auth, [jwksPath])],

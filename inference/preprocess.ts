@@ -1,10 +1,24 @@
-/** uint8 RGB pixels as a detector's float input: [height, width, 3] 0..255 → [3, height, width] 0..1. Writes into `target`, allocates nothing. */
-export const toFloatPlanes = (pixels: Uint8Array, target: Float32Array): void => {
+/** Per channel (R, G, B): what is taken off 0..1, and what the rest is divided by. */
+export interface Normalisation {
+  readonly mean: readonly [number, number, number];
+  readonly std: readonly [number, number, number];
+}
+
+/** Numbers 0..1, as detectors want them. */
+export const PLAIN: Normalisation = { mean: [0, 0, 0], std: [1, 1, 1] };
+
+/** What classifiers of the ImageNet kind were trained with. */
+export const IMAGENET: Normalisation = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
+
+/** uint8 RGB pixels as a model's float input: [height, width, 3] 0..255 → [3, height, width]. Writes into `target`, allocates nothing. */
+export const toFloatPlanes = (pixels: Uint8Array, target: Float32Array, { mean, std }: Normalisation = PLAIN): void => {
   const plane = target.length / 3;
+  const [r, g, b] = [SCALE / std[0], SCALE / std[1], SCALE / std[2]];
+  const [r0, g0, b0] = [mean[0] / std[0], mean[1] / std[1], mean[2] / std[2]];
   for (let i = 0, at = 0; i < plane; i++, at += 3) {
-    target[i] = (pixels[at] ?? 0) * SCALE;
-    target[plane + i] = (pixels[at + 1] ?? 0) * SCALE;
-    target[2 * plane + i] = (pixels[at + 2] ?? 0) * SCALE;
+    target[i] = (pixels[at] ?? 0) * r - r0;
+    target[plane + i] = (pixels[at + 1] ?? 0) * g - g0;
+    target[2 * plane + i] = (pixels[at + 2] ?? 0) * b - b0;
   }
 };
 

@@ -10,6 +10,7 @@ import { ArchivedSegments, DatabaseEdgeDirectory, DirectoryModelCatalogue, creat
 import type { Probe } from '../control-api/control-api.ts';
 import { systemClock } from '../core/clock.ts';
 import { MediaError } from '../core/errors.ts';
+import { listModels } from '../inference/model-list.ts';
 import { dialectOf } from '../platform/database/dialect.ts';
 import { openDatabase } from '../platform/database/open.ts';
 import { watchEventLoopDelay } from '../platform/event-loop-delay.ts';
@@ -23,6 +24,7 @@ import { exitWithParent } from '../platform/parent-process.ts';
 import { yieldToMedia } from '../platform/process-priority.ts';
 import { internalAddresses, internalToken } from '../platform/runtime-directory.ts';
 import { HealthCheckRequestSchema } from '../proto/gen/grpc/health/v1/health_pb.ts';
+import { InferenceService } from '../proto/gen/imageflow/v1/inference_pb.ts';
 import { makeAnnotatedExport } from '../recorder/annotated-export.ts';
 import { readChainFile } from '../recorder/integrity/chain-manifest.ts';
 import { PlaybackPlanner } from '../recorder/playback-planner.ts';
@@ -68,6 +70,7 @@ export const runControl = async (config: Config): Promise<void> => {
   if (opened === null) return;
   const db = stack.adopt(opened, (database) => database.destroy());
   const worker = stack.use(GrpcClient.dial(HealthService, addresses.worker, { clock, ...internalToken(config, addresses.worker) }));
+  const inference = stack.use(GrpcClient.dial(InferenceService, addresses.worker, { clock, ...internalToken(config, addresses.worker) }));
   const edges = new DatabaseEdgeDirectory(db, clock);
   const edgePorts = { edgeHttp: config.edge.http_port, rtsp: config.rtsp.port };
   const probes: Probe[] = [
@@ -97,6 +100,7 @@ export const runControl = async (config: Config): Promise<void> => {
     archive,
     pathOfSegment: (id) => segmentPath(place.recordings, id),
     models: new DirectoryModelCatalogue([join(ROOT, 'models'), place.models], clock),
+    workerModels: () => listModels(inference),
     metricsSources: [httpMetrics('edge', async () => { const base = await edges.mediaBaseUrl(''); return base === null ? null : `${base}/metrics`; })],
     pagesDir: join(ROOT, 'web', 'dist'),
     mediaPorts: () => edgePorts,

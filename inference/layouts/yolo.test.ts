@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { letterbox } from '../../core/letterbox.ts';
+import type { RawDetection } from './layout.ts';
 import { NMS_IOU, YoloLayout } from './yolo.ts';
-import type { RawDetection } from './yolo.ts';
 
 const PLACE = letterbox(1280, 720, 320, 320);
 const ANCHORS = 40;
@@ -18,7 +18,7 @@ const tensor = (anchors: readonly Anchor[]): Float32Array => {
   return values;
 };
 const decode = (anchors: readonly Anchor[], confidence = 0.4): readonly RawDetection[] =>
-  new YoloLayout({ classes: CLASSES, anchors: ANCHORS }).decode(tensor(anchors), confidence, PLACE);
+  new YoloLayout({ output: 'output0', classes: CLASSES, anchors: ANCHORS }).decode([{ dims: [1, 4 + CLASSES, ANCHORS], values: tensor(anchors) }], confidence, PLACE);
 
 const iou = (a: RawDetection['bbox'], b: RawDetection['bbox']): number => {
   const w = Math.max(0, Math.min(a.x + a.width, b.x + b.width) - Math.max(a.x, b.x));

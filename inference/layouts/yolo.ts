@@ -1,46 +1,23 @@
 /**
- * The output of YOLO exports without NMS: float32 [1, 4 + classes, anchors], channel-major. Rows 0–3 are cx, cy, width and height in
+ * The output of YOLO exports without NMS: float [1, 4 + classes, anchors], channel-major. Rows 0–3 are cx, cy, width and height in
  * input pixels, the others class scores 0..1. One detection per anchor (its best class), then greedy NMS within each class.
  */
-import type { Box } from '../../core/detection.ts';
+import { MediaError } from '../../core/errors.ts';
 import type { Letterbox } from '../../core/letterbox.ts';
-import type { OutputContract } from '../models/tensor-contract.ts';
+import { area, iou, toSource } from './corner-box.ts';
+import type { CornerBox } from './corner-box.ts';
+import { MAX_ANCHORS, MAX_CLASSES, MAX_DETECTIONS, describeOutput, isFloat } from './layout.ts';
+import type { LayoutKind, OutputLayout, OutputValues, RawDetection } from './layout.ts';
 
 /** Two boxes of one class that overlap more than this are one object. */
 export const NMS_IOU = 0.5;
 /** A hostile or mis-set threshold must not make NMS quadratic in all anchors. */
 const MAX_CANDIDATES = 1000;
-const MAX_DETECTIONS = 300;
 
-export interface RawDetection {
-  readonly classId: number;
-  readonly confidence: number;
-  /** In pixels of the source picture, clipped to it. */
-  readonly bbox: Box;
-}
-
-interface Candidate {
+interface Candidate extends CornerBox {
   readonly classId: number;
   readonly score: number;
-  readonly x1: number;
-  readonly y1: number;
-  readonly x2: number;
-  readonly y2: number;
 }
-
-/**
- * Scores of int8 models are few values, so neighbours of one object often tie exactly. The smaller box goes first then: the larger is the
- * one that spans two objects.
- */
-const area = (box: Candidate): number => (box.x2 - box.x1) * (box.y2 - box.y1);
-
-const iou = (a: Candidate, b: Candidate): number => {
-  const width = Math.min(a.x2, b.x2) - Math.max(a.x1, b.x1);
-  const height = Math.min(a.y2, b.y2) - Math.max(a.y1, b.y1);
-  if (width <= 0 || height <= 0) return 0;
-  const both = width * height;
-  return both / (area(a) + area(b) - both);
-};
 
 /** Keeps the best box of each cluster: class by class, in order of falling score. `sorted` must be so ordered. */
 const suppress = (sorted: readonly Candidate[]): readonly Candidate[] => {
@@ -52,35 +29,36 @@ const suppress = (sorted: readonly Candidate[]): readonly Candidate[] => {
   return kept;
 };
 
-const clamp = (value: number, max: number): number => Math.min(max, Math.max(0, value));
+export interface YoloShape {
+  /** The tensor's name. */
+  readonly output: string;
+  readonly classes: number;
+  readonly anchors: number;
+}
 
-/** Input pixels → source pixels, clipped to the picture; null when nothing of the box lies in it. */
-const toSource = (box: Candidate, place: Letterbox): Box | null => {
-  const scaleX = place.sourceWidth / place.width;
-  const scaleY = place.sourceHeight / place.height;
-  const x1 = clamp((box.x1 - place.left) * scaleX, place.sourceWidth);
-  const x2 = clamp((box.x2 - place.left) * scaleX, place.sourceWidth);
-  const y1 = clamp((box.y1 - place.top) * scaleY, place.sourceHeight);
-  const y2 = clamp((box.y2 - place.top) * scaleY, place.sourceHeight);
-  return x2 > x1 && y2 > y1 ? { x: x1, y: y1, width: x2 - x1, height: y2 - y1 } : null;
-};
-
-/** Decodes one model's outputs; keeps its working buffers from run to run. */
-export class YoloLayout {
-  readonly #output: OutputContract;
+export class YoloLayout implements OutputLayout {
+  readonly id = 'yolo';
+  readonly outputs: readonly string[];
+  readonly classes: number;
+  readonly #anchors: number;
   readonly #best: Float32Array;
   readonly #bestClass: Uint16Array;
 
-  constructor(output: OutputContract) {
-    this.#output = output;
-    this.#best = new Float32Array(output.anchors);
-    this.#bestClass = new Uint16Array(output.anchors);
+  constructor({ output, classes, anchors }: YoloShape) {
+    this.outputs = [output];
+    this.classes = classes;
+    this.#anchors = anchors;
+    this.#best = new Float32Array(anchors);
+    this.#bestClass = new Uint16Array(anchors);
   }
 
-  /** `tensor`: `4 + classes` rows of `anchors`. Detections of at least `confidence`, best first, at most 300. Values that are no numbers are no detections. */
-  decode(tensor: Float32Array, confidence: number, place: Letterbox): readonly RawDetection[] {
+  decode([output]: readonly OutputValues[], confidence: number, place: Letterbox): readonly RawDetection[] {
+    const tensor = output?.values;
+    if (tensor?.length !== (4 + this.classes) * this.#anchors) throw new Error(`${tensor?.length ?? 0} values are not ${4 + this.classes} rows of ${this.#anchors} anchors`);
     this.#rate(tensor);
     const candidates = this.#collect(tensor, confidence);
+    // Scores of int8 models are few values, so neighbours of one object often tie exactly. The smaller box goes first then: the larger
+    // is the one that spans two objects.
     candidates.sort((a, b) => b.score - a.score || area(a) - area(b));
     const detections: RawDetection[] = [];
     for (const kept of suppress(candidates.slice(0, MAX_CANDIDATES))) {
@@ -92,11 +70,11 @@ export class YoloLayout {
 
   /** The best class of every anchor; row by row, as the values lie in memory. */
   #rate(tensor: Float32Array): void {
-    const { classes, anchors } = this.#output;
+    const anchors = this.#anchors;
     const best = this.#best;
     const bestClass = this.#bestClass;
     best.fill(-1);
-    for (let c = 0, at = 4 * anchors; c < classes; c++) {
+    for (let c = 0, at = 4 * anchors; c < this.classes; c++) {
       for (let i = 0; i < anchors; i++, at++) {
         const score = tensor[at] ?? 0;
         if (score > (best[i] ?? 0)) {
@@ -108,7 +86,7 @@ export class YoloLayout {
   }
 
   #collect(tensor: Float32Array, confidence: number): Candidate[] {
-    const { anchors } = this.#output;
+    const anchors = this.#anchors;
     const candidates: Candidate[] = [];
     for (let i = 0; i < anchors; i++) {
       const score = this.#best[i] ?? -1;
@@ -123,3 +101,20 @@ export class YoloLayout {
     return candidates;
   }
 }
+
+export const yolo: LayoutKind = {
+  id: 'yolo',
+  shape: 'float[1, 4 + classes, anchors]',
+  of: (outputs, hints) => {
+    const output = outputs[0];
+    if (outputs.length !== 1 || !output || !isFloat(output.type) || output.dims.length !== 3) return null;
+    const [batch, rows = 0, anchors = 0] = output.dims;
+    const classes = rows - 4;
+    if (batch !== 1 || classes < 1 || anchors < 1) return null;
+    // [1, boxes, values] would look like hundreds of classes of a few anchors, unless the names say that it is right.
+    if (anchors <= rows && classes !== hints.classes) return null;
+    if (classes > MAX_CLASSES) throw new MediaError('UNPROCESSABLE', `output ${describeOutput(output)} has ${classes} classes, at most ${MAX_CLASSES} are taken`);
+    if (anchors > MAX_ANCHORS) throw new MediaError('UNPROCESSABLE', `output ${describeOutput(output)} has ${anchors} anchors, at most ${MAX_ANCHORS} are taken`);
+    return new YoloLayout({ output: output.name, classes, anchors });
+  },
+};

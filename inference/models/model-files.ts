@@ -6,7 +6,7 @@ export interface ModelFile {
   readonly name: string;
   readonly path: string;
   readonly bytes: number;
-  /** Changes when the content may have: size and modification time. */
+  /** Changes when the content may have, or that of its sidecars: sizes and modification times. */
   readonly version: string;
   /** Ships with the product; anything else is loaded in a process of its own first. */
   readonly bundled: boolean;
@@ -29,8 +29,10 @@ export const scanModels = async (folder: string, bundled: boolean): Promise<read
     const name = MODEL_FILE.exec(entry)?.[1];
     if (name === undefined || files.length >= MAX_MODELS) continue;
     const path = join(folder, entry);
-    const found = await stat(path).catch(() => null);
-    if (found?.isFile()) files.push({ name, path, bytes: found.size, version: `${found.size}:${found.mtimeMs}`, bundled });
+    const [found, ...sidecars] = await Promise.all([entry, `${name}.json`, `${name}.labels.json`].map((file) => stat(join(folder, file)).catch(() => null)));
+    if (!found?.isFile()) continue;
+    const version = [found, ...sidecars].map((file) => (file ? `${file.size}:${file.mtimeMs}` : '')).join(' ');
+    files.push({ name, path, bytes: found.size, version, bundled });
   }
   return files;
 };

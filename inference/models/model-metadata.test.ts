@@ -68,13 +68,13 @@ test('[INF-2] a sidecar names the classes and sets the confidence; without any, 
   const path = join(folder, 'mine.onnx');
   const none = await readModelMetadata(path, Buffer.alloc(0));
   expect(none).toMatchObject({ labels: null, defaultConfidence: 0.35 });
-  expect((await labelsFor(none, 80, MODELS))[32]).toBe('sports ball');
-  expect(await labelsFor(none, 2, MODELS)).toEqual(['class 0', 'class 1']);
+  expect((await labelsFor(none.labels, 80, MODELS))[32]).toBe('sports ball');
+  expect(await labelsFor(none.labels, 2, MODELS)).toEqual(['class 0', 'class 1']);
   writeFileSync(join(folder, 'mine.labels.json'), '["bolt", "nut"]');
   writeFileSync(join(folder, 'mine.json'), '{"confidence": 0.6}');
   const told = await readModelMetadata(path, entry('names', "{0: 'a'}"));
   expect(told).toMatchObject({ labels: ['bolt', 'nut'], defaultConfidence: 0.6 });
-  expect(await labelsFor(told, 3, MODELS)).toEqual(['bolt', 'nut', 'class 2']);
+  expect(await labelsFor(told.labels, 3, MODELS)).toEqual(['bolt', 'nut', 'class 2']);
 });
 
 test('a broken sidecar is refused with its name', async () => {

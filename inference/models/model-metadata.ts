@@ -1,16 +1,31 @@
 import { readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import * as z from 'zod';
 import { MediaError, messageOf } from '../../core/errors.ts';
+import { BOX_CONVENTIONS, LAYOUT_IDS } from '../layouts/layout.ts';
+import type { LayoutHints } from '../layouts/layout.ts';
+import { IMAGENET, PLAIN } from '../preprocess.ts';
+import type { Normalisation } from '../preprocess.ts';
 import { readOnnxMetadata } from './onnx-metadata.ts';
 import { parseNames } from './python-dict.ts';
 
 const MAX_SIDECAR_BYTES = 1 << 20;
 const MAX_LABEL_LENGTH = 200;
 
+const Side = z.int().min(1).max(4096);
+const Channels = z.tuple([z.number(), z.number(), z.number()]);
+const Deviation = z.number().min(1e-6);
+
 /** `{model}.json` beside the model: what its author or an operator says about it. */
 const Sidecar = z.strictObject({
   confidence: z.number().min(0).max(1).optional(),
+  /** Of the input, for a model whose size is symbolic: a side, or [height, width]. */
+  size: z.union([Side, z.tuple([Side, Side])]).optional(),
+  /** Of a float input. */
+  normalise: z.union([z.literal('imagenet'), z.strictObject({ mean: Channels, std: z.tuple([Deviation, Deviation, Deviation]) })]).optional(),
+  layout: z.enum(LAYOUT_IDS).optional(),
+  boxes: z.enum(BOX_CONVENTIONS).optional(),
+  first_class: z.int().min(0).max(1).optional(),
 });
 const Labels = z.array(z.string().max(MAX_LABEL_LENGTH)).min(1).max(10_000);
 
@@ -19,18 +34,23 @@ const DEFAULT_CONFIDENCE = 0.35;
 
 /** What is known about a model beside its tensors. */
 export interface ModelMetadata {
+  /** What helps to tell how its outputs are laid out. */
+  readonly hints: LayoutHints;
   /** Null: neither the model nor a sidecar names its classes. */
   readonly labels: readonly string[] | null;
   readonly defaultConfidence: number;
-  /** Ultralytics' `imgsz`: [height, width], for models whose input size is symbolic. */
+  /** The sidecar's `size`, else Ultralytics' `imgsz`; for models whose input size is symbolic. */
   readonly imageSize: readonly [height: number, width: number] | null;
+  /** Ultralytics' `stride`: a symbolic size is a multiple of it. */
+  readonly stride: number | null;
+  readonly normalisation: Normalisation;
 }
 
 /** Parses a sidecar file; null when there is none. Throws INVALID_ARGUMENT for one that is broken. */
 const readSidecar = async <T>(path: string, schema: z.ZodType<T>): Promise<T | null> => {
   let text: string;
   try {
-    if ((await stat(path)).size > MAX_SIDECAR_BYTES) throw new MediaError('INVALID_ARGUMENT', `${path} is larger than 1 MiB`);
+    if ((await stat(path)).size > MAX_SIDECAR_BYTES) throw new MediaError('INVALID_ARGUMENT', `${basename(path)} is larger than 1 MiB`);
     text = await readFile(path, 'utf8');
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
@@ -39,13 +59,22 @@ const readSidecar = async <T>(path: string, schema: z.ZodType<T>): Promise<T | n
   try {
     return schema.parse(JSON.parse(text));
   } catch (error) {
-    throw new MediaError('INVALID_ARGUMENT', `${path}: ${messageOf(error)}`, { cause: error });
+    throw new MediaError('INVALID_ARGUMENT', `${basename(path)}: ${messageOf(error)}`, { cause: error });
   }
 };
 
+/** `[480, 640]`, `640`. */
 const parseImageSize = (text: string | undefined): readonly [number, number] | null => {
-  const match = /^\s*\[\s*(\d{1,5})\s*,\s*(\d{1,5})\s*\]\s*$/.exec(text ?? '');
-  return match ? [Number(match[1]), Number(match[2])] : null;
+  const match = /^\s*(?:\[\s*(\d{1,5})\s*,\s*(\d{1,5})\s*\]|(\d{1,5}))\s*$/.exec(text ?? '');
+  if (!match) return null;
+  const [height, width] = [Number(match[1] ?? match[3]), Number(match[2] ?? match[3])];
+  return height > 0 && width > 0 ? [height, width] : null;
+};
+
+/** Strides are 8 to 64 in practice; anything else is as good as none. */
+const parseStride = (text: string | undefined): number | null => {
+  const stride = /^\s*\d{1,3}\s*$/.test(text ?? '') ? Number(text) : 0;
+  return stride >= 1 && stride <= 128 ? stride : null;
 };
 
 /**
@@ -57,16 +86,20 @@ export const readModelMetadata = async (path: string, model: Uint8Array): Promis
   const [labels, sidecar] = await Promise.all([readSidecar(`${stem}.labels.json`, Labels), readSidecar(`${stem}.json`, Sidecar)]);
   const props = readOnnxMetadata(model);
   const names = props.get('names');
+  const known = labels ?? (names === undefined ? null : parseNames(names)?.map((label) => label.slice(0, MAX_LABEL_LENGTH)) ?? null);
+  const { size, normalise } = sidecar ?? {};
   return {
-    labels: labels ?? (names === undefined ? null : parseNames(names)?.map((label) => label.slice(0, MAX_LABEL_LENGTH)) ?? null),
+    labels: known,
     defaultConfidence: sidecar?.confidence ?? DEFAULT_CONFIDENCE,
-    imageSize: parseImageSize(props.get('imgsz')),
+    imageSize: typeof size === 'number' ? [size, size] : (size ?? parseImageSize(props.get('imgsz'))),
+    stride: parseStride(props.get('stride')),
+    normalisation: normalise === 'imagenet' ? IMAGENET : (normalise ?? PLAIN),
+    hints: { classes: known?.length ?? null, task: props.get('task') ?? null, layout: sidecar?.layout ?? null, boxes: sidecar?.boxes ?? null, firstClass: sidecar?.first_class ?? null },
   };
 };
 
-/** Exactly `count` labels: those known, else COCO's for 80 classes, else `class N`. `cocoFolder` holds `coco80.labels.json`. */
-export const labelsFor = async (metadata: ModelMetadata, count: number, cocoFolder: string): Promise<readonly string[]> => {
-  const known = metadata.labels ?? (count === 80 ? await readSidecar(join(cocoFolder, 'coco80.labels.json'), Labels) : null) ?? [];
+/** Exactly `count` labels: those known, else COCO's for a detector of 80 classes, else `class N`. `cocoFolder` holds `coco80.labels.json`; null: no detector. */
+export const labelsFor = async (labels: readonly string[] | null, count: number, cocoFolder: string | null): Promise<readonly string[]> => {
+  const known = labels ?? (count === 80 && cocoFolder !== null ? await readSidecar(join(cocoFolder, 'coco80.labels.json'), Labels) : null) ?? [];
   return Array.from({ length: count }, (_, id) => known[id] ?? `class ${id}`);
 };
-

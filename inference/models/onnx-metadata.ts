@@ -11,7 +11,7 @@ const MAX_ENTRY_BYTES = 1 << 20;
 const refuse = (why: string): MediaError => new MediaError('INVALID_ARGUMENT', `not an ONNX model: ${why}`);
 
 /** A cursor over protobuf wire format (protobuf.dev/programming-guides/encoding). Every read is checked against the end. */
-class Wire {
+export class Wire {
   readonly #bytes: Uint8Array;
   #at: number;
   readonly #end: number;

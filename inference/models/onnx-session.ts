@@ -4,12 +4,16 @@ import type { Clock } from '../../core/clock.ts';
 import type { Detection } from '../../core/detection.ts';
 import { MediaError } from '../../core/errors.ts';
 import { letterbox } from '../../core/letterbox.ts';
-import { YoloLayout } from '../layouts/yolo.ts';
+import { chooseLayout } from '../layouts/choose-layout.ts';
+import type { OutputLayout } from '../layouts/layout.ts';
 import type { InferenceFrame, InferenceOutcome, ModelInfo } from '../port.ts';
 import { toFloatPlanes } from '../preprocess.ts';
+import type { Normalisation } from '../preprocess.ts';
+import { refuseExternalData } from './external-data.ts';
 import { labelsFor, readModelMetadata } from './model-metadata.ts';
-import { inputContract, outputContract } from './tensor-contract.ts';
+import { checkOutputSizes, inputContract } from './tensor-contract.ts';
 import type { InputContract } from './tensor-contract.ts';
+import { outputValues } from './tensor-values.ts';
 
 /** A model that can be asked. */
 export interface LoadedModel extends Disposable {
@@ -54,26 +58,22 @@ const sessionOptions = (threads: number): InferenceSession.SessionOptions => ({
 export class OnnxModel implements LoadedModel {
   readonly info: ModelInfo;
   readonly #session: InferenceSession;
-  readonly #layout: YoloLayout;
-  readonly #input: InputContract;
-  readonly #outputName: string;
-  /** For models that take floats. */
-  readonly #planes: Float32Array | null;
+  readonly #layout: OutputLayout;
+  readonly #input: PictureInput;
   readonly #clock: Clock;
 
-  private constructor(info: ModelInfo, session: InferenceSession, layout: YoloLayout, input: InputContract, outputName: string, planes: Float32Array | null, clock: Clock) {
+  private constructor(info: ModelInfo, session: InferenceSession, layout: OutputLayout, input: PictureInput, clock: Clock) {
     this.info = info;
     this.#session = session;
     this.#layout = layout;
     this.#input = input;
-    this.#outputName = outputName;
-    this.#planes = planes;
     this.#clock = clock;
   }
 
   /** Loads, checks the tensors and runs once. Throws INVALID_ARGUMENT or UNPROCESSABLE with what is wrong with the model. */
   static async load(options: LoadOptions): Promise<OnnxModel> {
     const metadata = await readModelMetadata(options.path, options.bytes);
+    refuseExternalData(options.bytes);
     let session: InferenceSession;
     try {
       session = await InferenceSession.create(options.bytes, sessionOptions(options.threads));
@@ -81,26 +81,28 @@ export class OnnxModel implements LoadedModel {
       throw new MediaError('INVALID_ARGUMENT', error instanceof Error ? error.message : 'ONNX Runtime refused the file', { cause: error });
     }
     try {
-      const input = inputContract(session.inputMetadata, metadata);
-      const outputName = session.outputNames[0];
-      if (session.outputNames.length !== 1 || outputName === undefined) throw new MediaError('UNPROCESSABLE', `a detector gives one tensor, this one gives ${session.outputNames.length}`);
-      const planes = input.layout === 'f32-nchw' ? new Float32Array(3 * input.width * input.height) : null;
-      const outputs = await session.run({ [input.name]: tensorOf(input, new Uint8Array(3 * input.width * input.height), planes) });
-      const warm = outputs[outputName];
-      if (!warm) throw new MediaError('UNPROCESSABLE', 'the warm-up run gave nothing');
-      const contract = outputContract(warm.type, warm.dims, metadata.labels?.length ?? null);
+      checkOutputSizes(session.outputMetadata.map((output) => {
+        if (!output.isTensor) throw new MediaError('UNPROCESSABLE', `the output ${output.name.slice(0, 100)} is no tensor`);
+        return { name: output.name, dims: output.shape };
+      }));
+      const contract = inputContract(session.inputMetadata, session.outputMetadata, metadata);
+      const input = new PictureInput(contract, metadata.normalisation);
+      const outputs = Object.entries(await session.run({ [contract.name]: input.tensor(new Uint8Array(input.bytes)) })).map(([name, { type, dims }]) => ({ name, type, dims }));
+      checkOutputSizes(outputs);
+      const layout = chooseLayout(outputs, metadata.hints);
+      const { labels } = metadata;
       const info: ModelInfo = {
         name: options.name,
         digest: options.digest,
-        inputWidth: input.width,
-        inputHeight: input.height,
-        inputLayout: input.layout,
-        labels: await labelsFor(metadata, contract.classes, options.bundledFolder),
+        inputWidth: contract.width,
+        inputHeight: contract.height,
+        inputLayout: contract.layout,
+        labels: layout.classes === null ? (labels ?? []) : await labelsFor(labels, layout.classes, layout.id === 'classification' ? null : options.bundledFolder),
         defaultConfidence: metadata.defaultConfidence,
         state: 'ready',
         failure: null,
       };
-      return new OnnxModel(info, session, new YoloLayout(contract), input, outputName, planes, options.clock);
+      return new OnnxModel(info, session, layout, input, options.clock);
     } catch (error) {
       await session.release();
       if (error instanceof MediaError) throw error;
@@ -109,16 +111,16 @@ export class OnnxModel implements LoadedModel {
   }
 
   async infer(frame: InferenceFrame): Promise<InferenceOutcome> {
-    const { width, height } = this.#input;
-    if (frame.pixels.length !== 3 * width * height) {
-      throw new MediaError('INVALID_ARGUMENT', `${this.info.name} takes ${3 * width * height} bytes of pixels, not ${frame.pixels.length}`);
+    const input = this.#input;
+    const { name, width, height } = input.contract;
+    if (frame.pixels.length !== input.bytes) {
+      throw new MediaError('INVALID_ARGUMENT', `${this.info.name} takes ${input.bytes} bytes of pixels, not ${frame.pixels.length}`);
     }
     const began = this.#clock.monotonic();
-    const outputs = await this.#session.run({ [this.#input.name]: tensorOf(this.#input, frame.pixels, this.#planes) });
-    const data = outputs[this.#outputName]?.data;
-    if (!(data instanceof Float32Array)) throw new Error(`${this.info.name} gave no floats`);
+    const given = await this.#session.run({ [name]: input.tensor(frame.pixels) }, this.#layout.outputs);
+    const values = this.#layout.outputs.map((output) => outputValues(given[output]));
     const place = letterbox(frame.sourceWidth, frame.sourceHeight, width, height);
-    const detections: readonly Detection[] = this.#layout.decode(data, frame.confidence, place).map((raw) => ({
+    const detections: readonly Detection[] = this.#layout.decode(values, frame.confidence, place).map((raw) => ({
       className: this.info.labels[raw.classId] ?? `class ${raw.classId}`,
       classId: raw.classId,
       confidence: raw.confidence,
@@ -133,8 +135,29 @@ export class OnnxModel implements LoadedModel {
   }
 }
 
-const tensorOf = (input: InputContract, pixels: Uint8Array, planes: Float32Array | null): Tensor => {
-  if (planes === null) return new Tensor('uint8', pixels, [1, input.height, input.width, 3]);
-  toFloatPlanes(pixels, planes);
-  return new Tensor('float32', planes, [1, 3, input.height, input.width]);
-};
+/** A model's input tensor; its buffer is reused from picture to picture. */
+class PictureInput {
+  readonly contract: InputContract;
+  /** Of the pixels it is made from. */
+  readonly bytes: number;
+  readonly #normalisation: Normalisation;
+  /** For models that take floats. */
+  readonly #planes: Float32Array | null;
+
+  constructor(contract: InputContract, normalisation: Normalisation) {
+    const { layout, width, height } = contract;
+    this.contract = contract;
+    this.bytes = 3 * width * height;
+    this.#normalisation = normalisation;
+    this.#planes = layout === 'u8-nhwc' ? null : new Float32Array(this.bytes);
+  }
+
+  /** `pixels`: `bytes` of them. */
+  tensor(pixels: Uint8Array): Tensor {
+    const { width, height } = this.contract;
+    const planes = this.#planes;
+    if (planes === null) return new Tensor('uint8', pixels, [1, height, width, 3]);
+    toFloatPlanes(pixels, planes, this.#normalisation);
+    return new Tensor('float32', planes, [1, 3, height, width]);
+  }
+}

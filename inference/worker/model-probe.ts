@@ -3,12 +3,14 @@
  * What a stranger's file does to ONNX Runtime, it does to this process alone.
  * `node model-probe.ts <file.onnx> <bundled folder>`
  */
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { systemClock } from '../../core/clock.ts';
 import { messageOf } from '../../core/errors.ts';
 import { OnnxModel } from '../models/onnx-session.ts';
 
 const [, , path = '', bundledFolder = ''] = process.argv;
+// A model that takes all memory ends this process (Linux), not one of the server's.
+await writeFile('/proc/self/oom_score_adj', '1000').catch(() => undefined);
 try {
   using _model = await OnnxModel.load({ name: 'probe', path, bytes: await readFile(path), digest: '', threads: 1, bundledFolder, clock: systemClock });
   process.exitCode = 0;

@@ -1,0 +1,37 @@
+import { OpenAPIHono, createRoute, z } from '@hono/zod-openapi';
+import type { ModelInfo } from '../../inference/port.ts';
+import type { ApiEnv } from '../api-env.ts';
+import type { Guard } from '../guard.ts';
+import { bearer, guarded, json, unavailable } from '../schemas.ts';
+
+const Model = z
+  .object({
+    name: z.string().describe('What a camera\'s `pipelines` call it: the file\'s name without `.onnx`.'),
+    state: z.enum(['loading', 'ready', 'failed']),
+    failure: z.string().nullable().describe('Why the file cannot be used; of a model that is `ready`: why its successor cannot.'),
+    digest: z.string().nullable().describe('SHA-256 of the file, hex; null until it is ready.'),
+    input: z.object({ width: z.int(), height: z.int() }).nullable().describe('Pixels; null until it is ready.'),
+    labels: z.array(z.string()).describe('Names of its classes by class id.'),
+    default_confidence: z.number().nullable().describe('A detection below this is not reported unless the detector says otherwise.'),
+  })
+  .openapi('Model');
+
+const view = (info: ModelInfo): z.output<typeof Model> => {
+  const loaded = info.state === 'ready';
+  return {
+    name: info.name, state: info.state, failure: info.failure, digest: loaded ? info.digest : null, input: loaded ? { width: info.inputWidth, height: info.inputHeight } : null,
+    labels: [...info.labels], default_confidence: loaded ? info.defaultConfidence : null,
+  };
+};
+
+/** `list`: the worker's models; rejects with UNAVAILABLE while there is no worker. */
+export const modelRoutes = (list: () => Promise<readonly ModelInfo[]>, guard: Guard) => {
+  const all = createRoute({
+    method: 'get', path: '/models', tags: ['models'], summary: 'The models of the worker, those that cannot be used with the reason.', security: bearer, middleware: guard.require('pipeline:view'),
+    responses: { 200: json(z.object({ items: z.array(Model) }), 'All of them, by name.'), ...guarded, ...unavailable },
+  });
+  return new OpenAPIHono<ApiEnv>().openapi(all, async (c) => {
+    const models = (await list()).toSorted((a, b) => (a.name < b.name ? -1 : 1));
+    return c.json({ items: models.map(view) }, 200);
+  });
+};
