@@ -9,9 +9,8 @@ import type { Clip } from '../../demo/mp4-clip.ts';
 import { startChromium } from '../support/chromium.ts';
 import { blankPage, playCamera, reception } from '../support/live-peers.ts';
 import { clip, ffmpegMake } from '../support/media.ts';
-import { countedFrames } from '../support/mp4-packets.ts';
 import { NotingCamera } from '../support/noting-camera.ts';
-import { closedSegments, filesOf, gapCausesOf, segmentsOf, startOf } from '../support/recordings.ts';
+import { gapCausesOf, listedWithoutFile, segmentsOf, startOf } from '../support/recordings.ts';
 import { TestServer, until } from '../support/server.ts';
 import type { Camera } from '../support/server.ts';
 import { StoppableDisk, smallDisk } from '../support/test-disks.ts';
@@ -72,13 +71,7 @@ const watchesOn = async (page: Page, seconds: number): Promise<void> => {
 const expectWhole = async (server: TestServer, cameras: readonly Camera[]): Promise<void> => {
   for (const { id } of cameras) {
     expect(await gapCausesOf(server, id)).toContain('disk');
-    const segments = await closedSegments(server, id);
-    const files = new Map((await filesOf(server.dataDir, id)).map((file) => [file.id, file]));
-    for (const segment of segments) {
-      const file = files.get(segment.id);
-      expect({ bytes: file?.bytes, sha256: file?.sha256 }, segment.id).toEqual({ bytes: segment.bytes, sha256: segment.sha256 });
-      expect(await countedFrames(file!.path), segment.id).toBeGreaterThan(0);
-    }
+    expect(await listedWithoutFile(server, id)).toEqual([]);
   }
 };
 

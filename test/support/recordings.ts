@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { FrameRef } from '../../core/frame-ref.ts';
 import { bytesOf } from '../../recorder/segment-file.ts';
 import { recordedSamples, scanSegment } from '../../recorder/segment-index.ts';
-import { packetsOf } from './mp4-packets.ts';
+import { countedFrames, packetsOf } from './mp4-packets.ts';
 import { until } from './server.ts';
 import type { TestServer } from './server.ts';
 
@@ -63,6 +63,20 @@ export const filesOf = async (dataDir: string, camera: string): Promise<{ readon
     const bytes = await readFile(join(folder, name));
     return { id: `${camera}/${name.slice(0, -'.mp4'.length)}`, bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex'), path: join(folder, name) };
   }));
+};
+
+/** Waits until none of a camera's segments is open; then which of them have no file that is byte for byte what the index says and plays to its end, and why. */
+export const listedWithoutFile = async (server: TestServer, camera: string): Promise<string[]> => {
+  const segments = await closedSegments(server, camera);
+  const files = new Map((await filesOf(server.dataDir, camera)).map((file) => [file.id, file]));
+  const wrong: string[] = [];
+  for (const { id, bytes, sha256 } of segments) {
+    const file = files.get(id);
+    if (file === undefined) wrong.push(`${id}: there is no file`);
+    else if (file.bytes !== bytes || file.sha256 !== sha256) wrong.push(`${id}: ${String(file.bytes)} bytes of ${file.sha256}, listed as ${String(bytes)} of ${String(sha256)}`);
+    else if (!((await countedFrames(file.path)) > 0)) wrong.push(`${id}: no picture can be decoded`);
+  }
+  return wrong;
 };
 
 /** A picture in a recorded file, as the file itself tells of it. */
