@@ -6,6 +6,8 @@ import { TestServer } from '../support/server.ts';
 interface Analysis { readonly id: string; readonly state: string; readonly pictures: number; readonly undecodable: number; readonly detections: number; readonly progress: number; readonly error: string | null; readonly created_at: string; readonly finished_at: string | null }
 interface Item { readonly id: number; readonly analysis: string | null; readonly rtp_timestamp: number; readonly class_name: string; readonly model_digest: string; readonly confidence: number; readonly bbox: Readonly<Record<string, number>> }
 
+interface Hit { readonly camera: string; readonly detections: { readonly count: number; readonly source: string; readonly model: string | null } }
+
 let server: TestServer;
 beforeAll(async () => { server = await TestServer.start({ env: { IMAGEFLOW_RECORDER_SEGMENT_SECONDS: '2' } }); });
 afterAll(async () => { await server[Symbol.asyncDispose](); });
@@ -21,7 +23,7 @@ const detections = async (query: string): Promise<Omit<Item, 'id' | 'analysis'>[
   return all.map(({ id: _, analysis: __, ...rest }) => rest).sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
 };
 
-test('a recorded range is looked at by detectors, faster than it was recorded, with the same answer each time, beside what was said live', { timeout: 300_000 }, async () => {
+test('[REC-6] a recorded range is looked at by detectors, faster than it was recorded, with the same answer each time, beside what was said live, and searches find it', { timeout: 300_000 }, async () => {
   const pushing = ffmpegPush(clip('counter-720p30.mp4'), server.rtspUrl(await server.addCamera('line', { pipelines: ['detect'] })), { input: ['-t', '6'] });
   expect((await pushing.exit).code).toBe(0);
   const segments = await closedSegments(server, 'line');
@@ -44,7 +46,16 @@ test('a recorded range is looked at by detectors, faster than it was recorded, w
   expect(found.length).toBeGreaterThan(0);
   expect(found.every(({ model_digest }) => /^[0-9a-f]{64}$/.test(model_digest))).toBe(true);
 
+  const search = async () => {
+    const hits = await Promise.all([...new Set(found.map(({ class_name }) => class_name))].sort().map((name) => server.request<{ items: Hit[] }>('GET', `/v1/recordings?class=${encodeURIComponent(name)}&source=analysis&limit=100`)));
+    return hits.flatMap(({ items }) => items);
+  };
+  const hits = await search();
+  expect(hits.every(({ camera, detections: seen }) => camera === 'line' && seen.source === 'analysis')).toBe(true);
+  expect(hits.reduce((sum, { detections: seen }) => sum + seen.count, 0)).toBe(one.detections);
+
   const two = await analyse();
+  expect(await search()).toEqual(hits);
   expect(await detections(`analysis=${two.id}`)).toEqual(found);
   expect(await detections('source=analysis')).toEqual(found); // in place of the first, not beside it
   expect(await detections('')).toEqual(live);
