@@ -1,6 +1,5 @@
 /** RTP packets, RFC 3550 §5.1, and their header extensions, RFC 8285. */
 import type { RtpTimestamp } from '../units.ts';
-import type { RtpPacket } from './port.ts';
 
 /** Bytes of a header without CSRCs and extensions. */
 export const RTP_HEADER_BYTES = 12;
@@ -37,19 +36,24 @@ export const parseRtpPacket = (bytes: Buffer, start = 0, end = bytes.length): Rt
     payloadEnd -= padding;
   }
   if (payloadStart > payloadEnd) return null;
-  return new ParsedPacket(bytes, start, end, payloadStart, payloadEnd, extensionProfile, extensionStart, extensionLength);
+  return new RtpPacket(bytes, start, end, payloadStart, payloadEnd, extensionProfile, extensionStart, extensionLength);
 };
 
-class ParsedPacket implements RtpPacket {
+/** A parsed RTP packet (RFC 3550 §5.1), a view of the received buffer. */
+export class RtpPacket {
+  /** What it lies in, perhaps beside others. */
   readonly bytes: Buffer;
+  /** Of the whole packet, header and padding included. */
   readonly byteLength: number;
   readonly marker: boolean;
   readonly payloadType: number;
   readonly sequenceNumber: number;
   readonly timestamp: RtpTimestamp;
   readonly ssrc: number;
+  /** Where in `bytes` the payload lies, padding left out. */
   readonly payloadStart: number;
   readonly payloadEnd: number;
+  /** Offset and length of the header extension's body in `bytes`, and its profile; 0 when there is none. */
   readonly extensionProfile: number;
   readonly extensionStart: number;
   readonly extensionLength: number;
@@ -70,6 +74,7 @@ class ParsedPacket implements RtpPacket {
     this.extensionLength = extensionLength;
   }
 
+  /** The payload as a view, made anew each time: not for what looks at every packet of a large picture. */
   get payload(): Buffer { return this.bytes.subarray(this.payloadStart, this.payloadEnd); }
 }
 

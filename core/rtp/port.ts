@@ -1,27 +1,8 @@
 /** core/rtp/: what (de)packetisers and their callers share. Pure. */
 import type { RtpTimestamp } from '../units.ts';
+import type { RtpPacket } from './packet.ts';
 
-/** A parsed RTP packet (RFC 3550 §5.1), a view of the received buffer. */
-export interface RtpPacket {
-  /** What it lies in, perhaps beside others. */
-  readonly bytes: Buffer;
-  /** Of the whole packet, header and padding included. */
-  readonly byteLength: number;
-  readonly marker: boolean;
-  readonly payloadType: number;
-  readonly sequenceNumber: number;
-  readonly timestamp: RtpTimestamp;
-  readonly ssrc: number;
-  /** Where in `bytes` the payload lies, padding left out. */
-  readonly payloadStart: number;
-  readonly payloadEnd: number;
-  /** The payload as a view, made anew each time: not for what looks at every packet of a large picture. */
-  readonly payload: Buffer;
-  /** Offset and length of the header extension's body in `bytes`, and its profile; 0 when there is none. */
-  readonly extensionProfile: number;
-  readonly extensionStart: number;
-  readonly extensionLength: number;
-}
+export type { RtpPacket } from './packet.ts';
 
 /** One whole access unit out of a depacketiser. */
 export interface DepacketizedUnit {

@@ -30,7 +30,7 @@ export interface RawDetection {
 
 /** What is known of a model when its layout is chosen. */
 export interface LayoutHints {
-  /** Names of classes, if the model or a sidecar has any. */
+  /** How many class names the model or its sidecar has; null: none. */
   readonly classes: number | null;
   /** Ultralytics' `task`. */
   readonly task: string | null;
