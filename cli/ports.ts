@@ -1,26 +1,48 @@
+import { randomInt } from 'node:crypto';
 import { createServer } from 'node:net';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
 import type { Config } from '../config/schema.ts';
+import { MediaError, messageOf } from '../core/errors.ts';
 
-const freeTcpPort = async (host: string): Promise<number> => {
-  const server = createServer().listen(0, host);
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
+/**
+ * Below the ports that systems lend to outgoing connections (Linux: from 32,768; IANA: from 49,152): one of those could take the port
+ * between its choice and its use. And above those that browsers refuse (10,080 is the highest of Fetch's bad ports).
+ */
+const FIRST_PORT = 20_000;
+const LAST_PORT = 32_767;
+const ATTEMPTS = 100;
+
+/** A port that `listen` can have and gives back at once. Throws UNAVAILABLE with the last refusal when a hundred are taken. */
+const freePort = async (listen: (port: number) => Promise<void>): Promise<string> => {
+  let refusal: unknown;
+  for (let i = 0; i < ATTEMPTS; i++) {
+    const port = randomInt(FIRST_PORT, LAST_PORT + 1);
+    try {
+      await listen(port);
+      return String(port);
+    } catch (error) {
+      refusal = error;
+    }
+  }
+  throw new MediaError('UNAVAILABLE', `no free port was found: ${messageOf(refusal)}`, { cause: refusal });
 };
 
-const freeUdpPort = async (host: string): Promise<number> => {
-  const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4').bind(0, host);
-  await once(socket, 'listening');
-  const { port } = socket.address();
-  socket.close();
-  await once(socket, 'close');
-  return port;
-};
+const freeTcpPort = (host: string): Promise<string> =>
+  freePort(async (port) => {
+    const server = createServer().listen(port, host);
+    await once(server, 'listening');
+    server.close();
+    await once(server, 'close');
+  });
+
+const freeUdpPort = (host: string): Promise<string> =>
+  freePort(async (port) => {
+    const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4').bind(port, host);
+    await once(socket, 'listening');
+    socket.close();
+    await once(socket, 'close');
+  });
 
 /**
  * Port 0 means any free one (contract 0.2). It is chosen once, by the supervisor, so that a restarted process listens where it did before and
@@ -28,10 +50,10 @@ const freeUdpPort = async (host: string): Promise<number> => {
  */
 export const chooseFreePorts = async (config: Config): Promise<Readonly<Record<string, string>>> => {
   const chosen: Record<string, string> = {};
-  if (config.http.port === 0) chosen['IMAGEFLOW_HTTP_PORT'] = String(await freeTcpPort(config.http.bind ?? config.bind));
-  if (config.edge.http_port === 0) chosen['IMAGEFLOW_EDGE_HTTP_PORT'] = String(await freeTcpPort(config.edge.bind ?? config.bind));
-  if (config.rtsp.port === 0) chosen['IMAGEFLOW_RTSP_PORT'] = String(await freeTcpPort(config.rtsp.bind ?? config.bind));
-  if (config.grpc.port === 0) chosen['IMAGEFLOW_GRPC_PORT'] = String(await freeTcpPort(config.grpc.bind ?? config.bind));
-  if (config.webrtc.port === 0) chosen['IMAGEFLOW_WEBRTC_PORT'] = String(await freeUdpPort(config.webrtc.bind ?? config.bind));
+  if (config.http.port === 0) chosen['IMAGEFLOW_HTTP_PORT'] = await freeTcpPort(config.http.bind ?? config.bind);
+  if (config.edge.http_port === 0) chosen['IMAGEFLOW_EDGE_HTTP_PORT'] = await freeTcpPort(config.edge.bind ?? config.bind);
+  if (config.rtsp.port === 0) chosen['IMAGEFLOW_RTSP_PORT'] = await freeTcpPort(config.rtsp.bind ?? config.bind);
+  if (config.grpc.port === 0) chosen['IMAGEFLOW_GRPC_PORT'] = await freeTcpPort(config.grpc.bind ?? config.bind);
+  if (config.webrtc.port === 0) chosen['IMAGEFLOW_WEBRTC_PORT'] = await freeUdpPort(config.webrtc.bind ?? config.bind);
   return chosen;
 };
