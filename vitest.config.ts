@@ -14,7 +14,12 @@ export default defineConfig({
         },
       },
       { test: { name: 'integration', include: ['test/integration/**/*.test.ts'], exclude, testTimeout: 120_000, hookTimeout: 120_000, fileParallelism: false } },
-      { test: { name: 'e2e', include: ['test/e2e/**/*.test.ts'], exclude, testTimeout: 180_000, hookTimeout: 180_000, fileParallelism: false } },
+      {
+        // These wait most of the time, for cameras that record in real time and for retention's minute: two at a time are no slower than one.
+        test: { name: 'e2e-recordings', include: ['test/e2e/recordings/*.test.ts'], exclude, testTimeout: 180_000, hookTimeout: 180_000, maxWorkers: 2, sequence: { groupOrder: 1 } },
+      },
+      // What these look at is how video flows and what pages do meanwhile: one at a time, with nothing beside it.
+      { test: { name: 'e2e', include: ['test/e2e/*.test.ts'], exclude, testTimeout: 180_000, hookTimeout: 180_000, fileParallelism: false } },
     ],
   },
 });

@@ -1,16 +1,21 @@
-import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify } from 'node:util';
 import { GetObjectCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
 import { readClip } from '../demo/mp4-clip.ts';
 import { killEdge, recordedSince } from '../test/support/kill-edge.ts';
 import { clip } from '../test/support/media.ts';
 import { countedFrames } from '../test/support/mp4-packets.ts';
 import { NotingCamera } from '../test/support/noting-camera.ts';
+import { recordVerify } from '../test/support/record-verify.ts';
 import { closedSegments, filesOf } from '../test/support/recordings.ts';
+import { RetentionWitness } from '../test/support/retention-witness.ts';
 import { S3Server } from '../test/support/s3-server.ts';
 import { TestServer, until } from '../test/support/server.ts';
+import { smallDisk } from '../test/support/test-disks.ts';
 import type { Bench } from './support/bench.ts';
 import { quantile, round } from './support/bench.ts';
 
@@ -22,10 +27,14 @@ const PART_MS = 200;
 const FRAME_MS = 1000 / 30;
 const BUCKET = 'recordings';
 const ARCHIVED_WITHIN_MS = 300_000;
-/** Some two minutes of the cameras: retention is at work all the time. */
-const MAX_BYTES = 150_000_000;
-/** After so many kills, what was recorded since is linked to a product: it goes to the archive while the next ones come. */
+/** Of the disk with the recordings, half of it kept free: what is recorded beyond the rest, some 50 s of the cameras, is deleted at once. */
+const DISK_MIB = 128;
+const MIN_FREE_MIB = 64;
+/** After so many kills, what was recorded since is linked to a product, every second time: it goes to the archive while the next ones come. */
 const KILLS_PER_LINK = 5;
+/** After so many kills the next one comes while retention deletes. */
+const KILLS_PER_DELETION = 5;
+const DELETES_WITHIN_MS = 120_000;
 
 /** SHA-256 of every object of the archive. */
 const archivedHashes = async (s3: S3Server): Promise<Set<string>> => {
@@ -45,14 +54,19 @@ const archivedHashes = async (s3: S3Server): Promise<Set<string>> => {
 };
 
 export const bench: Bench = {
-  what: `kill -9 of the edge, ${KILLS} times, while it records ${CAMERAS} RTSP cameras (720p30), retention deletes the oldest and ranges linked to products go to an archive by S3: pictures sent before a kill that are in no file, by kill and camera; afterwards every file is decoded, the archive compared with the index, and the signed chains verified`,
+  what: `kill -9 of the edge, ${KILLS} times, while it records ${CAMERAS} RTSP cameras (720p30), their disk has room for 50 s of them, so that retention deletes files, also while the kill comes, and ranges linked to work orders go to an archive by S3: pictures sent before a kill that are in no file, by kill and camera; afterwards every file is decoded, the archive compared with the index, and the signed chains verified`,
   async run() {
     await using stack = new AsyncDisposableStack();
     const s3 = stack.use(await S3Server.start('versitygw'));
     await s3.bucket(BUCKET);
+    const folder = await mkdtemp(join(tmpdir(), 'imageflow-kill-loop-'));
+    stack.defer(() => rm(folder, { recursive: true, force: true }));
+    const dataDir = join(folder, 'data');
+    stack.use(await smallDisk(join(dataDir, 'recordings'), DISK_MIB));
     const server = stack.use(await TestServer.start({
+      dataDir,
       env: {
-        IMAGEFLOW_SESSION_GRACE_SECONDS: '2', IMAGEFLOW_RECORDER_MAX_BYTES: String(MAX_BYTES), IMAGEFLOW_ARCHIVE_URL: `s3://${BUCKET}/plant-1`, IMAGEFLOW_ARCHIVE_ENDPOINT: s3.endpoint,
+        IMAGEFLOW_SESSION_GRACE_SECONDS: '2', IMAGEFLOW_RECORDER_MIN_FREE_BYTES: String(MIN_FREE_MIB << 20), IMAGEFLOW_ARCHIVE_URL: `s3://${BUCKET}/plant-1`, IMAGEFLOW_ARCHIVE_ENDPOINT: s3.endpoint,
         IMAGEFLOW_ARCHIVE_ACCESS_KEY_ID: s3.credentials.accessKeyId, IMAGEFLOW_ARCHIVE_SECRET_ACCESS_KEY: s3.credentials.secretAccessKey,
       },
     }));
@@ -60,15 +74,20 @@ export const bench: Bench = {
     const cameras: NotingCamera[] = [];
     for (let i = 0; i < CAMERAS; i++) cameras.push(stack.use(new NotingCamera(pictures, server, await server.addCamera(`camera-${i}`, { pipelines: [] }))));
     await recordedSince(server, cameras, 0);
+    const witness = new RetentionWitness(() => server, cameras.map(({ id }) => id));
     const lost: number[] = [];
     let linkedUntil = Date.now();
     for (let i = 1; i <= KILLS; i++) {
+      await witness.note();
       await sleep(RECORD_MS + Math.random() * PART_MS);
-      lost.push(...await killEdge(server, cameras));
+      if (i % KILLS_PER_DELETION === 0) await until('retention deletes', () => witness.deletes(), DELETES_WITHIN_MS);
+      lost.push(...(await killEdge(server, cameras)).map((after) => after.lost));
       if (i % KILLS_PER_LINK !== 0) continue;
-      const [from, to] = [linkedUntil, linkedUntil = Date.now()].map((at) => new Date(at).toISOString());
-      for (const { id } of cameras) await server.request('POST', `/v1/recordings/${id}/marks`, { kind: 'link', from, to, work_order_id: `WO-${String(i)}` });
+      const since = linkedUntil;
+      linkedUntil = Date.now();
+      if (i % (2 * KILLS_PER_LINK) === 0) await witness.link(since, linkedUntil);
     }
+    await witness.note();
     for (const camera of cameras) await camera[Symbol.asyncDispose]();
     await until('what is linked is archived', async () => (await server.request<{ waiting: { segments: number } }>('GET', '/v1/archive')).waiting.segments === 0, ARCHIVED_WITHIN_MS);
     const objects = await archivedHashes(s3);
@@ -84,13 +103,14 @@ export const bench: Bench = {
         if (segment.sha256 === null || !objects.has(segment.sha256)) notThere++;
       }
       for (const file of await filesOf(server.dataDir, id)) {
-        if (!listed.has(file.id)) continue; // expired, and still there for readers
+        if (!listed.has(file.id)) continue; // just expired
         files++;
-        if (await countedFrames(file.path).catch(() => 0) === 0) broken++;
+        if (await countedFrames(file.path).catch(() => 0) === 0 && existsSync(file.path)) broken++;
       }
     }
-    const { stdout } = await promisify(execFile)(process.execPath, ['main.ts', 'record', 'verify', '--json'], { env: { ...process.env, IMAGEFLOW_DATA_DIR: server.dataDir }, maxBuffer: 16 << 20 }).catch((error: unknown) => error as { readonly stdout: string }); // it fails where it found something
-    const { checked, problems } = JSON.parse(stdout) as { readonly checked: number; readonly problems: readonly unknown[] };
+    const { checked, problems } = await recordVerify(server.dataDir);
+    const { deleted, gone, linked, linkedGone } = await witness.fates();
+    const linkedLost = linkedGone.length + linked.filter((segment) => !segment.archived).length;
     const p50 = quantile(lost, 0.5) * FRAME_MS;
     const most = Math.max(...lost) * FRAME_MS;
     return [
@@ -99,6 +119,8 @@ export const bench: Bench = {
       { figure: 'kills × cameras', value: lost.length, unit: '' },
       { figure: 'files that do not play', value: broken, unit: `of ${files}`, target: 'none', met: broken === 0 },
       { figure: 'archived segments that are not in the archive as recorded', value: notThere, unit: `of ${archived}`, target: 'none', met: archived > 0 && notThere === 0 },
+      { figure: 'deleted by retention meanwhile', value: deleted.length, unit: `files, ${gone.length} of them for good`, target: 'more than none, also for good', met: gone.length > 0 },
+      { figure: 'linked segments that are not listed or not archived', value: linkedLost, unit: `of ${linked.length + linkedGone.length}`, target: 'none', met: linked.length > 0 && linkedLost === 0 },
       { figure: 'problems found by record verify', value: problems.length, unit: `in ${checked} segments`, target: 'none', met: problems.length === 0 },
     ];
   },

@@ -9,10 +9,12 @@ import { recordedFrames } from './support/recorded-frames.ts';
 
 /** So many at once, one run after the other. */
 const CAMERAS = [10, 20, 40] as const;
-const SECONDS = 90;
+const SECONDS = 120;
 const FRAMES = SECONDS * 30;
-/** Cameras connect and pages load. */
-const SETTLE_SECONDS = 10;
+/** Cameras connect. */
+const CONNECTED_SECONDS = 10;
+/** V8 has compiled most of what runs for every packet; the more cameras, the sooner. A server records for months. */
+const SETTLED_SECONDS = 40;
 const MINUTE = 60;
 const MEASURED_UNTIL = SECONDS - 5;
 /** What "flat" lets the garbage collector do. */
@@ -30,15 +32,19 @@ const record = async (cameras: number): Promise<readonly Figure[]> => {
   const elapsed = (): number => (performance.now() - began) / 1000;
   const pushes = added.map((camera) => stack.use(ffmpegPush(clip('vtest-1080p30.mp4'), server.rtspUrl(camera), { loop: true, output: ['-c', 'copy', '-frames:v', String(FRAMES)] })));
 
-  await sleep(SETTLE_SECONDS * 1000);
-  const cpu = cpuMilliseconds(edge);
-  const from = elapsed();
+  await sleep(CONNECTED_SECONDS * 1000);
+  const used = (): { readonly cpu: number; readonly at: number } => ({ cpu: cpuMilliseconds(edge), at: elapsed() });
+  const perStreamSecond = (from: ReturnType<typeof used>, to: ReturnType<typeof used>): number => (to.cpu - from.cpu) / (to.at - from.at) / cameras;
+  const connected = used();
+  let settled = connected;
   const rss: { at: number; value: number }[] = [];
   while (elapsed() < MEASURED_UNTIL) {
     rss.push({ at: elapsed(), value: memoryMebibytes(edge).rss });
     await sleep(500);
+    if (settled === connected && elapsed() >= SETTLED_SECONDS) settled = used();
   }
-  const perStreamSecond = (cpuMilliseconds(edge) - cpu) / (elapsed() - from) / cameras;
+  const ended = used();
+  const steady = perStreamSecond(settled, ended);
   for (const push of pushes) {
     const { code, stderr } = await push.exit;
     if (code !== 0) throw new Error(`ffmpeg ended with ${String(code)}: ${stderr}`);
@@ -55,7 +61,8 @@ const record = async (cameras: number): Promise<readonly Figure[]> => {
   const late = between(MEASURED_UNTIL - 10, MEASURED_UNTIL);
   const of = `${cameras} cameras: `;
   return [
-    { figure: `${of}CPU of the edge`, value: round(perStreamSecond), unit: 'ms per stream-second', target: `${MOST_CPU_MS} ms at most`, met: perStreamSecond <= MOST_CPU_MS },
+    { figure: `${of}CPU of the edge, from ${SETTLED_SECONDS} s after the start on`, value: round(steady), unit: 'ms per stream-second', target: `${MOST_CPU_MS} ms at most`, met: steady <= MOST_CPU_MS },
+    { figure: `${of}CPU of the edge, from ${CONNECTED_SECONDS} to ${SETTLED_SECONDS} s`, value: round(perStreamSecond(connected, settled)), unit: 'ms per stream-second' },
     { figure: `${of}frames recorded`, value: frames, unit: `of ${cameras * FRAMES}`, target: 'all', met: frames === cameras * FRAMES },
     { figure: `${of}RSS of the edge 60–70 s after the start, median`, value: round(early, 0), unit: 'MiB' },
     { figure: `${of}RSS of the edge ${MEASURED_UNTIL - 10}–${MEASURED_UNTIL} s after the start, median`, value: round(late, 0), unit: 'MiB', target: `flat: at most ${FLAT * 100} % more`, met: late <= early * (1 + FLAT) },

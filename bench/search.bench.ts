@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
+import { DetectionService } from '../control-api/detections/service.ts';
 import { MarkService } from '../control-api/marks/service.ts';
 import { RecordingSearch } from '../control-api/recordings/search.ts';
 import type { MarkSearch } from '../control-api/recordings/search.ts';
@@ -10,6 +11,7 @@ import { RecordingStore } from '../control-api/recordings/store.ts';
 import { systemClock } from '../core/clock.ts';
 import { openDatabase } from '../platform/database/open.ts';
 import type { Database } from '../platform/database/schema.ts';
+import { silentLogger } from '../platform/logging.ts';
 import { PostgresCluster } from '../platform/testing/postgres-cluster.ts';
 import { CLASSES, SEGMENT_MS, fillIndex, markOf } from '../test/support/large-index.ts';
 import { seededRandom } from '../test/support/random.ts';
@@ -48,6 +50,28 @@ const queriesOf = (db: Kysely<Database>): Readonly<Record<string, Query>> => {
     'class nobody saw so surely, tag, time': (random) => byMarks({ seen: seen('dent', { minConfidence: 1 }), tags: ['shift-1'], ...hours(random, 8) }),
     'cameras, from, to': (random) => runs.recordings({ cameras: ['cell-1', 'cell-2', 'cell-3'], ...hours(random, 24) }, undefined, LIMIT).then((rows) => rows.length),
   };
+};
+
+/** What a camera saw, as its recordings page asks for it, of moments all over the index. */
+const measureTimelines = async (name: string, db: Kysely<Database>): Promise<Figure[]> => {
+  const random = seededRandom(11);
+  using detections = new DetectionService({ db, clock: systemClock, logger: silentLogger(), retentionHours: 168 });
+  const figures: Figure[] = [];
+  for (const [window, hours] of [['15 minutes', 0.25], ['a day', 24], ['all there is', (SIZE.segments * SEGMENT_MS) / HOUR_MS]] as const) {
+    const times: number[] = [];
+    let seen = 0;
+    for (let i = 0; i < QUERIES + 5; i++) {
+      const to = SIZE.until - random() * (SEGMENT_MS * SIZE.segments - hours * HOUR_MS);
+      const start = performance.now();
+      const { lanes } = await detections.timeline(`cell-${Math.floor(random() * SIZE.cameras)}`, { from: to - hours * HOUR_MS, to, count: 180 });
+      if (i < 5) continue;
+      times.push(performance.now() - start);
+      seen += lanes.reduce((sum, lane) => sum + lane.count, 0);
+    }
+    const p95 = quantile(times, 0.95);
+    figures.push({ figure: `${name}: time line of ${window}, p95 (${Math.round(seen / QUERIES)} detections)`, value: round(p95, 1), unit: 'ms' });
+  }
+  return figures;
 };
 
 const measure = async (name: string, db: Kysely<Database>, targetMs: number): Promise<Figure[]> => {
@@ -101,7 +125,7 @@ export const bench: Bench = {
       const db = await openDatabase(join(folder, 'control.db'));
       await using _closed = { [Symbol.asyncDispose]: () => db.destroy() };
       await timed('SQLite filled', () => fillIndex(db, SIZE));
-      figures.push(...(await measure('SQLite', db, 50)));
+      figures.push(...(await measure('SQLite', db, 50)), ...(await measureTimelines('SQLite', db)));
     }
     await using cluster = await PostgresCluster.start();
     const url = await cluster.createDatabase();
@@ -111,7 +135,7 @@ export const bench: Bench = {
     await unhurried.destroy();
     const db = await openDatabase(url);
     await using _closed = { [Symbol.asyncDispose]: () => db.destroy() };
-    figures.push(...(await measure('PostgreSQL', db, 80)));
+    figures.push(...(await measure('PostgreSQL', db, 80)), ...(await measureTimelines('PostgreSQL', db)));
     return figures;
   },
 };

@@ -13,11 +13,15 @@ const FIRST_PORT = 20_000;
 const LAST_PORT = 32_767;
 const ATTEMPTS = 100;
 
-/** A port that `listen` can have and gives back at once. Throws UNAVAILABLE with the last refusal when a hundred are taken. */
-const freePort = async (listen: (port: number) => Promise<void>): Promise<string> => {
+/** Variables of the configuration, and the ports they have got. */
+type Chosen = Record<string, string>;
+
+/** A port that `listen` can have and gives back at once, and none of `chosen`. Throws UNAVAILABLE with the last refusal when a hundred are taken. */
+const freePort = async (chosen: Chosen, listen: (port: number) => Promise<void>): Promise<string> => {
   let refusal: unknown;
   for (let i = 0; i < ATTEMPTS; i++) {
     const port = randomInt(FIRST_PORT, LAST_PORT + 1);
+    if (Object.values(chosen).includes(String(port))) continue; // it is given back, not in use yet
     try {
       await listen(port);
       return String(port);
@@ -28,16 +32,16 @@ const freePort = async (listen: (port: number) => Promise<void>): Promise<string
   throw new MediaError('UNAVAILABLE', `no free port was found: ${messageOf(refusal)}`, { cause: refusal });
 };
 
-const freeTcpPort = (host: string): Promise<string> =>
-  freePort(async (port) => {
+const freeTcpPort = (chosen: Chosen, host: string): Promise<string> =>
+  freePort(chosen, async (port) => {
     const server = createServer().listen(port, host);
     await once(server, 'listening');
     server.close();
     await once(server, 'close');
   });
 
-const freeUdpPort = (host: string): Promise<string> =>
-  freePort(async (port) => {
+const freeUdpPort = (chosen: Chosen, host: string): Promise<string> =>
+  freePort(chosen, async (port) => {
     const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4').bind(port, host);
     await once(socket, 'listening');
     socket.close();
@@ -49,11 +53,11 @@ const freeUdpPort = (host: string): Promise<string> =>
  * every process knows the others' ports. Returns the variables that say so.
  */
 export const chooseFreePorts = async (config: Config): Promise<Readonly<Record<string, string>>> => {
-  const chosen: Record<string, string> = {};
-  if (config.http.port === 0) chosen['IMAGEFLOW_HTTP_PORT'] = await freeTcpPort(config.http.bind ?? config.bind);
-  if (config.edge.http_port === 0) chosen['IMAGEFLOW_EDGE_HTTP_PORT'] = await freeTcpPort(config.edge.bind ?? config.bind);
-  if (config.rtsp.port === 0) chosen['IMAGEFLOW_RTSP_PORT'] = await freeTcpPort(config.rtsp.bind ?? config.bind);
-  if (config.grpc.port === 0) chosen['IMAGEFLOW_GRPC_PORT'] = await freeTcpPort(config.grpc.bind ?? config.bind);
-  if (config.webrtc.port === 0) chosen['IMAGEFLOW_WEBRTC_PORT'] = await freeUdpPort(config.webrtc.bind ?? config.bind);
+  const chosen: Chosen = {};
+  if (config.http.port === 0) chosen['IMAGEFLOW_HTTP_PORT'] = await freeTcpPort(chosen, config.http.bind ?? config.bind);
+  if (config.edge.http_port === 0) chosen['IMAGEFLOW_EDGE_HTTP_PORT'] = await freeTcpPort(chosen, config.edge.bind ?? config.bind);
+  if (config.rtsp.port === 0) chosen['IMAGEFLOW_RTSP_PORT'] = await freeTcpPort(chosen, config.rtsp.bind ?? config.bind);
+  if (config.grpc.port === 0) chosen['IMAGEFLOW_GRPC_PORT'] = await freeTcpPort(chosen, config.grpc.bind ?? config.bind);
+  if (config.webrtc.port === 0) chosen['IMAGEFLOW_WEBRTC_PORT'] = await freeUdpPort(chosen, config.webrtc.bind ?? config.bind);
   return chosen;
 };

@@ -16,7 +16,11 @@ export const JournalConfig = z.strictObject({
 });
 
 export const DetectionsConfig = z.strictObject({
-  retention_hours: z.number().positive().prefault(24 * 7).describe('Stored detections older than this are deleted.'),
+  retention_hours: z.number().positive().prefault(24 * 7).describe('Stored detections older than this are deleted, except in the ranges of marks.'),
+});
+
+export const EventsConfig = z.strictObject({
+  retention_hours: z.number().positive().prefault(24 * 7).describe('Events stay so long for readers that come later; at most a million of each topic.'),
 });
 
 export const LogConfig = z.strictObject({

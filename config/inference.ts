@@ -1,17 +1,25 @@
 import * as z from 'zod';
+import { isHostPort } from '../core/host-port.ts';
+
+const hostPort = z.string().refine(isHostPort, '`host:port` expected, and not an address that means all of a machine\'s');
+const reachable = z.string().refine((address) => isHostPort(address) || /^unix:\/./.test(address), '`host:port` or `unix:/path` expected, and not an address that means all of a machine\'s');
 
 export const InferenceConfig = z.strictObject({
-  models_dir: z.string().optional().describe('An `.onnx` file put here becomes a model within 10 s. Default: `{data_dir}/models`.'),
+  models_dir: z.string().optional().describe('An `.onnx` file put here becomes a model within 10 s, and so does a `.kserve.json` file that names an inference server. Default: `{data_dir}/models`.'),
   default_model: z.string().prefault('nanodet-g-416.int8.u8').describe('The model behind the detector `detect`.'),
   default_fps: z.number().positive().max(60).prefault(15).describe('Pictures per second the detector `detect` asks for.'),
   threads: z.int().min(0).prefault(0).describe('Threads of one model; 0 = as many as there are cores, at most 4.'),
-  deadline_ms: z.int().positive().prefault(1000).describe('A picture not answered by then is given up and counted.'),
+  deadline_ms: z.int().positive().prefault(1000).describe('A picture not answered by then is given up and counted; also what an inference server has for one.'),
   credits: z.int().positive().max(16).prefault(2).describe('Pictures a worker takes at a time from one extractor.'),
+  workers: z.array(reachable).max(62).prefault([]).describe('AI workers beside this machine\'s own that all edges call: `host:port` (with `control.internal_token`) or `unix:/path`. Workers can also make themselves known: `worker.announce_to`.'),
+  defect_classes: z.array(z.string().min(1).max(128)).max(100).prefault([]).describe('Class names that analyses of recordings count as defects, unless a request names its own; none: they say nothing of quality.'),
   max_model_bytes: z.int().positive().prefault(512 * 1024 ** 2).describe('A larger model file is refused.'),
 });
 
 export const WorkerConfig = z.strictObject({
   listen: z.string().optional().describe('Address of the worker: a Unix socket by default; `host:port` for other hosts.'),
+  announce_to: reachable.optional().describe('`control.internal_listen` of a server on another host that is to use this worker; none: nobody is told.'),
+  address: hostPort.optional().describe('With `announce_to`: where edges reach this worker. Default: `worker.listen`.'),
 });
 
 export const ExtractorConfig = z.strictObject({

@@ -90,6 +90,17 @@ test('[D-17] an internal listener on host:port is refused without a token, a Uni
   expect(loadConfig({ env: { IMAGEFLOW_WORKER_LISTEN: 'unix:/run/w.sock', IMAGEFLOW_CONTROL_INTERNAL_LISTEN: 'unix:/run/c.sock' } }).worker.listen).toBe('unix:/run/w.sock');
 });
 
+test('[INF-1] workers are named by addresses that others can call; one that announces itself knows its own', () => {
+  const token = { IMAGEFLOW_CONTROL_INTERNAL_TOKEN: '0123456789abcdef' };
+  expect(loadConfig({ env: { IMAGEFLOW_INFERENCE_WORKERS: 'gpu-1:7001,unix:/run/second.sock' } }).inference.workers).toEqual(['gpu-1:7001', 'unix:/run/second.sock']);
+  expect(refusal({ env: { IMAGEFLOW_INFERENCE_WORKERS: '0.0.0.0:7001' } })).toContain('host:port');
+  const announces = { ...token, IMAGEFLOW_WORKER_ANNOUNCE_TO: 'line-server:7000' };
+  expect(refusal({ env: { ...announces, IMAGEFLOW_WORKER_LISTEN: '0.0.0.0:7001' } })).toMatch(/worker\.address .*0\.0\.0\.0:7001/);
+  expect(refusal({ env: announces })).toMatch(/worker\.address .*Unix socket/);
+  expect(loadConfig({ env: { ...announces, IMAGEFLOW_WORKER_LISTEN: '0.0.0.0:7001', IMAGEFLOW_WORKER_ADDRESS: 'gpu-1:7001' } }).worker.address).toBe('gpu-1:7001');
+  expect(loadConfig({ env: { ...announces, IMAGEFLOW_WORKER_LISTEN: 'gpu-1:7001' } }).worker.announce_to).toBe('line-server:7000');
+});
+
 test('the variables Kubernetes makes for a service called imageflow are left alone', () => {
   const env = { IMAGEFLOW_SERVICE_HOST: '10.0.0.1', IMAGEFLOW_SERVICE_PORT: '8080', IMAGEFLOW_SERVICE_PORT_HTTP: '8080', IMAGEFLOW_PORT: 'tcp://10.0.0.1:8080', IMAGEFLOW_PORT_8080_TCP_ADDR: '10.0.0.1', IMAGEFLOW_PORT_8080_TCP: 'tcp://10.0.0.1:8080' };
   expect(loadConfig({ env })).toEqual(Config.parse({}));

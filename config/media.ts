@@ -15,4 +15,5 @@ export const CamerasConfig = z.strictObject({
 export const LimitsConfig = z.strictObject({
   sessions: z.int().positive().prefault(200).describe('Publishers at a time; more get 503 (WHIP) or 453 (RTSP).'),
   viewers_per_camera: z.int().positive().prefault(500).describe('WebRTC viewers of one camera at a time; more get 503.'),
+  websocket_messages_per_minute: z.int().positive().prefault(100).describe('Messages a client may send on one `/v1/ws`; more close it with 4429.'),
 });

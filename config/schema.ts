@@ -1,6 +1,7 @@
 import * as z from 'zod';
+import { isHostPort } from '../core/host-port.ts';
 import { ArchiveConfig } from './archive.ts';
-import { AdminConfig, ControlConfig, DetectionsConfig, JournalConfig, LogConfig } from './control.ts';
+import { AdminConfig, ControlConfig, DetectionsConfig, EventsConfig, JournalConfig, LogConfig } from './control.ts';
 import { DatabaseConfig } from './database.ts';
 import { GrpcConfig } from './grpc.ts';
 import { CorsConfig, EdgeConfig, HttpConfig } from './http.ts';
@@ -37,8 +38,12 @@ export const Config = z.strictObject({
   admin: AdminConfig.prefault({}),
   journal: JournalConfig.prefault({}),
   detections: DetectionsConfig.prefault({}),
+  events: EventsConfig.prefault({}),
   log: LogConfig.prefault({}),
 }).superRefine(({ control, worker }, context) => {
+  if (worker.announce_to !== undefined && worker.address === undefined && !isHostPort(worker.listen ?? '')) {
+    context.addIssue({ code: 'custom', path: ['worker', 'address'], message: `edges on other hosts cannot reach a worker at ${worker.listen ?? 'its own Unix socket'}; name the host:port at which they can` });
+  }
   if (control.internal_token !== undefined) return;
   for (const [key, address] of [['control.internal_listen', control.internal_listen], ['worker.listen', worker.listen]] as const) {
     if (address === undefined || address.startsWith('unix:')) continue;

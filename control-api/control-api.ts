@@ -32,6 +32,7 @@ import type { Passwords } from './auth/service.ts';
 import { EdgeStatsClient } from './cameras/edge-stats.ts';
 import { cameraKeyRoutes } from './cameras/key-routes.ts';
 import { distributionSwitchRoutes } from './cameras/distribution-routes.ts';
+import { cameraQosRoutes } from './cameras/qos-routes.ts';
 import { recordingSwitchRoutes } from './cameras/recording-routes.ts';
 import { cameraRoutes } from './cameras/routes.ts';
 import { CameraService } from './cameras/service.ts';
@@ -41,6 +42,7 @@ import { DesiredStateService } from './desired-state/service.ts';
 import type { DesiredStateSource } from './desired-state/state.ts';
 import { detectionRoutes } from './detections/routes.ts';
 import { DetectionService } from './detections/service.ts';
+import { timelineRoutes } from './detections/timeline-routes.ts';
 import { DatabaseEdgeDirectory } from './edge-directory.ts';
 import type { EdgeDirectory } from './edge-directory.ts';
 import { EventClips } from './event-clips/service.ts';
@@ -49,6 +51,8 @@ import { exportRoutes } from './exports/routes.ts';
 import { ExportService } from './exports/service.ts';
 import { frameRoutes } from './frames/routes.ts';
 import { FrameArchive } from './frames/service.ts';
+import { eventRoutes } from './events/routes.ts';
+import { EventService } from './events/service.ts';
 import { FrontDoor } from './front-door/front-door.ts';
 import { UploadMarks } from './front-door/upload-marks.ts';
 import { startPublicGrpc } from './grpc/public-grpc.ts';
@@ -65,6 +69,7 @@ import { modelRoutes } from './models/routes.ts';
 import { StaticPages } from './pages/static-pages.ts';
 import { evidenceRoutes } from './recordings/evidence-routes.ts';
 import { pictureRoutes } from './recordings/picture-routes.ts';
+import { RecordingMentions } from './recordings/mention.ts';
 import { playbackRoutes } from './recordings/playback-routes.ts';
 import { recordingRoutes } from './recordings/routes.ts';
 import { RecordingService } from './recordings/service.ts';
@@ -72,6 +77,7 @@ import { retentionHoldRoutes } from './retention-hold/routes.ts';
 import { RetentionHoldService } from './retention-hold/service.ts';
 import { KEEP, RetentionSweep, SWEEP_ROWS, deleting } from './retention.ts';
 import { ApiServer } from './server.ts';
+import { SocketService } from './sockets/service.ts';
 import { userRoutes } from './users/routes.ts';
 import { UserService } from './users/service.ts';
 
@@ -162,8 +168,9 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
   const edges = options.edges ?? new DatabaseEdgeDirectory(db, clock);
   const detections = stack.use(new DetectionService({ db, clock, logger, retentionHours: config.detections.retention_hours }));
   detections.start();
+  const events = stack.use(new EventService({ db, clock, logger, metrics, retentionHours: config.events.retention_hours }));
   const recordings = new RecordingService({ db, reader: options.segmentReader, pictures: options.pictures, marks, clock });
-  const analyses = stack.use(new AnalysisService({ db, recordings, models: options.models, config, clock, logger, runner: options.recordedDetection }));
+  const analyses = stack.use(new AnalysisService({ db, recordings, models: options.models, marks, events, config, clock, logger, metrics, runner: options.recordedDetection }));
   analyses.start();
   const exports = stack.use(new ExportService({
     db, recordings, detections, analyses, exporter: options.annotatedExporter, folder: paths(config).exports, minFreeBytes: config.recorder.min_free_bytes, clock, logger,
@@ -172,7 +179,7 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
   const archive = stack.use(new ArchiveService({ db, objects: options.archive, pathOf: options.pathOfSegment, config: config.archive, alarms, clock, logger, metrics }));
   archive.start();
   const frames = stack.use(new FrameArchive({
-    db, cameras, desired: desiredState, recordings, detections, objects: options.archive, directory: paths(config).frames, keepMs: config.archive.frames_keep_days * 86_400_000, legalHold: config.archive.legal_hold, clock, logger, metrics,
+    db, cameras, desired: desiredState, recordings, detections, events, objects: options.archive, directory: paths(config).frames, keepMs: config.archive.frames_keep_days * 86_400_000, legalHold: config.archive.legal_hold, clock, logger, metrics,
   }));
   await frames.start();
   stack.use(new RetentionSweep({
@@ -180,9 +187,10 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
     tasks: [
       deleting('expired segments', (now, limit) => recordings.deleteExpired(now - KEEP.expiredSegmentsMs, limit)),
       { name: 'ended sessions', step: (now, from) => cameras.deleteEndedSessions(now - KEEP.endedSessionsMs, from, SWEEP_ROWS) },
+      deleting('past events', (now, limit) => events.deletePast(now, limit)),
       deleting('cleared alarms', (now, limit) => alarms.deleteCleared(now - KEEP.clearedAlarmsMs, limit)),
       deleting('past alarms', (now, limit) => alarms.deletePast(now - KEEP.pastAlarmsMs, KEEP.pastAlarms, limit)),
-      deleting('ended analyses', (now, limit) => analyses.deleteEnded(now - KEEP.endedAnalysesMs, limit)),
+      { name: 'ended analyses', step: (now, from) => analyses.deleteEnded(now - KEEP.endedAnalysesMs, from, SWEEP_ROWS) },
       deleting('ended exports', (now, limit) => exports.deleteEnded(now - KEEP.endedExportsMs, limit)),
       { name: 'files of no export', step: async () => { await exports.deleteStrays(); return undefined; } },
       deleting('audit', (now, limit) => audit.deleteBefore(now - KEEP.auditMs, limit)),
@@ -211,6 +219,7 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
     clock, version: options.version, ports, urls,
   });
   const guard = createGuard(auth, audit);
+  const mentions = new RecordingMentions({ events, marks, now: () => clock.now() });
   const stats = new EdgeStatsClient(edges, clock);
   const jwksPath = '/.well-known/jwks.json';
   const app = createApp({
@@ -219,12 +228,13 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
     resources: [
       health, authRoutes(auth, guard), jwksRoutes(auth, [jwksPath, `/auth${jwksPath}`]), userRoutes(users, audit, guard), auditRoutes(audit, guard),
       cameraRoutes({ cameras, stats, audit, guard, clock, config, ports: mediaPorts }),
+      cameraQosRoutes({ cameras, stats, audit, guard }),
       cameraKeyRoutes({ cameras, stats, audit, guard }),
       recordingSwitchRoutes({ cameras, audit, guard }),
       distributionSwitchRoutes({ cameras, audit, guard }),
-      recordingRoutes(recordings, guard),
+      recordingRoutes({ recordings, mentions, guard, clock }),
       evidenceRoutes({ recordings, detections, audit, guard, clock, logger, key: await SigningKey.open(paths(config).signingKey), chain: options.chain ?? (() => Promise.resolve(null)), version: options.version }),
-      playbackRoutes({ recordings, detections, guard, logger }),
+      playbackRoutes({ recordings, detections, mentions, guard, logger }),
       pictureRoutes(recordings, guard),
       markRoutes(marks, audit, guard),
       retentionHoldRoutes(holds, audit, guard),
@@ -232,6 +242,8 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
       frameRoutes({ frames, audit, guard, clock }),
       exportRoutes({ exports, audit, guard, logger }),
       detectionRoutes(detections, guard),
+      timelineRoutes(detections, guard),
+      eventRoutes(events, guard),
       alarmRoutes(alarms, guard),
       modelRoutes(options.workerModels, guard),
       archiveRoutes(archive, guard),
@@ -241,7 +253,10 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
   const frontDoor = stack.use(
     new FrontDoor({ edges, clock, uploadMarks: new UploadMarks({ marks, auth, audit }), behindProxy: config.public_url !== undefined, resolveCamera: (credential, camera) => desiredState.resolveCamera(credential, camera) }),
   );
-  const server = stack.use(new ApiServer({ app, frontDoor, cors: createCors(config.cors.origins), clock, logger, metrics }));
+  const sockets = new SocketService({ guard, events, revocations: [auth, desiredState], messagesPerMinute: config.limits.websocket_messages_per_minute, clock, logger, metrics });
+  const server = stack.use(new ApiServer({ app, frontDoor, sockets, cors: createCors(config.cors.origins), clock, logger, metrics }));
+
+  stack.use(sockets); // closed before the server is, which would cut them off
 
   const owned = stack.move();
   const listenGrpc = async (): Promise<number> => (grpcPort = owned.use(await startPublicGrpc({ cameras, audit, guard, config, clock, logger })).port);

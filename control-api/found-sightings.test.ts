@@ -9,12 +9,15 @@ import type { Database } from '../platform/database/schema.ts';
 import { freshDatabase } from '../platform/testing/fresh-database.ts';
 import { DetectionResultSchema } from '../proto/gen/imageflow/v1/media_control_pb.ts';
 import { AnalysisStore } from './analyses/store.ts';
-import type { NewDetection, Step } from './analyses/store.ts';
+import type { AnalysisEnd, NewDetection, Step } from './analyses/store.ts';
 import { insertDetections } from './edges/detection-rows.ts';
 import { expireSegment } from './edges/segment-rows.ts';
 import { addSightings } from './edges/sighting-rows.ts';
+import type { SweepPosition } from './retention.ts';
 
 const CAMERA = 'cam';
+const quiet = (): Promise<void> => Promise.resolve();
+const ended = (state: AnalysisEnd['state']): AnalysisEnd => ({ state, error: null, quality: { defect_count: null, quality_score: null } });
 /** One picture every 7 s: two without a class are a break, and the range goes over full ten minutes twice. */
 const PICTURE_MS = 7_000;
 const SEGMENT_PICTURES = 20;
@@ -46,7 +49,7 @@ const stepOf = (scene: Scene, segment: number, models: readonly string[], stride
   const [first, last] = [segment * SEGMENT_PICTURES, (segment + 1) * SEGMENT_PICTURES - 1];
   const pictures = Array.from({ length: SEGMENT_PICTURES }, (_, i) => first + i).filter((picture) => picture % stride === 0);
   return {
-    position: (last + 1) * PICTURE_MS, of: { epoch: 1, firstSequence: first, lastSequence: last, from: first * PICTURE_MS, to: last * PICTURE_MS }, models, pictures: pictures.length, undecodable: 0, missingSegments: 0,
+    position: (last + 1) * PICTURE_MS, of: { epoch: 1, firstSequence: first, lastSequence: last, from: first * PICTURE_MS, to: last * PICTURE_MS }, models, pictures: pictures.length, undecodable: 0, missingSegments: 0, defectPictures: 0,
     detections: pictures.flatMap((picture) => seenIn(scene, picture, models)),
   };
 };
@@ -59,7 +62,7 @@ describe('sightings of analyses', () => {
     store = new AnalysisStore(db);
   });
   const clear = async () => {
-    for (const table of ['segments', 'sightings', 'detections', 'analyses'] as const) await db.deleteFrom(table).execute();
+    for (const table of ['segments', 'sightings', 'detections', 'analyses', 'marks'] as const) await db.deleteFrom(table).execute();
     await db.insertInto('segments').values(Array.from({ length: SEGMENTS }, (_, i) => segmentOf(i))).execute();
   };
   beforeEach(clear);
@@ -133,14 +136,15 @@ describe('sightings of analyses', () => {
             // A process that died before it could tell so looks at the segment again.
             if (one.end === 'killed' && segment === one.from) await store.advance(id, CAMERA, stepOf(of, segment, one.models, one.stride), 1);
           }
-          await store.end(id, one.end === 'cancelled' ? 'cancelled' : 'done', null, i);
+          await store.end(id, ended(one.end === 'cancelled' ? 'cancelled' : 'done'), i, quiet);
           if (one.end === 'cancelled') expect(await store.advance(id, CAMERA, stepOf(of, one.from, one.models, 1), 1)).toBe(false);
           expect(await sightings('live')).toEqual(before.live);
         } else if (one.do === 'live') {
           await live(of, one.pictures);
           expect(await sightings('analysis')).toEqual(before.analysis);
         } else if (one.do === 'delete') {
-          for (let n = 0; n < one.times; n++) await store.deleteEnded(100, one.limit);
+          let after: SweepPosition;
+          for (let n = 0; n < one.times; n++) after = await store.deleteEnded(100, after, one.limit);
           expect(await sightings('live')).toEqual(before.live);
         } else await db.transaction().execute((tx) => expireSegment(tx, `${CAMERA}/${String(one.segment)}`, 1));
         const found = await sightings('analysis');
@@ -158,7 +162,7 @@ describe('sightings of analyses', () => {
     const run = async (id: string, models: readonly string[], segments: number) => {
       await begin(id);
       for (let i = 0; i < segments; i++) await store.advance(id, CAMERA, stepOf(SCENE, i, models, 1), 1);
-      await store.end(id, 'done', null, 1);
+      await store.end(id, ended('done'), 1, quiet);
     };
     await run('one', ['small'], SEGMENTS);
     const once = await sightings('analysis');
@@ -174,14 +178,43 @@ describe('sightings of analyses', () => {
   test('what is found goes with its job, ten minutes at most in one step, and the sweep goes on until all has gone', async () => {
     await begin('old');
     for (let i = 0; i < SEGMENTS; i++) await store.advance('old', CAMERA, stepOf(SCENE, i, ['small'], 1), 1);
-    await store.end('old', 'done', null, 1);
+    await store.end('old', ended('done'), 1, quiet);
     let steps = 0;
-    while ((await store.deleteEnded(2, 1_000)) === 1_000) {
+    for (let after = await store.deleteEnded(2, undefined, 1_000); after !== undefined; after = await store.deleteEnded(2, after, 1_000)) {
       steps++;
       expect(await sightings('analysis')).toEqual(await computed());
     }
     expect(steps).toBe(4); // three times ten minutes, and the job
     expect([await sightings('analysis'), await db.selectFrom('analyses').selectAll().execute()]).toEqual([[], []]);
+  });
+
+  test('[REC-7] what was found in a marked range stays as long as the mark, with its job; the rest of it goes', async () => {
+    for (const id of ['early', 'late', 'unmarked']) {
+      await begin(id);
+      // The unmarked one has seen the last two segments alone, which none of the marks touches.
+      for (let i = id === 'unmarked' ? 8 : 0; i < (id === 'early' ? 2 : id === 'late' ? 8 : 10); i++) await store.advance(id, CAMERA, stepOf(SCENE, i, [id === 'late' ? 'large' : 'small'], 1), 1);
+      await store.end(id, ended('done'), 1, quiet);
+    }
+    await db.updateTable('analyses').set({ from_ms: 8 * SEGMENT_PICTURES * PICTURE_MS }).where('id', '=', 'unmarked').execute();
+    // One segment, and the pictures around the border of the fifth and sixth; another camera's marks keep nothing here.
+    const marks = [[CAMERA, 20, 40], [CAMERA, 99, 102], ['other', 0, 200]] as const;
+    await db.insertInto('marks').values(marks.map(([camera, from, to], i) => ({ id: `mark-${String(i)}`, seq: i, camera_id: camera, from_ms: from * PICTURE_MS, to_ms: to * PICTURE_MS, kind: 'link' as const, archive: 1 as const, created_at: 1 }))).execute();
+    const sweep = async (limit: number) => { for (let after = await store.deleteEnded(2, undefined, limit); after !== undefined; after = await store.deleteEnded(2, after, limit)); };
+    const left = async () => ({
+      pictures: (await db.selectFrom('detections').select(['analysis_id', 'sequence']).distinct().orderBy('analysis_id').orderBy('sequence').execute()).map((row) => [row.analysis_id, row.sequence]),
+      jobs: (await db.selectFrom('analyses').select('id').orderBy('id').execute()).map(({ id }) => id),
+    });
+    await sweep(7);
+    expect(await left()).toEqual({ pictures: [['early', 20], ['early', 21], ['early', 22], ['late', 20], ['late', 21], ['late', 22], ['late', 100], ['late', 101]], jobs: ['early', 'late'] });
+    expect(await sightings('analysis')).toEqual(await computed());
+    await sweep(1_000);
+    expect((await left()).jobs).toEqual(['early', 'late']);
+    await db.deleteFrom('marks').where('id', '=', 'mark-0').execute();
+    await sweep(1_000);
+    expect(await left()).toEqual({ pictures: [['late', 100], ['late', 101]], jobs: ['early', 'late'] });
+    await db.deleteFrom('marks').where('camera_id', '=', CAMERA).execute();
+    await sweep(1_000);
+    expect([await left(), await sightings('analysis')]).toEqual([{ pictures: [], jobs: [] }, []]);
   });
 
   test('[REC-6] what was found before an update is found after it, and what was seen live stays', async () => {

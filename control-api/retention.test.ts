@@ -72,7 +72,9 @@ describe('old rows', () => {
     expect((await h.call('DELETE', '/v1/alarms/a', { token })).status).toBe(204);
     await sweep();
     expect(await ids('alarms')).toEqual(['a']);
-    h.clock.advance(31 * DAY);
+    // Only the date moves on: a month of every timer of the API would be millions of calls.
+    h.clock.step(31 * DAY);
+    h.clock.advance(3_600_000);
     await sweep();
     expect(await ids('alarms')).toEqual([]);
   });

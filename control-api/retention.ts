@@ -16,7 +16,7 @@ export const KEEP = {
   /** Alarms of something that happened, which nobody dismissed. */
   pastAlarmsMs: 90 * DAY_MS,
   pastAlarms: 1_000,
-  /** With what they have found. */
+  /** With what they have found, but for what marks keep. */
   endedAnalysesMs: 90 * DAY_MS,
   /** With their files. */
   endedExportsMs: DAY_MS,

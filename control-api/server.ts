@@ -18,10 +18,13 @@ import { edgeRouteOf } from './front-door/front-door.ts';
 import type { EdgeRoute, FrontDoor } from './front-door/front-door.ts';
 import { logFailure, problemOf } from './problem.ts';
 import type { Problem } from './problem.ts';
+import { isSocketPath } from './sockets/service.ts';
+import type { SocketService } from './sockets/service.ts';
 
 export interface ApiServerOptions {
   readonly app: OpenAPIHono<ApiEnv>;
   readonly frontDoor: FrontDoor;
+  readonly sockets: SocketService;
   readonly cors: Cors;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -134,7 +137,13 @@ export class ApiServer implements AsyncDisposable {
       logFailure(this.#options.logger, error, context);
       socket.end(rawAnswer(problemOf(error, context)));
     };
-    if (route === undefined) refuse(new MediaError('NOT_FOUND', 'There is no WebSocket here.'));
+    if (isSocketPath(request.url ?? '/')) {
+      try {
+        this.#options.sockets.upgrade(request, socket, head);
+      } catch (error) {
+        refuse(error);
+      }
+    } else if (route === undefined) refuse(new MediaError('NOT_FOUND', 'There is no WebSocket here.'));
     else if (route === null) refuse(noCamera());
     else this.#options.frontDoor.upgrade(route, request, socket, head, requestId).catch(refuse);
   }

@@ -9,12 +9,22 @@ export interface Box {
   readonly height: number;
 }
 
+/** Intersection over union, 0..1; 0 where one has no area. */
+export const iou = (a: Box, b: Box): number => {
+  const width = Math.min(a.x + a.width, b.x + b.width) - Math.max(a.x, b.x);
+  const height = Math.min(a.y + a.height, b.y + b.height) - Math.max(a.y, b.y);
+  if (!(width > 0 && height > 0)) return 0;
+  const common = width * height;
+  return common / (a.width * a.height + b.width * b.height - common);
+};
+
 export interface Detection {
   readonly className: string;
   readonly classId: number;
   /** 0..1 */
   readonly confidence: number;
   readonly bbox: Box;
+  /** Which object it is: one of the camera, within an epoch. Null: nobody says. */
   readonly trackId: string | null;
 }
 

@@ -19,8 +19,10 @@ export class FakeClock implements Clock {
   advance(ms: Milliseconds): void {
     const end = this.#monotonic + ms;
     for (;;) {
-      const next = this.#timers.filter((t) => t.due <= end).sort((a, b) => a.due - b.due)[0];
-      if (!next) break;
+      const [first] = this.#timers;
+      if (first === undefined) break;
+      const next = this.#timers.reduce((soonest, t) => (t.due < soonest.due ? t : soonest), first);
+      if (next.due > end) break;
       this.#monotonic = Math.max(this.#monotonic, next.due);
       if (next.period === null) this.#timers = this.#timers.filter((t) => t !== next);
       else next.due += next.period;

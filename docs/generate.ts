@@ -1,7 +1,9 @@
 /**
- * Writes `metrics.md` and `openapi.json` from the code: `node docs/generate.ts`. With `--check` nothing is written, and the exit code tells
+ * Writes `metrics.md`, `openapi.json` and the schemas of events from the code: `node docs/generate.ts`. With `--check` nothing is written, and the exit code tells
  * whether they are up to date.
  */
+import { z } from 'zod';
+import { TOPICS } from '../control-api/events/service.ts';
 import { startApi } from '../control-api/testing/harness.ts';
 import { createMetrics } from '../platform/metrics.ts';
 import { writeGenerated } from '../scripts/generated-files.ts';
@@ -23,5 +25,11 @@ const openApi = async (): Promise<string> => {
   return `${JSON.stringify((await api.call('GET', '/v1/openapi.json')).body, null, 1)}\n`;
 };
 
-const files: Readonly<Record<string, string>> = { 'metrics.md': metricsPage(), 'openapi.json': await openApi() };
+/** One JSON Schema for each topic (OPS-1). */
+const eventSchemas = (): [string, string][] => Object.entries(TOPICS).map(([topic, { schema }]) => {
+  const { $schema, ...rest } = z.toJSONSchema(schema, { target: 'draft-2020-12' });
+  return [`schemas/${topic}.json`, `${JSON.stringify({ $schema, title: topic, ...rest }, null, 1)}\n`];
+});
+
+const files: Readonly<Record<string, string>> = { 'metrics.md': metricsPage(), 'openapi.json': await openApi(), ...Object.fromEntries(eventSchemas()) };
 writeGenerated(import.meta.dirname, files, 'node docs/generate.ts');

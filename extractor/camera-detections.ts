@@ -13,6 +13,7 @@ export class CameraDetections implements Disposable {
   readonly #active = new Set<number>();
   #decodedFrames = 0;
   #inferredFrames = 0;
+  #lastTrack = 0;
   #skipped = new Map<SkipReason, number>();
 
   constructor(camera: CameraId, metrics: Metrics) {
@@ -21,8 +22,13 @@ export class CameraDetections implements Disposable {
     this.hub = new Hub<DetectionUnit>({ onDrop: (branch, reason, units) => { metrics.branchDropped.inc({ camera, branch, reason }, units); } });
   }
 
-  get stats(): ExtractorStats {
+  get stats(): Omit<ExtractorStats, 'qos'> {
     return { decodersActive: this.#active.size, decodedFrames: this.#decodedFrames, inferredFrames: this.#inferredFrames, skipped: Object.fromEntries(this.#skipped) };
+  }
+
+  /** The last id of a track; a new process goes on from it, so that none is given twice. */
+  get lastTrack(): number {
+    return this.#lastTrack;
   }
 
   onStats(message: StatsMessage): void {
@@ -45,14 +51,15 @@ export class CameraDetections implements Disposable {
     this.#metrics.decodersActive.set({ camera: this.#camera }, this.#active.size);
   }
 
-  onResult({ result, timings }: ResultMessage): void {
+  onResult({ detector, result, timings }: ResultMessage): void {
     this.#inferredFrames++;
+    for (const { trackId } of result.detections) this.#lastTrack = Math.max(this.#lastTrack, Number(trackId));
     const { model } = result;
     this.#metrics.inferenceSeconds.observe({ model, stage: 'queue' }, timings.queueMs / 1000);
     this.#metrics.inferenceSeconds.observe({ model, stage: 'wait' }, timings.waitMs / 1000);
     this.#metrics.inferenceSeconds.observe({ model, stage: 'model' }, timings.inferenceMs / 1000);
     this.#metrics.inferenceSeconds.observe({ model, stage: 'total' }, timings.totalMs / 1000);
-    this.hub.publish({ result, byteLength: 256 + 160 * result.detections.length, randomAccess: true });
+    this.hub.publish({ detector, result, byteLength: 256 + 160 * result.detections.length, randomAccess: true });
   }
 
   [Symbol.dispose](): void {

@@ -7,7 +7,7 @@ import type { CameraStream } from '../ingest/port.ts';
 import type { DetectorSpec } from '../media-control/port.ts';
 import type { Extractor } from './extractor-process.ts';
 import { MAX_ACCESS_UNIT_BYTES } from './protocol.ts';
-import type { CodecMessage } from './protocol.ts';
+import type { CodecMessage, PictureStream, StillMessage } from './protocol.ts';
 
 /** Later than this a picture is decoded for those that follow, and shown to no detector. */
 const LATE_MS: Milliseconds = 250;
@@ -22,9 +22,15 @@ export interface CameraFeedOptions {
   readonly handle: number;
   readonly extractor: Extractor;
   readonly detectors: readonly DetectorSpec[];
+  /** Pictures for viewers. */
+  readonly pictures: readonly PictureStream[];
   readonly clock: Clock;
+  /** The last id that a track of this camera was given. */
+  readonly lastTrack: () => number;
   /** A unit was left out: the decoder is too slow, or the pipe carries no such unit. */
   readonly onSkip: (reason: 'queue_full' | 'too_large') => void;
+  /** A unit that came for detectors while this feed ran is sent, or is left out as the decoder is too far behind; `late`: it is too late for them. */
+  readonly onUnit: (late: boolean) => void;
 }
 
 /** Pumps one camera's video from its Hub into an extractor's pipe, from the cached GOP on, at the pace the pipe takes it. */
@@ -35,6 +41,9 @@ export class CameraFeed implements Disposable {
   readonly #branch: Branch<AccessUnit>;
   readonly #startedAt: Milliseconds;
   #detectors: readonly DetectorSpec[];
+  #pictures: readonly PictureStream[];
+  /** Stills asked for while there are older units to be sent. */
+  #stills: Omit<StillMessage, 'handle'>[] = [];
   /** What the child was told last. */
   #tracks: Tracks | null = null;
   #hopeless = false;
@@ -44,6 +53,7 @@ export class CameraFeed implements Disposable {
     this.handle = options.handle;
     this.extractor = options.extractor;
     this.#detectors = options.detectors;
+    this.#pictures = options.pictures;
     this.#startedAt = options.clock.monotonic();
     this.#branch = options.stream.hub.subscribe({ name: 'extractor', dropPolicy: 'skip-to-random-access', maxUnits: MAX_UNITS, maxBytes: MAX_BYTES, replay: true });
     // A Hub that ends with a failure ends this feed, too; its publisher has said why.
@@ -56,6 +66,17 @@ export class CameraFeed implements Disposable {
     if (video) this.#tell(video);
   }
 
+  setPictures(pictures: readonly PictureStream[]): void {
+    this.#pictures = pictures;
+    if (this.#tracks?.video) this.extractor.setPictures({ handle: this.handle, streams: [...pictures] });
+  }
+
+  /** Asks for the newest picture: behind all that has come by now, the cached GOP above all. */
+  requestStill(still: Omit<StillMessage, 'handle'>): void {
+    this.#stills.push(still);
+    this.#sendStills();
+  }
+
   [Symbol.dispose](): void {
     this.#branch[Symbol.dispose]();
     this.extractor.removeCamera(this.handle);
@@ -63,19 +84,34 @@ export class CameraFeed implements Disposable {
 
   async #pump(): Promise<void> {
     for await (const unit of this.#branch) {
-      if (unit.kind !== 'video' || this.#isHopeless(unit) || this.#isTooLarge(unit)) continue;
-      if (unit.tracks !== this.#tracks) this.#follow(unit.tracks);
-      const late = this.#options.clock.monotonic() - unit.arrivedAt > LATE_MS;
-      if (!this.extractor.send(this.handle, unit, late)) await this.extractor.drained();
+      if (unit.kind === 'video' && !this.#isHopeless(unit) && !this.#isTooLarge(unit)) {
+        if (unit.tracks !== this.#tracks) this.#follow(unit.tracks);
+        const late = this.#options.clock.monotonic() - unit.arrivedAt > LATE_MS;
+        if (unit.arrivedAt >= this.#startedAt) this.#count(late);
+        if (!this.extractor.send(this.handle, unit, late)) await this.extractor.drained();
+      }
+      this.#sendStills();
     }
+  }
+
+  #sendStills(): void {
+    if (this.#stills.length === 0 || !this.#tracks?.video || this.#branch.queuedUnits > 0) return;
+    for (const still of this.#stills) this.extractor.requestStill({ handle: this.handle, ...still });
+    this.#stills = [];
   }
 
   #isHopeless(unit: AccessUnit): boolean {
     const behind = unit.arrivedAt >= this.#startedAt && this.#options.clock.monotonic() - unit.arrivedAt > HOPELESS_MS;
-    if (behind) this.#hopeless = true;
-    else if (unit.randomAccess) this.#hopeless = false;
+    if (behind) {
+      this.#hopeless = true;
+      this.#count(true);
+    } else if (unit.randomAccess) this.#hopeless = false;
     if (this.#hopeless) this.#options.onSkip('queue_full');
     return this.#hopeless;
+  }
+
+  #count(late: boolean): void {
+    if (this.#detectors.length > 0) this.#options.onUnit(late);
   }
 
   /** The pipe carries no such unit; the decoder goes on at the next random access unit. */
@@ -92,8 +128,9 @@ export class CameraFeed implements Disposable {
   }
 
   #tell(video: VideoTrack): void {
-    const detectors = this.#detectors.map(({ id, model, fps, confidence }) => ({ id, model, fps, confidence }));
-    this.extractor.setCamera({ handle: this.handle, camera: this.#options.stream.camera, codec: codecOf(video), clockRate: video.clockRate, detectors });
+    const detectors = this.#detectors.map(({ id, model, fps, confidence, tracking }) => ({ id, model, fps, confidence, tracking: tracking !== false }));
+    this.extractor.setCamera({ handle: this.handle, camera: this.#options.stream.camera, codec: codecOf(video), clockRate: video.clockRate, detectors, lastTrack: this.#options.lastTrack() });
+    if (this.#pictures.length > 0) this.setPictures(this.#pictures);
   }
 }
 

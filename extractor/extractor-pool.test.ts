@@ -1,112 +1,18 @@
 import { expect, test } from 'vitest';
-import type { AccessUnit } from '../core/access-unit.ts';
-import { Hub } from '../core/hub.ts';
-import { FakeClock } from '../core/testing-clock.ts';
-import type { SessionInfo, SessionPhase, StreamRegistry } from '../ingest/port.ts';
-import type { DetectorSpec, EdgeEvent } from '../media-control/port.ts';
-import { silentLogger } from '../platform/logging.ts';
-import { createMetrics } from '../platform/metrics.ts';
-import { ExtractorPool } from './extractor-pool.ts';
-import type { Extractor, ExtractorProcessOptions } from './extractor-process.ts';
-import type { CameraMessage, ResultMessage } from './protocol.ts';
+import type { ResultMessage } from './protocol.ts';
+import { DETECTOR, TRACKS, setUp, settle } from './testing-pool.ts';
+import type { FakeExtractor } from './testing-pool.ts';
 
-/** An extractor that only remembers. */
-class FakeExtractor implements Extractor {
-  readonly pid: number;
-  readonly cameras = new Map<number, CameraMessage>();
-  readonly sent: { readonly handle: number; readonly seq: number; readonly decodeOnly: boolean }[] = [];
-  readonly #options: ExtractorProcessOptions;
-  full = false;
-  ended = false;
-  #drain: (() => void) | null = null;
-
-  get hello(): ExtractorProcessOptions['hello'] { return this.#options.hello; }
-
-  constructor(options: ExtractorProcessOptions, pid: number) {
-    this.#options = options;
-    this.pid = pid;
-  }
-  setCamera(camera: CameraMessage): void { this.cameras.set(camera.handle, camera); }
-  removeCamera(handle: number): void {
-    if (this.cameras.delete(handle)) this.stats(handle, 0);
-  }
-  send(handle: number, unit: AccessUnit, decodeOnly: boolean): boolean {
-    this.sent.push({ handle, seq: unit.frame.seq, decodeOnly });
-    return !this.full;
-  }
-  drained(): Promise<void> { return new Promise((resolve) => { this.#drain = resolve; }); }
-  drain(): void { this.full = false; this.#drain?.(); }
-  stats(handle: number, decodersActive: number, awaitingRandomAccess = false): void {
-    this.#options.onMessage({ type: 'stats', handle, decodersActive, decodedFrames: 10, skipped: { fps: 5 }, awaitingRandomAccess });
-  }
-  result(message: ResultMessage): void { this.#options.onMessage({ type: 'result', ...message }); }
-  crash(culprit: number | null): void { this.ended = true; this.#options.onCrash(culprit); }
-  [Symbol.asyncDispose](): Promise<void> { this.ended = true; return Promise.resolve(); }
-}
-
-class FakeStream {
-  readonly hub = new Hub<AccessUnit>({ gopCache: { maxUnits: 100, maxBytes: 1e6 } });
-  session: SessionInfo | null = null;
-  readonly tracks = null;
-  keyframesAsked = 0;
-  readonly camera: string;
-  #listeners: ((session: SessionInfo) => void)[] = [];
-  constructor(camera: string) { this.camera = camera; }
-  stats(): null { return null; }
-  requestKeyframe(): void { this.keyframesAsked++; }
-  beginPublication(): never { throw new Error('not here'); }
-  onSession(listener: (session: SessionInfo) => void): Disposable { this.#listeners.push(listener); return { [Symbol.dispose]: () => { this.#listeners = []; } }; }
-  become(phase: SessionPhase): void {
-    this.session = { id: 's', camera: this.camera, phase, protocol: 'rtsp', startedAt: 0, endedAt: null, reason: null, epoch: 0 };
-    for (const listener of this.#listeners) listener(this.session);
-  }
-}
-
-const DETECTOR: DetectorSpec = { id: 'detect', model: 'm', fps: 15, confidence: null };
-const TRACKS = { video: { kind: 'video', codec: 'vp8', clockRate: 90_000, width: 1, height: 1, codecString: 'vp8', reorderDepth: 0 }, audio: null } as const;
-
-const setUp = (cameras: readonly string[], processes = 1, worker: { readonly address: string; readonly token?: string } = { address: 'unix:/w' }) => {
-  const clock = new FakeClock();
-  const streams = cameras.map((camera) => new FakeStream(camera));
-  const detectors = new Map<string, readonly DetectorSpec[]>(cameras.map((camera) => [camera, [DETECTOR]]));
-  const extractors: FakeExtractor[] = [];
-  const journal: EdgeEvent[] = [];
-  /** What the next attempts to start a process end with. */
-  const refusals: Error[] = [];
-  let changed = (): void => undefined;
-  let removed = (_camera: string): void => undefined;
-  const registry: StreamRegistry = {
-    get: () => undefined,
-    list: () => [],
-    onStream: (listener) => { for (const stream of streams) listener(stream); return { [Symbol.dispose]: () => undefined }; },
-    onRemoved: (listener) => { removed = listener; return { [Symbol.dispose]: () => undefined }; },
-  };
-  const metrics = createMetrics('test');
-  const pool = new ExtractorPool({
-    processes, idleSeconds: 3, deadlineMs: 1000, worker: () => worker, logLevel: 'error', registry, clock, metrics, logger: silentLogger(),
-    specs: (id) => ({ id, name: id, source: { type: 'push' }, recording: 'off', detectors: detectors.get(id) ?? [] }),
-    onSpecsChanged: (listener) => { changed = listener; return { [Symbol.dispose]: () => undefined }; },
-    journal: { append: (event) => { journal.push(event); } },
-    spawn: (options) => {
-      if (refusals.length > 0) throw refusals.shift() as Error;
-      const extractor = new FakeExtractor(options, extractors.length + 1); extractors.push(extractor); return extractor; },
-  });
-  const publish = (stream: FakeStream, seq: number, randomAccess = false, bytes = 10): void => {
-    stream.hub.publish({
-      kind: 'video', frame: { stream: stream.camera, epoch: 1, rtpTs: seq, captureNtp: null, seq }, pts: seq * 3000, dts: seq * 3000, wall: 0,
-      arrivedAt: clock.monotonic(), randomAccess, data: Buffer.alloc(bytes), byteLength: bytes, tracks: TRACKS,
-    });
-  };
-  const set = (camera: string, specs: readonly DetectorSpec[]): void => { detectors.set(camera, specs); changed(); };
-  return { clock, refusals, streams, extractors, journal, pool, metrics, publish, set, remove: (camera: string) => { removed(camera); } };
-};
-/** Lets the pumps run. */
-const settle = async (): Promise<void> => { for (let i = 0; i < 20; i++) await Promise.resolve(); };
-
-test('[D-17] an extractor is told the worker\'s token in its first message', () => {
-  const { streams: [stream], extractors } = setUp(['a'], 1, { address: 'unix:/w', token: 'sesame' });
+test('[D-17][INF-1] an extractor is told the workers and their tokens in its first message, and each change of them', () => {
+  const workers = [{ address: 'unix:/w', token: 'sesame' }];
+  const { streams: [stream], extractors, set } = setUp(['a'], 1, workers);
   stream!.become('live');
-  expect(extractors[0]?.hello).toEqual({ workerAddress: 'unix:/w', workerToken: 'sesame', deadlineMs: 1000 });
+  expect(extractors[0]?.hello).toEqual({ workers: [{ address: 'unix:/w', token: 'sesame' }], deadlineMs: 1000 });
+  set('a', [{ ...DETECTOR, fps: 5 }]);
+  expect(extractors[0]?.workers).toBeUndefined();
+  workers.push({ address: '10.0.0.2:7001', token: 'open' });
+  set('a', [DETECTOR]);
+  expect(extractors[0]?.workers).toEqual(workers);
 });
 
 test('[EXT-6] a picture larger than the pipe carries is left out and counted as such, and the camera goes on', async () => {
@@ -267,6 +173,27 @@ test('results go to the Hub at once and to the journal in batches; those of anot
   clock.advance(200);
   expect(journal).toMatchObject([{ type: 'detections', results: [{ frame: { seq: 1 } }, { frame: { seq: 3 } }] }]);
   expect(pool.stats('a')?.inferredFrames).toBe(2);
+});
+
+test('[INF-6] a new process numbers the tracks of a camera on from the last that was told', async () => {
+  const { streams: [a, b], extractors, publish, clock } = setUp(['a', 'b']);
+  for (const stream of [a!, b!]) {
+    stream.become('live');
+    publish(stream, 0, true);
+  }
+  await settle();
+  const lastTracks = (extractor: FakeExtractor): number[] => [...extractor.cameras.values()].map(({ lastTrack }) => lastTrack);
+  expect(lastTracks(extractors[0]!)).toEqual([0, 0]);
+  const detection = (trackId: string | null) => ({ className: 'n', classId: 0, confidence: 0.5, bbox: { x: 0, y: 0, width: 1, height: 1 }, trackId });
+  extractors[0]!.result({
+    handle: 0, detector: 'detect',
+    result: { frame: { stream: 'a', epoch: 1, rtpTs: 2, captureNtp: null, seq: 1 }, capturedAt: 5, model: 'm', modelDigest: 'd', inferenceMs: 6, width: 1, height: 1, detections: ['3', '12', null].map(detection) },
+    timings: { queueMs: 1, waitMs: 2, inferenceMs: 3, totalMs: 4 },
+  });
+  extractors[0]!.crash(null);
+  clock.advance(1000);
+  await settle();
+  expect(lastTracks(extractors[1]!)).toEqual([12, 0]);
 });
 
 test('a decoder that lost its way asks the camera for a key frame, not too often', () => {

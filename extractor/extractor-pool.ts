@@ -3,6 +3,8 @@ import type { CameraId } from '../core/frame-ref.ts';
 import type { Hub } from '../core/hub.ts';
 import type { Milliseconds } from '../core/units.ts';
 import type { CameraStream, StreamRegistry } from '../ingest/port.ts';
+import { MAX_WORKERS } from '../inference/port.ts';
+import type { WorkerAddress } from '../inference/port.ts';
 import type { CameraSpec, DetectorSpec, EventJournal } from '../media-control/port.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Logger } from '../platform/logging.ts';
@@ -14,8 +16,15 @@ import { ExtractorProcess } from './extractor-process.ts';
 import type { ExtractorProcessOptions, Extractor } from './extractor-process.ts';
 import { ExtractorSlots } from './extractor-slots.ts';
 import type { Slot } from './extractor-slots.ts';
-import type { DetectionSource, DetectionUnit, ExtractorStats } from './port.ts';
+import { LivePictures } from './live-pictures.ts';
+import type { DetectionSource, DetectionUnit, ExtractorStats, PictureSource, SkipReason } from './port.ts';
 import type { FromChild, Hello } from './protocol.ts';
+import { CpuLoad } from './qos/cpu-load.ts';
+import { DEFAULT_PRIORITY } from './qos/demand.ts';
+import type { CameraDemand } from './qos/demand.ts';
+import type { QosChange } from './qos/policy.ts';
+import { QosGovernor } from './qos/qos-governor.ts';
+import { WorkerReports } from './worker-reports.ts';
 
 export interface ExtractorPoolOptions {
   /** `extractor.processes`. */
@@ -24,14 +33,14 @@ export interface ExtractorPoolOptions {
   readonly idleSeconds: number;
   /** `inference.deadline_ms`. */
   readonly deadlineMs: Milliseconds;
-  /** Where the worker is, asked at each start of a process, and the token it wants where it listens on `host:port`. */
-  readonly worker: () => { readonly address: string; readonly token?: string | undefined };
+  /** The workers, in order of preference; asked at each start of a process, and at each change of what is configured. */
+  readonly workers: () => readonly WorkerAddress[];
   /** `log.level`, for the children. */
   readonly logLevel: string;
   readonly registry: StreamRegistry;
   /** What is configured for a camera now. */
   readonly specs: (camera: CameraId) => CameraSpec | undefined;
-  /** Told when any camera's configuration has changed. */
+  /** Told when any camera's configuration, or the list of workers, has changed. */
   readonly onSpecsChanged: (listener: () => void) => Disposable;
   readonly journal: EventJournal;
   readonly clock: Clock;
@@ -39,6 +48,8 @@ export interface ExtractorPoolOptions {
   readonly metrics: Metrics;
   /** For tests; default: a real child process. */
   readonly spawn?: (options: ExtractorProcessOptions) => Extractor;
+  /** For tests; default: this machine's. */
+  readonly cpu?: () => number;
 }
 
 /** A removed camera's last statistics are waited for so long before its process may end. */
@@ -52,15 +63,16 @@ interface CameraState {
   readonly listening: Disposable;
   feed: CameraFeed | null;
   slot: Slot | null;
-  /** JSON of the detectors the feed has. */
+  /** JSON of the detectors, and of the pictures for viewers, that the feed has. */
   detectors: string;
+  pictures: string;
   idle: Disposable | null;
   keyframeAskedAt: Milliseconds;
 }
 
 /**
- * The edge's side of detection: a live camera with detectors is decoded in an extractor process, exactly once; nothing else is. Processes
- * start when the first camera needs them and end with the last.
+ * The edge's side of decoding: a live camera with detectors, or of which viewers want pictures, is decoded in an extractor process, exactly once; nothing
+ * else is. Processes start when the first camera needs them and end with the last.
  */
 export class ExtractorPool implements DetectionSource, AsyncDisposable {
   readonly #options: ExtractorPoolOptions;
@@ -68,19 +80,41 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
   /** Made when first asked for: others may hear of a new camera before this pool does. */
   readonly #detections = new Map<CameraId, CameraDetections>();
   readonly #slots: ExtractorSlots;
+  readonly #pictures: LivePictures;
   readonly #log: DetectionLog;
+  readonly #qos: QosGovernor;
   readonly #subscriptions: readonly Disposable[];
+  readonly #reports: WorkerReports<Slot>;
+  /** JSON of the workers the processes know. */
+  #workers: string;
   #nextHandle = 0;
 
   constructor(options: ExtractorPoolOptions) {
     this.#options = options;
+    this.#reports = new WorkerReports(options.metrics);
+    this.#workers = JSON.stringify(workersOf(options));
     this.#log = new DetectionLog(options.journal, options.clock);
+    this.#pictures = new LivePictures({
+      clock: options.clock, metrics: options.metrics,
+      phaseOf: (camera) => {
+        const stream = this.#cameras.get(camera)?.stream;
+        return !stream ? 'unknown' : stream.session?.phase === 'live' ? 'live' : 'away';
+      },
+      onChange: (camera) => { this.#evaluate(camera); },
+    });
+    const load = new CpuLoad();
+    this.#qos = new QosGovernor({
+      clock: options.clock, cpu: options.cpu ?? (() => load.take()),
+      demands: () => [...this.#cameras.values()].flatMap((state) => this.#demandOf(state) ?? []),
+      away: (camera) => this.#cameras.get(camera)?.feed === null && (this.#options.specs(camera)?.detectors.length ?? 0) > 0,
+      onChanges: (changes) => { this.#follow(changes); },
+    });
     const spawn = options.spawn ?? ((process) => new ExtractorProcess(process));
     this.#slots = new ExtractorSlots({
       processes: options.processes,
       clock: options.clock,
       spawn: (events) => spawn({
-        hello: helloOf(options),
+        hello: { workers: workersOf(options), deadlineMs: options.deadlineMs },
         logLevel: options.logLevel, clock: options.clock, logger: options.logger, ...events,
       }),
       onMessage: (slot, message) => { this.#receive(slot, message); },
@@ -91,7 +125,10 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
     this.#subscriptions = [
       options.registry.onStream((stream) => { this.#add(stream); }),
       options.registry.onRemoved((camera) => { this.#remove(camera); }),
-      options.onSpecsChanged(() => { this.#evaluateAll(); }),
+      options.onSpecsChanged(() => {
+        this.#tellWorkers();
+        this.#evaluateAll();
+      }),
     ];
   }
 
@@ -101,7 +138,14 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
   }
 
   stats(camera: CameraId): ExtractorStats | null {
-    return this.#cameras.get(camera)?.detections.stats ?? null;
+    const state = this.#cameras.get(camera);
+    if (!state) return null;
+    const demand = this.#demandOf(state);
+    return { ...state.detections.stats, qos: demand && this.#qos.present(demand) };
+  }
+
+  get pictures(): PictureSource {
+    return this.#pictures;
   }
 
   /** Process ids of the running extractors. */
@@ -112,6 +156,7 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const subscription of this.#subscriptions) subscription[Symbol.dispose]();
     for (const camera of [...this.#cameras.keys()]) this.#remove(camera);
+    this.#qos[Symbol.dispose]();
     await this.#slots[Symbol.asyncDispose]();
     this.#log[Symbol.dispose]();
   }
@@ -128,7 +173,7 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
       stream,
       detections: this.#detectionsOf(camera),
       listening: stream.onSession(() => { this.#evaluate(camera); }),
-      feed: null, slot: null, detectors: '', idle: null, keyframeAskedAt: -Infinity,
+      feed: null, slot: null, detectors: '', pictures: '', idle: null, keyframeAskedAt: -Infinity,
     });
     this.#evaluate(camera);
   }
@@ -141,34 +186,94 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
     state.detections[Symbol.dispose]();
     this.#detections.delete(camera);
     this.#cameras.delete(camera);
+    this.#tellRate(state);
+    this.#pictures.remove(camera);
     this.#slots.forget(camera);
+  }
+
+  #tellWorkers(): void {
+    const workers = workersOf(this.#options);
+    const json = JSON.stringify(workers);
+    if (json === this.#workers) return;
+    this.#workers = json;
+    for (const { extractor } of this.#slots.all) extractor.setWorkers(workers);
   }
 
   #evaluateAll(): void {
     for (const camera of this.#cameras.keys()) this.#evaluate(camera);
   }
 
-  /** Brings a camera's feed in line with its session and its configuration. */
+  /** Brings a camera's feed in line with its session, its configuration and its viewers. */
   #evaluate(camera: CameraId): void {
     const state = this.#cameras.get(camera);
     if (!state) return;
-    const detectors = this.#options.specs(camera)?.detectors ?? [];
-    if (detectors.length > 0 && state.stream.session?.phase === 'live') {
+    const detectors = this.#detectorsOf(camera);
+    const wanted = (detectors.length > 0 || this.#pictures.wanted(camera)) && state.stream.session?.phase === 'live';
+    if (wanted) {
       state.idle?.[Symbol.dispose]();
       state.idle = null;
-      if (state.feed) this.#setDetectors(state, state.feed, detectors);
-      else this.#start(state, detectors);
-    } else if (state.feed) {
-      if (detectors.length === 0) this.#setDetectors(state, state.feed, []);
-      state.idle ??= this.#options.clock.after(this.#options.idleSeconds * 1000, () => { this.#stop(state); });
+      if (!state.feed) this.#start(state, detectors);
+    }
+    const { feed } = state;
+    if (!feed) return;
+    this.#align(state, feed, detectors);
+    if (!wanted) state.idle ??= this.#options.clock.after(this.#options.idleSeconds * 1000, () => { this.#stop(state); });
+  }
+
+  /** What is asked for, as far as there is capacity for it. */
+  #detectorsOf(camera: CameraId): readonly DetectorSpec[] {
+    const spec = this.#options.specs(camera);
+    return spec ? this.#qos.limit(camera, spec.detectors, spec.qos ?? 'auto') : [];
+  }
+
+  /** Null: nothing is detected now. */
+  #demandOf({ stream: { camera }, feed }: CameraState): CameraDemand | null {
+    const spec = this.#options.specs(camera);
+    if (!feed || !spec || spec.detectors.length === 0) return null;
+    return { camera, fps: spec.detectors.map(({ fps }) => fps), preset: spec.qos ?? 'auto', priority: spec.priority ?? DEFAULT_PRIORITY };
+  }
+
+  #follow(changes: readonly QosChange[]): void {
+    for (const change of changes) {
+      const { camera, cause } = change;
+      this.#options.logger.info({ ...change }, 'detection rate changed');
+      this.#options.metrics.qosChanges.inc({ camera, cause });
+      this.#options.journal.append({ type: 'rate-changed', change: { ...change, at: this.#options.clock.now() } }, 'later');
+      this.#evaluate(camera);
+      const state = this.#cameras.get(camera);
+      if (state) this.#tellRate(state);
     }
   }
 
-  #setDetectors(state: CameraState, feed: CameraFeed, detectors: readonly DetectorSpec[]): void {
-    const json = JSON.stringify(detectors);
-    if (json === state.detectors) return;
-    state.detectors = json;
-    feed.setDetectors(detectors);
+  /** In the metrics, for as long as there is one. */
+  #tellRate(state: CameraState): void {
+    const { camera } = state.stream;
+    const { qosFps, qosLevel } = this.#options.metrics;
+    const demand = this.#cameras.has(camera) ? this.#demandOf(state) : null;
+    if (demand === null) {
+      qosFps.remove({ camera });
+      qosLevel.remove({ camera });
+      return;
+    }
+    const { fps, level } = this.#qos.present(demand);
+    qosFps.set({ camera }, fps);
+    qosLevel.set({ camera }, level);
+  }
+
+  #align(state: CameraState, feed: CameraFeed, detectors: readonly DetectorSpec[]): void {
+    const { camera } = state.stream;
+    const detectorsJson = JSON.stringify(detectors);
+    if (detectorsJson !== state.detectors) {
+      state.detectors = detectorsJson;
+      feed.setDetectors(detectors);
+    }
+    const pictures = this.#pictures.streams(camera);
+    const picturesJson = JSON.stringify(pictures);
+    if (picturesJson !== state.pictures) {
+      state.pictures = picturesJson;
+      feed.setPictures(pictures);
+    }
+    this.#pictures.askFor(camera, feed);
   }
 
   #start(state: CameraState, detectors: readonly DetectorSpec[]): void {
@@ -178,11 +283,16 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
     const handle = this.#nextHandle++;
     slot.cameras.set(handle, camera);
     state.slot = slot;
+    const pictures = this.#pictures.streams(camera);
     state.detectors = JSON.stringify(detectors);
+    state.pictures = JSON.stringify(pictures);
     state.feed = new CameraFeed({
-      stream: state.stream, handle, extractor: slot.extractor, detectors, clock: this.#options.clock,
+      stream: state.stream, handle, extractor: slot.extractor, detectors, pictures, clock: this.#options.clock,
+      lastTrack: () => state.detections.lastTrack,
       onSkip: (reason) => { state.detections.skip(reason, 1); },
+      onUnit: (late) => { this.#qos.onUnit(late); },
     });
+    if (state.stream.hub.gop().length === 0) this.#askForKeyframe(state); // it would wait for the camera's next one
   }
 
   #stop(state: CameraState): void {
@@ -191,6 +301,7 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
     const { feed, slot } = state;
     state.feed = null;
     state.slot = null;
+    this.#tellRate(state);
     if (!feed || !slot) return;
     feed[Symbol.dispose]();
     this.#options.clock.after(LAST_WORDS_MS, () => { this.#leave(slot, feed.handle, state.stream.camera); });
@@ -200,11 +311,12 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
   #leave(slot: Slot, handle: number, camera: CameraId): void {
     if (!slot.cameras.delete(handle)) return;
     this.#cameras.get(camera)?.detections.onGone(handle);
-    this.#slots.release(slot);
+    if (this.#slots.release(slot)) this.#reports.forget(slot);
   }
 
   /** A process died: its cameras start anew in another as soon as that may be. */
   #lose(slot: Slot): void {
+    this.#reports.forget(slot);
     for (const [handle, camera] of slot.cameras) {
       const state = this.#cameras.get(camera);
       if (!state) continue;
@@ -215,23 +327,36 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
       state.slot = null;
       state.idle?.[Symbol.dispose]();
       state.idle = null;
+      this.#tellRate(state);
     }
     slot.cameras.clear();
     this.#evaluateAll(); // cameras whose process does not wait after this crash
   }
 
   #receive(slot: Slot, message: FromChild): void {
+    if (message.type === 'reports') {
+      if (this.#slots.all.includes(slot)) this.#reports.take(slot, message.reports);
+      return;
+    }
     const camera = slot.cameras.get(message.handle);
     const state = camera === undefined ? undefined : this.#cameras.get(camera);
     if (camera === undefined || !state) return;
     if (message.type === 'result') {
       if (message.result.frame.stream !== camera || state.feed?.handle !== message.handle) return;
       state.detections.onResult(message);
+      this.#qos.onResult(message.timings);
       this.#log.add(message.result);
       return;
     }
     if (message.type === 'flushed') return; // nobody here asks for one
+    if (message.type === 'picture' || message.type === 'no-still') {
+      if (message.type === 'picture' && message.frame.stream !== camera) return;
+      this.#pictures.receive(camera, message);
+      return;
+    }
     state.detections.onStats(message);
+    for (const [reason, count] of Object.entries(message.skipped)) this.#qos.onSkip(reason as SkipReason, count);
+    this.#tellRate(state);
     if (state.feed?.handle !== message.handle) {
       if (message.decodersActive === 0) this.#leave(slot, message.handle, camera);
     } else if (message.awaitingRandomAccess) this.#askForKeyframe(state);
@@ -245,7 +370,5 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
   }
 }
 
-const helloOf = ({ worker, deadlineMs }: ExtractorPoolOptions): Hello => {
-  const { address, token } = worker();
-  return { workerAddress: address, deadlineMs, ...(token === undefined ? {} : { workerToken: token }) };
-};
+const workersOf = ({ workers }: ExtractorPoolOptions): Hello['workers'] =>
+  workers().slice(0, MAX_WORKERS).map(({ address, token }) => ({ address, ...(token === undefined ? {} : { token }) }));

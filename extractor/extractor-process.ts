@@ -6,8 +6,8 @@ import { ChildProcess, describeExit } from '../platform/child-process.ts';
 import { ONE_THREAD_COLLECTS } from '../platform/heap-growth.ts';
 import type { Logger } from '../platform/logging.ts';
 import { BlackBox } from './black-box.ts';
-import { MessageReader, decodeFromChild, encodeAccessUnitHeader, encodeCamera, encodeFlush, encodeHello, encodeRemove } from './protocol.ts';
-import type { CameraMessage, FromChild, Hello, SentUnit } from './protocol.ts';
+import { MessageReader, decodeFromChild, encodeAccessUnitHeader, encodeCamera, encodeFlush, encodeHello, encodePictures, encodeRemove, encodeStill, encodeWorkers } from './protocol.ts';
+import type { CameraMessage, FromChild, Hello, PicturesMessage, SentUnit, StillMessage } from './protocol.ts';
 
 /** `ps` and the operator's scripts know the process by this. */
 const TITLE = 'imageflow-edge extractor';
@@ -32,15 +32,20 @@ export interface ExtractorProcessOptions {
 /** What the pool needs of a running extractor child. */
 export interface Extractor extends AsyncDisposable {
   readonly pid: number | undefined;
+  setWorkers(workers: Hello['workers']): void;
   setCamera(camera: CameraMessage): void;
   removeCamera(handle: number): void;
+  /** What is to come of a camera as pictures from now on; a camera that was set. */
+  setPictures(pictures: PicturesMessage): void;
+  /** Asks for the newest picture, as of all that was sent before. */
+  requestStill(still: StillMessage): void;
   /** Hands the unit to the pipe; its bytes are not copied. False: the pipe is full, wait for `drained` before the next. */
   send(handle: number, unit: SentUnit, decodeOnly: boolean): boolean;
   /** Resolves when the pipe has room again, or is gone. */
   drained(): Promise<void>;
 }
 
-/** One extractor child and the pipe to it. Its crash costs the detections of its cameras for a moment, nothing else. */
+/** One extractor child and the pipe to it. Its crash costs the detections and pictures of its cameras for a moment, nothing else. */
 export class ExtractorProcess implements Extractor {
   readonly #child: ChildProcess;
   readonly #pipe: Duplex;
@@ -102,6 +107,10 @@ export class ExtractorProcess implements Extractor {
     return this.#child.pid;
   }
 
+  setWorkers(workers: Hello['workers']): void {
+    this.#write(encodeWorkers(workers));
+  }
+
   setCamera(camera: CameraMessage): void {
     if (this.#cameras.size === 0) this.#silent = 0;
     this.#cameras.add(camera.handle);
@@ -111,6 +120,14 @@ export class ExtractorProcess implements Extractor {
   removeCamera(handle: number): void {
     this.#cameras.delete(handle);
     this.#write(encodeRemove(handle));
+  }
+
+  setPictures(pictures: PicturesMessage): void {
+    this.#write(encodePictures(pictures));
+  }
+
+  requestStill(still: StillMessage): void {
+    this.#write(encodeStill(still));
   }
 
   /** Nothing continues what was sent: a `flushed` message follows when all of it was offered to the detectors. */

@@ -58,10 +58,11 @@ export class ExtractorSlots implements AsyncDisposable {
     return candidates.toSorted((a, b) => a.cameras.size - b.cameras.size)[0] ?? null;
   }
 
-  /** Ends a process that decodes nothing. */
-  release(slot: Slot): void {
-    if (slot.cameras.size > 0 || !this.#slots.delete(slot)) return;
+  /** Ends a process that decodes nothing; true if it did. */
+  release(slot: Slot): boolean {
+    if (slot.cameras.size > 0 || !this.#slots.delete(slot)) return false;
     void slot.extractor[Symbol.asyncDispose]();
+    return true;
   }
 
   forget(camera: CameraId): void {

@@ -1,27 +1,92 @@
 /** extractor/: Hub → decoded frames → detections. The edge's side; pixels never leave the child processes. */
 import type { DetectionResult } from '../core/detection.ts';
-import type { CameraId } from '../core/frame-ref.ts';
+import type { CameraId, FrameRef } from '../core/frame-ref.ts';
 import type { Hub, Publishable } from '../core/hub.ts';
-import type { Milliseconds } from '../core/units.ts';
+import type { MediaTicks, Milliseconds } from '../core/units.ts';
 import type { CodedPictures } from '../recorder/port.ts';
+import type { QosPreset } from './qos/demand.ts';
+import type { QosCause } from './qos/policy.ts';
+
+export { PICTURE_DEADLINE_MS, noCamera, noPicture, nobodyPublishes } from './picture-errors.ts';
 
 export interface DetectionUnit extends Publishable {
+  /** The id the camera's configuration names the detector by. */
+  readonly detector: string;
   readonly result: DetectionResult;
 }
 
-export type SkipReason = 'fps' | 'no_credit' | 'superseded' | 'deadline' | 'worker_lost' | 'refused' | 'decoder_error' | 'decoder_restart' | 'queue_full' | 'too_large';
+export type SkipReason = 'fps' | 'no_credit' | 'superseded' | 'deadline' | 'late' | 'worker_lost' | 'refused' | 'decoder_error' | 'decoder_restart' | 'queue_full' | 'too_large';
+
+/** At which rate a camera's detectors run, and why [EXT-2]. */
+export interface CameraQos {
+  readonly preset: QosPreset;
+  /** 1..10 */
+  readonly priority: number;
+  /** Pictures a second of its fastest detector now, and without overload. */
+  readonly fps: number;
+  readonly fullFps: number;
+  /** Steps below what it would have without overload. */
+  readonly level: number;
+  /** Of the last change, Unix ms and what made it; null: none since the camera came. */
+  readonly since: Milliseconds | null;
+  readonly cause: QosCause | null;
+}
 
 export interface ExtractorStats {
   readonly decodersActive: number;
   readonly decodedFrames: number;
   readonly inferredFrames: number;
   readonly skipped: Readonly<Partial<Record<SkipReason, number>>>;
+  /** Null: no detector of the camera runs now. */
+  readonly qos: CameraQos | null;
 }
 
 export interface DetectionSource {
   /** Every result of the camera, of all its detectors. */
   detections(camera: CameraId): Hub<DetectionUnit>;
   stats(camera: CameraId): ExtractorStats | null;
+}
+
+export type PictureFormat = 'jpeg' | 'png' | 'webp';
+
+/** How a picture is wanted. */
+export interface PictureSpec {
+  readonly format: PictureFormat;
+  /** Pixels of the box the picture is made to fit in, with its own proportions; one of them null: the other decides; both: the camera's own size. It is never enlarged. */
+  readonly width: number | null;
+  readonly height: number | null;
+  /** 1..100 of JPEG and WebP; PNG loses nothing, whatever it says. */
+  readonly quality: number;
+}
+
+/** A decoded picture of a live camera, encoded. Its bytes are shared by all who asked for such a one: nobody changes them. */
+export interface LivePicture {
+  readonly frame: FrameRef;
+  /** Unix ms. */
+  readonly capturedAt: Milliseconds;
+  /** Presentation time since the begin of its epoch, in ticks of a millisecond. */
+  readonly pts: MediaTicks;
+  readonly format: PictureFormat;
+  readonly width: number;
+  readonly height: number;
+  /** The size of the decoded picture, which boxes of detections refer to. */
+  readonly sourceWidth: number;
+  readonly sourceHeight: number;
+  readonly bytes: Buffer;
+}
+
+/** Pictures of live cameras, from the decoder the detectors use; where there is none, one is started and ends some seconds after the last who wanted pictures. */
+export interface PictureSource {
+  /**
+   * The newest decoded picture. Throws NOT_FOUND (no such camera), FAILED_PRECONDITION (nobody publishes it), UNAVAILABLE (nothing decoded in time, too many
+   * ask), UNPROCESSABLE (it cannot be had in this format), and what `signal` is aborted with.
+   */
+  still(camera: CameraId, spec: PictureSpec, signal: AbortSignal): Promise<LivePicture>;
+  /**
+   * Hands pictures to `listener`, at most `fps` a second, until disposed of; also across sessions of the camera. Late pictures are left out. The listener must
+   * not throw or wait. Throws NOT_FOUND, and UNAVAILABLE when the camera is watched in too many different kinds of pictures.
+   */
+  watch(camera: CameraId, spec: PictureSpec, fps: number, listener: (picture: LivePicture) => void): Disposable;
 }
 
 /** A detector to run on recorded pictures. */
@@ -50,4 +115,6 @@ export interface RoundOutcome {
   /** Pictures looked at; pictures that could not be decoded, because they or those before them are damaged. */
   readonly shown: number;
   readonly undecodable: number;
+  /** Pictures decoded, those between the ones looked at included: each once, whatever the number of detectors. */
+  readonly decoded: number;
 }

@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { AccessUnit } from '../core/access-unit.ts';
 import { MediaError } from '../core/errors.ts';
-import { MAX_MESSAGE_BYTES, MessageReader, decodeFromChild, decodeToChild, encodeAccessUnitHeader, encodeCamera, encodeHello, encodeRemove, encodeResult, encodeStats } from './protocol.ts';
-import type { CameraMessage, ResultMessage } from './protocol.ts';
+import { MAX_MESSAGE_BYTES, MAX_PICTURE_BYTES, MessageReader, decodeFromChild, decodeToChild, encodeAccessUnitHeader, encodeCamera, encodeHello, encodeNoStill, encodePictureHeader, encodePictures, encodeRemove, encodeResult, encodeStats, encodeStill } from './protocol.ts';
+import type { CameraMessage, PictureHeader, ResultMessage } from './protocol.ts';
 
 const unit = (data: Buffer, over: Partial<AccessUnit> = {}): AccessUnit => ({
   kind: 'video', frame: { stream: 'line-1', epoch: 1_750_000_000_000, rtpTs: 4_000_000_000, captureNtp: null, seq: 42 },
@@ -11,7 +11,7 @@ const unit = (data: Buffer, over: Partial<AccessUnit> = {}): AccessUnit => ({
 });
 const CAMERA: CameraMessage = {
   handle: 3, camera: 'line-1', codec: { codec: 'h264', sps: 'Z2QAKA==', pps: 'aO4=' }, clockRate: 90_000,
-  detectors: [{ id: 'detect', model: 'nanodet', fps: 15, confidence: null }],
+  detectors: [{ id: 'detect', model: 'nanodet', fps: 15, confidence: null, tracking: true }], lastTrack: 0,
 };
 const RESULT: ResultMessage = {
   handle: 3, detector: 'detect',
@@ -20,6 +20,11 @@ const RESULT: ResultMessage = {
     detections: [{ className: 'person', classId: 0, confidence: 0.5, bbox: { x: 1, y: 2, width: 3, height: 4 }, trackId: null }],
   },
   timings: { queueMs: 1, waitMs: 2, inferenceMs: 3, totalMs: 4 },
+};
+
+const PICTURE: PictureHeader = {
+  handle: 3, streams: [1, 2], stills: [7], frame: { stream: 'line-1', epoch: 1, rtpTs: 2, captureNtp: null, seq: 4 }, capturedAt: 5.5, pts: 33.3, format: 'webp', width: 641, height: 361,
+  sourceWidth: 1280, sourceHeight: 720, fresh: true, dropped: 3,
 };
 
 /** All messages of a byte stream cut into chunks of `size`. */
@@ -33,19 +38,23 @@ const read = (bytes: Buffer, size: number): { readonly type: number; readonly bo
 test('every message that is written is read, however the pipe cuts it', () => {
   const data = Buffer.from('not a picture, but bytes');
   const bytes = Buffer.concat([
-    encodeHello({ workerAddress: '10.0.0.2:7001', workerToken: 'sesame', deadlineMs: 1000 }),
+    encodeHello({ workers: [{ address: '10.0.0.2:7001', token: 'sesame' }], deadlineMs: 1000 }),
     encodeCamera(CAMERA),
     encodeAccessUnitHeader(3, unit(data, { frame: { stream: 'line-1', epoch: 7, rtpTs: 1, captureNtp: 12.5, seq: 9 } }), true), data,
     encodeAccessUnitHeader(3, unit(Buffer.alloc(0)), false),
+    encodePictures({ handle: 3, streams: [{ id: 0, spec: { format: 'jpeg', width: 640, height: null, quality: 80 }, fps: 0.5 }] }),
+    encodeStill({ handle: 3, id: 9, spec: { format: 'png', width: null, height: 16, quality: 1 } }),
     encodeRemove(3),
   ]);
   fc.assert(fc.property(fc.integer({ min: 1, max: bytes.length }), (size) => {
     const messages = read(bytes, size).map(({ type, body }) => decodeToChild(type, body));
     expect(messages).toEqual([
-      { type: 'hello', workerAddress: '10.0.0.2:7001', workerToken: 'sesame', deadlineMs: 1000 },
+      { type: 'hello', workers: [{ address: '10.0.0.2:7001', token: 'sesame' }], deadlineMs: 1000 },
       { type: 'camera', ...CAMERA },
       { type: 'access-unit', handle: 3, frame: { stream: '', epoch: 7, rtpTs: 1, captureNtp: 12.5, seq: 9 }, pts: 90_000, wall: 1_750_000_001_000.25, randomAccess: true, decodeOnly: true, data },
       { type: 'access-unit', handle: 3, frame: { stream: '', epoch: 1_750_000_000_000, rtpTs: 4_000_000_000, captureNtp: null, seq: 42 }, pts: 90_000, wall: 1_750_000_001_000.25, randomAccess: true, decodeOnly: false, data: Buffer.alloc(0) },
+      { type: 'pictures', handle: 3, streams: [{ id: 0, spec: { format: 'jpeg', width: 640, height: null, quality: 80 }, fps: 0.5 }] },
+      { type: 'still', handle: 3, id: 9, spec: { format: 'png', width: null, height: 16, quality: 1 } },
       { type: 'remove', handle: 3 },
     ]);
   }));
@@ -71,6 +80,24 @@ test('what a child says is read', () => {
   expect(b && decodeFromChild(b.type, b.body)).toEqual({ type: 'stats', ...stats });
 });
 
+test('[EXT-9] a picture is read with its bytes as they are, however the pipe cuts it, none at all included', () => {
+  fc.assert(fc.property(fc.uint8Array({ maxLength: 500 }), fc.integer({ min: 1, max: 700 }), (bytes, size) => {
+    const [message, failure] = read(Buffer.concat([encodePictureHeader(PICTURE, bytes.length), bytes, encodeNoStill({ handle: 3, id: 7, why: 'too_large' })]), size);
+    expect(message && decodeFromChild(message.type, message.body)).toEqual({ type: 'picture', ...PICTURE, bytes: Buffer.from(bytes) });
+    expect(failure && decodeFromChild(failure.type, failure.body)).toEqual({ type: 'no-still', handle: 3, id: 7, why: 'too_large' });
+  }));
+});
+
+test('[EXT-9] the largest picture a child may send passes, with all who may wait for it', () => {
+  const header = { ...PICTURE, streams: Array.from({ length: 64 }, () => Number.MAX_SAFE_INTEGER), stills: Array.from({ length: 256 }, () => Number.MAX_SAFE_INTEGER) };
+  const [message] = read(Buffer.concat([encodePictureHeader(header, MAX_PICTURE_BYTES), Buffer.alloc(MAX_PICTURE_BYTES)]), 1 << 20);
+  expect(message && decodeFromChild(message.type, message.body)).toMatchObject({ type: 'picture', streams: header.streams });
+});
+
+test.each([['shorter than its own length', Buffer.from([0, 0])], ['whose header ends behind it', Buffer.from([0, 0, 0, 9, 0x7b, 0x7d])], ['whose header says nothing', Buffer.from([0, 0, 0, 2, 0x7b, 0x7d])], ['whose header is endless', Buffer.from([0xff, 0xff, 0xff, 0xff])]])('a picture %s is refused', (_name, body) => {
+  expect(() => decodeFromChild(19, body)).toThrow(MediaError);
+});
+
 test('a length beyond the limit, or of nothing, ends the conversation', () => {
   for (const length of [0, MAX_MESSAGE_BYTES + 2, 0xffffffff]) {
     const head = Buffer.alloc(5);
@@ -91,7 +118,7 @@ test('any bytes are messages or are refused, and never crash', () => {
   };
   fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), tryAll));
   // Well framed, wrong inside.
-  fc.assert(fc.property(fc.constantFrom(1, 2, 3, 4, 16, 17, 99), fc.oneof(fc.uint8Array({ maxLength: 100 }), fc.json().map((text) => new TextEncoder().encode(text))), (type, body) => {
+  fc.assert(fc.property(fc.constantFrom(1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 99), fc.oneof(fc.uint8Array({ maxLength: 100 }), fc.json().map((text) => new TextEncoder().encode(text))), (type, body) => {
     const head = Buffer.alloc(5);
     head.writeUInt32BE(body.length + 1);
     head.writeUInt8(type, 4);

@@ -2,7 +2,7 @@
  * What an edge and its extractor children say to each other over one byte pipe; the only file both sides import.
  *
  * A message is `u32 length` (big endian, of what follows), `u8 type`, body. Access units have a binary body and their bytes follow
- * untouched; everything else is JSON. Bounded both ways: a length above the limit ends the conversation.
+ * untouched, those of an encoded picture follow its JSON; everything else is JSON. Bounded both ways: a length above the limit ends the conversation.
  */
 import * as z from 'zod';
 import type { AccessUnit } from '../core/access-unit.ts';
@@ -10,6 +10,7 @@ import { MediaError } from '../core/errors.ts';
 import { CAMERA_ID } from '../core/frame-ref.ts';
 import type { FrameRef } from '../core/frame-ref.ts';
 import type { MediaTicks, Milliseconds } from '../core/units.ts';
+import { MAX_WORKERS } from '../inference/port.ts';
 
 /** A coded picture has at most this many bytes (4K intra pictures have 2–3 MiB); the depacketisers allow as many. */
 export const MAX_ACCESS_UNIT_BYTES = 16 << 20;
@@ -18,33 +19,51 @@ const MAX_JSON_BYTES = 1 << 20;
 const LENGTH_BYTES = 4;
 const ACCESS_UNIT_HEADER_BYTES = 52;
 export const MAX_MESSAGE_BYTES = MAX_ACCESS_UNIT_BYTES + ACCESS_UNIT_HEADER_BYTES;
+/** An encoded picture has at most this many bytes: its header and it fit into a message. A PNG of 4K can have more. */
+export const MAX_PICTURE_BYTES = MAX_ACCESS_UNIT_BYTES - (64 << 10);
 
-const TYPE = { hello: 1, camera: 2, remove: 3, accessUnit: 4, flush: 5, result: 16, stats: 17, flushed: 18 } as const;
+const TYPE = { hello: 1, camera: 2, remove: 3, accessUnit: 4, flush: 5, pictures: 6, still: 7, workers: 8, result: 16, stats: 17, flushed: 18, picture: 19, noStill: 20, reports: 21 } as const;
 
 const Bytes = z.base64().max(8192);
 const Codec = z.discriminatedUnion('codec', [
   z.strictObject({ codec: z.literal('h264'), sps: Bytes, pps: Bytes }),
   z.strictObject({ codec: z.literal('vp8') }),
 ]);
-const Detector = z.strictObject({ id: z.string().max(256), model: z.string().max(256), fps: z.number().positive(), confidence: z.number().min(0).max(1).nullable() });
+const Detector = z.strictObject({ id: z.string().max(256), model: z.string().max(256), fps: z.number().positive(), confidence: z.number().min(0).max(1).nullable(), tracking: z.boolean() });
 
-/** First message to a child. The worker's token comes here, and not in the arguments, which every user of the machine can list. */
-const Hello = z.strictObject({ workerAddress: z.string(), workerToken: z.string().optional(), deadlineMs: z.number().positive(), keepAll: z.boolean().optional() });
-/** A camera to decode, or what changed about it. `handle` names it in all later messages. */
-const Camera = z.strictObject({ handle: z.int().min(0), camera: z.string().regex(CAMERA_ID), codec: Codec, clockRate: z.number().positive(), detectors: z.array(Detector).max(64) });
+/** The tokens come here, and not in the arguments, which every user of the machine can list. */
+const WorkerList = z.array(z.strictObject({ address: z.string(), token: z.string().optional() })).max(MAX_WORKERS);
+/** First message to a child. */
+const Hello = z.strictObject({ workers: WorkerList, deadlineMs: z.number().positive(), keepAll: z.boolean().optional() });
+/** The workers from now on. */
+const Workers = z.strictObject({ workers: WorkerList });
+/** A camera to decode, or what changed about it. `handle` names it in all later messages. Its tracks are numbered from `lastTrack` + 1 on. */
+const Camera = z.strictObject({
+  handle: z.int().min(0), camera: z.string().regex(CAMERA_ID), codec: Codec, clockRate: z.number().positive(), detectors: z.array(Detector).max(64), lastTrack: z.int().min(0),
+});
 const Remove = z.strictObject({ handle: z.int().min(0) });
 /** Nothing continues what was sent: give out the pictures the decoder holds back, and say how many were offered to detectors. */
 const Flush = Remove;
 const Flushed = z.strictObject({ handle: z.int().min(0), offered: z.int().min(0) });
 
+const Side = z.int().min(1).max(0xffff);
+const Spec = z.strictObject({ format: z.enum(['jpeg', 'png', 'webp']), width: Side.nullable(), height: Side.nullable(), quality: z.int().min(1).max(100) });
+const Id = z.int().min(0);
+/** All kinds of pictures that are to come of a camera from now on, each at most so often. */
+const Pictures = z.strictObject({ handle: Id, streams: z.array(z.strictObject({ id: Id, spec: Spec, fps: z.number().positive() })).max(64) });
+/** The newest picture is wanted, once. It is answered by `picture` or by `no-still`. */
+const Still = z.strictObject({ handle: Id, id: Id, spec: Spec });
+const NoStill = z.strictObject({ handle: Id, id: Id, why: z.enum(['too_large', 'failed']) });
+
 const Finite = z.number();
 /** As the journal's events carry it. */
 const Uint32 = z.int().min(0).max(0xffffffff);
+const Frame = z.strictObject({ stream: z.string().regex(CAMERA_ID), epoch: Finite, rtpTs: Uint32, captureNtp: Finite.nullable(), seq: z.int().min(0) });
 const Result = z.strictObject({
   handle: z.int().min(0),
   detector: z.string().max(256),
   result: z.strictObject({
-    frame: z.strictObject({ stream: z.string().regex(CAMERA_ID), epoch: Finite, rtpTs: Uint32, captureNtp: Finite.nullable(), seq: z.int().min(0) }),
+    frame: Frame,
     capturedAt: Finite,
     model: z.string(),
     modelDigest: z.string(),
@@ -56,12 +75,36 @@ const Result = z.strictObject({
       classId: z.int().min(0).max(0x7fffffff),
       confidence: Finite,
       bbox: z.strictObject({ x: Finite, y: Finite, width: Finite, height: Finite }),
-      trackId: z.string().nullable(),
+      trackId: z.string().regex(/^[1-9]\d{0,14}$/).nullable(),
     })).max(1000),
   }),
   timings: z.strictObject({ queueMs: Finite, waitMs: Finite, inferenceMs: Finite, totalMs: Finite }),
 });
-const SKIP_REASONS = ['fps', 'no_credit', 'superseded', 'deadline', 'worker_lost', 'refused', 'decoder_error', 'decoder_restart', 'queue_full'] as const;
+/** An encoded picture; its bytes follow. */
+const Picture = z.strictObject({
+  handle: Id,
+  /** Who gets it: ids of `pictures` and of `still`. */
+  streams: z.array(Id).max(64),
+  stills: z.array(Id).max(256),
+  frame: Frame,
+  capturedAt: Finite,
+  pts: Finite,
+  format: Spec.shape.format,
+  width: Side,
+  height: Side,
+  sourceWidth: Side,
+  sourceHeight: Side,
+  /** It was encoded for this message; false: once more what was sent before. */
+  fresh: z.boolean(),
+  /** Pictures its streams did not get since the last one, for the encoder was busy or the pipe full. */
+  dropped: Id,
+});
+/** What the dispatcher knows of the workers, told once a second. */
+const Reports = z.strictObject({
+  // Those that have just been taken off the list are told of, too.
+  reports: z.array(z.strictObject({ address: z.string(), connected: z.boolean(), unanswered: Id, answered: Id, expectedMs: Finite })).max(1000),
+});
+const SKIP_REASONS = ['fps', 'no_credit', 'superseded', 'deadline', 'late', 'worker_lost', 'refused', 'decoder_error', 'decoder_restart', 'queue_full'] as const;
 /** What happened to one camera since the last such message. */
 const Stats = z.strictObject({
   handle: z.int().min(0),
@@ -73,11 +116,17 @@ const Stats = z.strictObject({
 });
 
 export type Hello = z.output<typeof Hello>;
+export type ReportsMessage = z.output<typeof Reports>;
 export type CameraMessage = z.output<typeof Camera>;
 export type CodecMessage = z.output<typeof Codec>;
 export type ResultMessage = z.output<typeof Result>;
 export type StatsMessage = z.output<typeof Stats>;
 export type FlushedMessage = z.output<typeof Flushed>;
+export type PicturesMessage = z.output<typeof Pictures>;
+export type PictureStream = PicturesMessage['streams'][number];
+export type StillMessage = z.output<typeof Still>;
+export type NoStillMessage = z.output<typeof NoStill>;
+export type PictureHeader = z.output<typeof Picture>;
 
 /** An access unit as the child sees it. `data` is the child's own memory and may be changed. */
 export interface AccessUnitMessage {
@@ -93,12 +142,25 @@ export interface AccessUnitMessage {
 
 export type ToChild =
   | ({ readonly type: 'hello' } & Hello)
+  | ({ readonly type: 'workers' } & z.output<typeof Workers>)
   | ({ readonly type: 'camera' } & CameraMessage)
   | { readonly type: 'remove'; readonly handle: number }
   | { readonly type: 'flush'; readonly handle: number }
+  | ({ readonly type: 'pictures' } & PicturesMessage)
+  | ({ readonly type: 'still' } & StillMessage)
   | ({ readonly type: 'access-unit' } & AccessUnitMessage);
 
-export type FromChild = ({ readonly type: 'result' } & ResultMessage) | ({ readonly type: 'stats' } & StatsMessage) | ({ readonly type: 'flushed' } & FlushedMessage);
+export type FromChild =
+  | ({ readonly type: 'reports' } & ReportsMessage)
+  | FromCamera;
+
+/** What a child says of one camera. */
+export type FromCamera =
+  | ({ readonly type: 'result' } & ResultMessage)
+  | ({ readonly type: 'stats' } & StatsMessage)
+  | ({ readonly type: 'flushed' } & FlushedMessage)
+  | ({ readonly type: 'picture'; readonly bytes: Buffer } & PictureHeader)
+  | ({ readonly type: 'no-still' } & NoStillMessage);
 
 const encodeJson = (type: number, body: unknown): Buffer => {
   const json = Buffer.from(JSON.stringify(body));
@@ -110,12 +172,28 @@ const encodeJson = (type: number, body: unknown): Buffer => {
 };
 
 export const encodeHello = (hello: Hello): Buffer => encodeJson(TYPE.hello, hello);
+export const encodeWorkers = (workers: Hello['workers']): Buffer => encodeJson(TYPE.workers, { workers });
+export const encodeReports = (reports: ReportsMessage['reports']): Buffer => encodeJson(TYPE.reports, { reports });
 export const encodeCamera = (camera: CameraMessage): Buffer => encodeJson(TYPE.camera, camera);
 export const encodeRemove = (handle: number): Buffer => encodeJson(TYPE.remove, { handle });
 export const encodeFlush = (handle: number): Buffer => encodeJson(TYPE.flush, { handle });
+export const encodePictures = (pictures: PicturesMessage): Buffer => encodeJson(TYPE.pictures, pictures);
+export const encodeStill = (still: StillMessage): Buffer => encodeJson(TYPE.still, still);
+export const encodeNoStill = (failure: NoStillMessage): Buffer => encodeJson(TYPE.noStill, failure);
 export const encodeFlushed = (flushed: FlushedMessage): Buffer => encodeJson(TYPE.flushed, flushed);
 export const encodeResult = (result: ResultMessage): Buffer => encodeJson(TYPE.result, result);
 export const encodeStats = (stats: StatsMessage): Buffer => encodeJson(TYPE.stats, stats);
+
+/** The message of a picture without its `bytes` bytes, which are written behind it as they are. */
+export const encodePictureHeader = (picture: PictureHeader, bytes: number): Buffer => {
+  const json = Buffer.from(JSON.stringify(picture));
+  const message = Buffer.allocUnsafe(2 * LENGTH_BYTES + 1 + json.length);
+  message.writeUInt32BE(1 + LENGTH_BYTES + json.length + bytes, 0);
+  message.writeUInt8(TYPE.picture, LENGTH_BYTES);
+  message.writeUInt32BE(json.length, LENGTH_BYTES + 1);
+  json.copy(message, 2 * LENGTH_BYTES + 1);
+  return message;
+};
 
 const RANDOM_ACCESS = 1;
 const DECODE_ONLY = 2;
@@ -171,13 +249,22 @@ const parseJson = <T>(schema: z.ZodType<T>, body: Buffer): T => {
   }
 };
 
+const decodePicture = (body: Buffer): FromChild => {
+  const json = body.length < LENGTH_BYTES ? Infinity : body.readUInt32BE(0);
+  if (json > body.length - LENGTH_BYTES) throw refuse('a picture ends inside its header');
+  return { type: 'picture', ...parseJson(Picture, body.subarray(LENGTH_BYTES, LENGTH_BYTES + json)), bytes: body.subarray(LENGTH_BYTES + json) };
+};
+
 /** Throws INVALID_ARGUMENT for anything that is no message to a child. */
 export const decodeToChild = (type: number, body: Buffer): ToChild => {
   switch (type) {
     case TYPE.hello: return { type: 'hello', ...parseJson(Hello, body) };
+    case TYPE.workers: return { type: 'workers', ...parseJson(Workers, body) };
     case TYPE.camera: return { type: 'camera', ...parseJson(Camera, body) };
     case TYPE.remove: return { type: 'remove', ...parseJson(Remove, body) };
     case TYPE.flush: return { type: 'flush', ...parseJson(Flush, body) };
+    case TYPE.pictures: return { type: 'pictures', ...parseJson(Pictures, body) };
+    case TYPE.still: return { type: 'still', ...parseJson(Still, body) };
     case TYPE.accessUnit: return decodeAccessUnit(body);
     default: throw refuse(`message type ${type}`);
   }
@@ -186,9 +273,12 @@ export const decodeToChild = (type: number, body: Buffer): ToChild => {
 /** Throws INVALID_ARGUMENT for anything that is no message of a child. */
 export const decodeFromChild = (type: number, body: Buffer): FromChild => {
   switch (type) {
+    case TYPE.reports: return { type: 'reports', ...parseJson(Reports, body) };
     case TYPE.result: return { type: 'result', ...parseJson(Result, body) };
     case TYPE.stats: return { type: 'stats', ...parseJson(Stats, body) };
     case TYPE.flushed: return { type: 'flushed', ...parseJson(Flushed, body) };
+    case TYPE.picture: return decodePicture(body);
+    case TYPE.noStill: return { type: 'no-still', ...parseJson(NoStill, body) };
     default: throw refuse(`message type ${type}`);
   }
 };

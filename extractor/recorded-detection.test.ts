@@ -29,12 +29,14 @@ class FakeChild implements Flushable {
   readonly #plan: (round: number) => 'well' | 'no worker' | 'crash' | 'refuses';
   #camera: CameraMessage | undefined;
   #offered = 0;
+  #sent = 0;
   static rounds = 0;
   constructor(options: ExtractorProcessOptions, plan: FakeChild['planOf']) { this.#options = options; this.#plan = plan; }
   get planOf(): (round: number) => 'well' | 'no worker' | 'crash' | 'refuses' { return this.#plan; }
-  setCamera(camera: CameraMessage): void { this.#camera = camera; this.#offered = 0; FakeChild.rounds++; }
+  setCamera(camera: CameraMessage): void { this.#camera = camera; this.#offered = this.#sent = 0; FakeChild.rounds++; }
   removeCamera(): void { this.#camera = undefined; }
   send(handle: number, { frame, wall }: SentUnit, decodeOnly: boolean): boolean {
+    this.#sent++;
     if (decodeOnly) return true;
     const plan = this.#plan(FakeChild.rounds);
     for (const { id, model } of this.#camera?.detectors ?? []) {
@@ -52,7 +54,12 @@ class FakeChild implements Flushable {
     return true;
   }
   drained(): Promise<void> { return Promise.resolve(); }
-  flush(handle: number): void { queueMicrotask(() => { this.#options.onMessage({ type: 'flushed', handle, offered: this.#offered }); }); }
+  flush(handle: number): void {
+    queueMicrotask(() => {
+      this.#options.onMessage({ type: 'stats', handle, decodersActive: 1, decodedFrames: this.#sent, skipped: {}, awaitingRandomAccess: true });
+      this.#options.onMessage({ type: 'flushed', handle, offered: this.#offered });
+    });
+  }
   [Symbol.asyncDispose](): Promise<void> { return Promise.resolve(); }
 }
 
@@ -65,8 +72,8 @@ const round = (count: number, fps = 15) => ({ camera: 'cam', pictures: pictures(
 
 test('every chosen picture is answered by every detector, in the order of the pictures', async () => {
   const { detection } = rig(() => 'well');
-  const { results, shown, undecodable } = await detection.detect(round(300), new AbortController().signal);
-  expect([shown, undecodable]).toEqual([150, 0]);
+  const { results, shown, undecodable, decoded } = await detection.detect(round(300), new AbortController().signal);
+  expect([shown, undecodable, decoded]).toEqual([150, 0, 300]);
   expect(results.map(({ detector, result }) => `${String(result.frame.seq)}${detector}`)).toEqual(results.map((_, i) => `${String(Math.floor(i / 2) * 2 + (results[0]?.result.frame.seq ?? 0))}${'ab'[i % 2] ?? ''}`));
 });
 

@@ -10,7 +10,7 @@ import { ExtractorProcess } from './extractor-process.ts';
 import type { Extractor, ExtractorProcessOptions } from './extractor-process.ts';
 import type { RecordedRound, RoundOutcome } from './port.ts';
 import { MAX_ACCESS_UNIT_BYTES } from './protocol.ts';
-import type { FromChild, StatsMessage } from './protocol.ts';
+import type { FromCamera, StatsMessage } from './protocol.ts';
 
 /** Pictures on their way at most; a decoder may hold back 16 of them (ITU-T H.264 A.3.1). */
 const AHEAD = 24;
@@ -33,7 +33,7 @@ export interface RecordedDetectionOptions {
   readonly spawn?: (options: ExtractorProcessOptions) => Flushable;
 }
 
-export type Flushable = Extractor & Pick<ExtractorProcess, 'flush'>;
+export type Flushable = Omit<Extractor, 'setPictures' | 'requestStill' | 'setWorkers'> & Pick<ExtractorProcess, 'flush'>;
 
 /** The worker, or the way to it, was gone for a moment: the round begins anew. */
 class Interrupted extends Error {}
@@ -48,7 +48,7 @@ export const isChosen = (pts: number, duration: number, clockRate: number, fps: 
 export class RecordedDetection implements AsyncDisposable {
   readonly #options: RecordedDetectionOptions;
   #extractor: Flushable | undefined;
-  #listener: ((message: FromChild | 'crashed') => void) | undefined;
+  #listener: ((message: FromCamera | 'crashed') => void) | undefined;
   /** Each round is a camera of its own to the child: what is said of an earlier one is not mistaken for this one. */
   #handle = 0;
 
@@ -83,7 +83,8 @@ export class RecordedDetection implements AsyncDisposable {
     try {
       extractor.setCamera({
         handle, camera, clockRate: pictures.clockRate, codec: { codec: 'h264', sps: pictures.sps.toString('base64'), pps: pictures.pps.toString('base64') },
-        detectors: detectors.map(({ id, model, confidence }) => ({ id, model, confidence, fps: EVERY_PICTURE_FPS })),
+        // A segment is a round of its own, so an object would have another id in each: none is better.
+        detectors: detectors.map(({ id, model, confidence }) => ({ id, model, confidence, fps: EVERY_PICTURE_FPS, tracking: false })), lastTrack: 0,
       });
       const { samples, clockRate } = pictures;
       let i = 0;
@@ -107,8 +108,8 @@ export class RecordedDetection implements AsyncDisposable {
   #spawn(): Flushable {
     const { worker, logLevel, clock, logger, spawn } = this.#options;
     const options: ExtractorProcessOptions = {
-      hello: { workerAddress: worker.address, deadlineMs: DEADLINE, keepAll: true, ...(worker.token === undefined ? {} : { workerToken: worker.token }) }, logLevel, clock, logger,
-      onMessage: (message) => { this.#listener?.(message); },
+      hello: { workers: [worker], deadlineMs: DEADLINE, keepAll: true }, logLevel, clock, logger,
+      onMessage: (message) => { if (message.type !== 'reports') this.#listener?.(message); },
       onCrash: () => {
         this.#extractor = undefined;
         this.#listener?.('crashed');
@@ -138,6 +139,7 @@ class Round {
   #expected = 0;
   /** Pictures that will never be shown, as far as it is known. */
   #lost = 0;
+  #decoded = 0;
   #offered: number | undefined;
   #failure: Error | undefined;
   #wake: (() => void) | undefined;
@@ -147,11 +149,11 @@ class Round {
     this.#signal = signal;
   }
 
-  take(message: FromChild | 'crashed'): void {
+  take(message: FromCamera | 'crashed'): void {
     if (message === 'crashed') this.#failure ??= new Interrupted('the decoder ended');
     else if (message.type === 'result') this.#results.push({ detector: message.detector, result: message.result });
     else if (message.type === 'flushed') this.#offered = message.offered;
-    else this.#takeSkips(message);
+    else if (message.type === 'stats') this.#takeStats(message);
     this.#wake?.();
   }
 
@@ -177,10 +179,11 @@ class Round {
   outcome(expected: number, detectors: readonly string[]): RoundOutcome {
     const order = new Map(detectors.map((id, i) => [id, i]));
     const results = this.#results.toSorted((a, b) => a.result.frame.seq - b.result.frame.seq || (order.get(a.detector) ?? 0) - (order.get(b.detector) ?? 0));
-    return { results, shown: results.length / detectors.length, undecodable: (expected - results.length) / detectors.length };
+    return { results, shown: results.length / detectors.length, undecodable: (expected - results.length) / detectors.length, decoded: this.#decoded };
   }
 
-  #takeSkips({ skipped }: StatsMessage): void {
+  #takeStats({ decodedFrames, skipped }: StatsMessage): void {
+    this.#decoded += decodedFrames;
     const { worker_lost = 0, deadline = 0, no_credit = 0, refused = 0, decoder_error = 0, decoder_restart = 0 } = skipped;
     this.#lost += decoder_error + decoder_restart;
     if (worker_lost + deadline + no_credit > 0) this.#failure ??= new Interrupted('the worker is not there, or has not got the model');

@@ -1,30 +1,26 @@
-import { create } from '@bufbuild/protobuf';
-import type { ClientDuplexStream } from '@grpc/grpc-js';
 import type { Clock } from '../core/clock.ts';
-import type { DetectionResult } from '../core/detection.ts';
+import type { Detection, DetectionResult } from '../core/detection.ts';
 import type { CameraId } from '../core/frame-ref.ts';
 import type { Milliseconds } from '../core/units.ts';
-import { GrpcClient } from '../platform/grpc/client.ts';
-import { fromGrpc } from '../platform/grpc/errors.ts';
 import type { Logger } from '../platform/logging.ts';
-import { DetectRequestSchema, InferenceService, RefusalReason } from '../proto/gen/imageflow/v1/inference_pb.ts';
-import type { DetectRequest, DetectResponse, Grant, Outcome, Refusal } from '../proto/gen/imageflow/v1/inference_pb.ts';
-import type { DispatchListener, DispatchSkip, FrameDispatcher, FrameOffer, ModelInfo } from './port.ts';
+import type { DetectedObject, Outcome } from '../proto/gen/imageflow/v1/inference_pb.ts';
+import { chooseWorker } from './choose-worker.ts';
 import { EveryFrame } from './every-frame.ts';
+import { InOrder } from './in-order.ts';
+import type { DispatchListener, DispatchSkip, FrameDispatcher, FrameOffer, ModelInfo, WorkerAddress, WorkerReport } from './port.ts';
 import { WaitingFrames } from './waiting-frames.ts';
 import type { WaitingFrame } from './waiting-frames.ts';
-import { fromModelMessage } from './wire.ts';
+import { WorkerLink } from './worker-link.ts';
+import type { SentFrame } from './worker-link.ts';
 
 export interface DispatcherOptions {
-  /** `unix:/path` or `host:port` of the worker. */
-  readonly address: string;
-  /** Shown to the worker where it listens on `host:port`. */
-  readonly token?: string | undefined;
+  /** The workers to begin with. */
+  readonly workers: readonly WorkerAddress[];
   /** A picture not answered by then is given up. */
   readonly deadlineMs: Milliseconds;
   readonly listener: DispatchListener;
   /**
-   * No picture gives way to a newer one, and only one at a time is with the worker, so that pictures of live cameras wait for one at most.
+   * No picture gives way to a newer one, and only one at a time is with a worker, so that pictures of live cameras wait for one at most.
    * Whoever offers bounds how many wait.
    */
   readonly keepAll?: boolean | undefined;
@@ -33,58 +29,61 @@ export interface DispatcherOptions {
 }
 
 const SWEEP_PERIOD_MS = 100;
-const MIN_BACKOFF_MS = 100;
-const MAX_BACKOFF_MS = 2000;
-/** A worker that leaves a picture unanswered for so many deadlines hangs: the stream is made anew. */
-const HUNG_AFTER_DEADLINES = 5;
-const HUNG_SWEEPS = 5;
-/** A model whose pictures are refused is logged so often. */
-const REPORT_PERIOD_MS = 30_000;
-const REFUSALS: Readonly<Partial<Record<RefusalReason, DispatchSkip>>> = { [RefusalReason.DEADLINE]: 'deadline', [RefusalReason.NO_CREDIT]: 'no_credit' };
+/** Workers make themselves known anew to a control process that was started again: until then they are not listed. */
+const UNLISTED_GRACE_MS: Milliseconds = 10_000;
 
-type DetectStream = ClientDuplexStream<DetectRequest, DetectResponse>;
-
-interface InFlight {
-  readonly offer: FrameOffer;
-  readonly offeredAt: Milliseconds;
-  readonly sentAt: Milliseconds;
-  /** Its deadline passed or its camera is gone: the answer, if it comes, only returns the credit. */
-  abandoned: boolean;
-}
-
-/** The extractor's client of one worker: one Detect stream, kept up with back-off. Pictures wait here only while there is no credit, newest first. */
+/**
+ * The extractor's way to the workers: each picture goes to the worker with credit from which the answer is to be expected first.
+ * Pictures wait here only while nobody has credit, newest first; results come in the order of a detector's pictures.
+ */
 export class Dispatcher implements FrameDispatcher, Disposable {
   readonly #options: DispatcherOptions;
-  readonly #client: GrpcClient<typeof InferenceService>;
+  /** In the order of the list: the first that has a model says what its input is. */
+  #links: readonly WorkerLink[] = [];
+  /** Workers that are listed no more, until their grace is over. */
+  readonly #unlisted = new Map<WorkerLink, Disposable>();
+  readonly #leaving = new Set<WorkerLink>();
   readonly #waiting: WaitingFrames | EveryFrame;
-  readonly #inFlight = new Map<bigint, InFlight>();
+  readonly #order = new InOrder();
   readonly #sweeper: Disposable;
-  #models: ReadonlyMap<string, ModelInfo> = new Map();
-  #stream: DetectStream | null = null;
-  #credits = 0;
-  #nextId = 1n;
-  #hungSweeps = 0;
-  #backoff = MIN_BACKOFF_MS;
-  #retry: Disposable | undefined;
   #disposed = false;
-  readonly #reportedAt = new Map<string, Milliseconds>();
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
     this.#waiting = options.keepAll ? new EveryFrame() : new WaitingFrames();
-    this.#client = GrpcClient.dial(InferenceService, options.address, { clock: options.clock, ...(options.token === undefined ? {} : { token: options.token }) });
     this.#sweeper = options.clock.every(SWEEP_PERIOD_MS, () => { this.#sweep(); });
-    this.#connect();
+    this.setWorkers(options.workers);
   }
 
-  /** The worker has granted credit on the present stream. */
+  /** A worker has granted credit. */
   get connected(): boolean {
-    return this.#models.size > 0;
+    return this.#links.some((link) => link.connected);
   }
 
   model(name: string): ModelInfo | undefined {
-    const model = this.#models.get(name);
-    return model?.state === 'ready' ? model : undefined;
+    for (const link of this.#links) {
+      const model = link.model(name);
+      if (model?.state === 'ready') return model;
+    }
+    return undefined;
+  }
+
+  setWorkers(workers: readonly WorkerAddress[]): void {
+    const known = this.#links;
+    const listed = workers.map((worker) => known.find((link) => isSame(link.worker, worker)) ?? this.#join(worker));
+    for (const link of listed) {
+      this.#unlisted.get(link)?.[Symbol.dispose]();
+      this.#unlisted.delete(link);
+    }
+    const unlisted = known.filter((link) => !listed.includes(link));
+    for (const link of unlisted) {
+      if (!this.#unlisted.has(link)) this.#unlisted.set(link, this.#options.clock.after(UNLISTED_GRACE_MS, () => { this.#dismiss(link); }));
+    }
+    this.#links = [...listed, ...unlisted];
+  }
+
+  reports(): readonly WorkerReport[] {
+    return this.#links.map((link) => link.report());
   }
 
   offer(offer: FrameOffer): void {
@@ -100,69 +99,41 @@ export class Dispatcher implements FrameDispatcher, Disposable {
 
   forget(camera: CameraId): void {
     for (const { offer } of this.#waiting.takeAll(camera)) offer.pixels[Symbol.dispose]();
-    for (const sent of this.#inFlight.values()) if (sent.offer.camera === camera) sent.abandoned = true;
+    for (const link of this.#all()) link.forget(camera);
   }
 
   [Symbol.dispose](): void {
     if (this.#disposed) return;
     this.#disposed = true;
     this.#sweeper[Symbol.dispose]();
-    this.#retry?.[Symbol.dispose]();
+    for (const timer of this.#unlisted.values()) timer[Symbol.dispose]();
     for (const { offer } of this.#waiting.takeAll()) offer.pixels[Symbol.dispose]();
-    this.#inFlight.clear();
-    this.#stream?.cancel();
-    this.#client[Symbol.dispose]();
+    for (const link of this.#all()) link[Symbol.dispose]();
   }
 
-  #connect(): void {
-    const stream = this.#client.call.detect();
-    this.#stream = stream;
-    const lost = (why: string): void => { if (this.#stream === stream) this.#lose(why); };
-    stream.on('data', (response: DetectResponse) => { if (this.#stream === stream) this.#receive(response); });
-    stream.on('error', (error) => { lost(fromGrpc(error).message); });
-    stream.on('end', () => { lost('the worker ended the stream'); });
+  #all(): readonly WorkerLink[] {
+    return [...this.#links, ...this.#leaving];
   }
 
-  #lose(why: string): void {
-    const wasConnected = this.connected;
-    const stream = this.#stream;
-    this.#stream = null;
-    stream?.cancel();
-    this.#models = new Map();
-    this.#credits = 0;
-    this.#hungSweeps = 0;
-    const lost = [...this.#inFlight.values()];
-    this.#inFlight.clear();
-    for (const sent of lost) if (!sent.abandoned) this.#options.listener.onSkip(sent.offer.camera, 'worker_lost');
-    for (const { offer } of this.#waiting.takeAll()) this.#skip(offer, 'worker_lost');
-    if (this.#disposed) return;
-    if (wasConnected) this.#options.logger.warn({ worker: this.#options.address, reason: why }, 'worker lost');
-    this.#retry = this.#options.clock.after(this.#backoff, () => { this.#connect(); });
-    this.#backoff = Math.min(MAX_BACKOFF_MS, this.#backoff * 2);
+  #join(worker: WorkerAddress): WorkerLink {
+    const { deadlineMs, clock, logger, listener } = this.#options;
+    return new WorkerLink({
+      worker, deadlineMs, clock, logger,
+      onOutcome: (sent, outcome) => { sent.turn.settle(() => { this.#deliver(sent, outcome); }); },
+      onSkip: ({ offer }, reason) => { listener.onSkip(offer.camera, reason); },
+      onRoom: () => { this.#sendAll(); },
+      onLost: () => { if (!this.connected) for (const { offer } of this.#waiting.takeAll()) this.#skip(offer, 'worker_lost'); },
+    });
   }
 
-  #receive({ message }: DetectResponse): void {
-    switch (message.case) {
-      case 'grant': this.#onGrant(message.value); break;
-      case 'outcome': this.#onOutcome(message.value); break;
-      case 'refusal': this.#onRefusal(message.value); break;
-      case undefined: break; // a message of a later version
-    }
-    this.#sendAll();
+  #dismiss(link: WorkerLink): void {
+    this.#unlisted.delete(link);
+    this.#links = this.#links.filter((other) => other !== link);
+    this.#leaving.add(link);
+    link.leave(() => { this.#leaving.delete(link); });
   }
 
-  #onGrant(grant: Grant): void {
-    if (!this.connected) this.#options.logger.info({ worker: this.#options.address, models: grant.models.map((model) => model.name) }, 'worker connected');
-    this.#backoff = MIN_BACKOFF_MS;
-    this.#credits += grant.credits;
-    this.#models = new Map(grant.models.map((model) => [model.name, fromModelMessage(model)]));
-  }
-
-  #onOutcome(outcome: Outcome): void {
-    const sent = this.#settle(outcome.requestId);
-    if (!sent || sent.abandoned) return;
-    const { offer } = sent;
-    const now = this.#options.clock.monotonic();
+  #deliver({ offer, threshold, offeredAt, sentAt }: SentFrame, outcome: Outcome): void {
     const result: DetectionResult = {
       frame: offer.frame,
       capturedAt: offer.capturedAt,
@@ -171,93 +142,53 @@ export class Dispatcher implements FrameDispatcher, Disposable {
       inferenceMs: rounded(outcome.inferenceMs, 100),
       width: offer.sourceWidth,
       height: offer.sourceHeight,
-      detections: outcome.objects.map((object) => ({
-        className: object.className,
-        classId: object.classId,
-        confidence: rounded(object.confidence, 10_000),
-        bbox: { x: rounded(object.x, 100), y: rounded(object.y, 100), width: rounded(object.width, 100), height: rounded(object.height, 100) },
-        trackId: null,
-      })),
+      detections: outcome.objects.filter(({ confidence }) => !(confidence < threshold)).map(toDetection),
     };
     this.#options.listener.onResult(offer.detector, result, {
-      queueMs: sent.sentAt - sent.offeredAt,
+      queueMs: sentAt - offeredAt,
       waitMs: outcome.waitedMs,
       inferenceMs: outcome.inferenceMs,
-      totalMs: now - sent.offeredAt,
-    });
-  }
-
-  #onRefusal(refusal: Refusal): void {
-    const sent = this.#settle(refusal.requestId, refusal.reason !== RefusalReason.NO_CREDIT);
-    if (!sent || sent.abandoned) return;
-    const { camera, model } = sent.offer;
-    const why = REFUSALS[refusal.reason] ?? 'refused';
-    if (why === 'refused') this.#report(camera, model, refusal.detail);
-    this.#options.listener.onSkip(camera, why);
-  }
-
-  /** Once in a while for each model: the pictures come many times a second. */
-  #report(camera: CameraId, model: string, detail: string): void {
-    const now = this.#options.clock.monotonic();
-    if (now - (this.#reportedAt.get(model) ?? -Infinity) < REPORT_PERIOD_MS) return;
-    this.#reportedAt.set(model, now);
-    this.#options.logger.warn({ camera, model, reason: detail }, 'worker refuses the pictures of a model');
-  }
-
-  /** An answer came: its credit is back. */
-  #settle(id: bigint, credit = true): InFlight | undefined {
-    const sent = this.#inFlight.get(id);
-    if (!sent) return undefined;
-    this.#inFlight.delete(id);
-    if (credit) this.#credits++;
-    return sent;
+      totalMs: this.#options.clock.monotonic() - offeredAt,
+    }, outcome.objects.filter(({ confidence }) => confidence < threshold).map(toDetection));
   }
 
   #sendAll(): void {
-    while (this.#credits > 0 && !(this.#options.keepAll && this.#inFlight.size > 0)) {
-      const frame = this.#waiting.take();
-      if (!frame) return;
-      this.#send(frame);
+    for (;;) {
+      if (this.#options.keepAll && this.#links.some((link) => link.unanswered > 0)) return;
+      const free = this.#links.filter((link) => link.connected && link.credits > 0);
+      if (free.length === 0) return;
+      let chosen: WorkerLink | undefined;
+      const frame = this.#waiting.take((offer) => {
+        chosen = this.#choose(free, offer);
+        return chosen !== undefined;
+      });
+      if (!frame || !chosen) return;
+      this.#send(chosen, frame);
     }
   }
 
-  #send({ offer, offeredAt }: WaitingFrame): void {
-    const stream = this.#stream;
-    if (!stream) return;
-    this.#credits--;
-    const id = this.#nextId++;
-    const now = this.#options.clock.monotonic();
-    this.#inFlight.set(id, { offer, offeredAt, sentAt: now, abandoned: false });
-    const { frame } = offer;
-    const request = create(DetectRequestSchema, {
-      requestId: id,
-      model: offer.model,
-      deadlineMs: Math.max(1, Math.round(this.#options.deadlineMs - (now - offeredAt))),
-      pixels: offer.pixels.bytes,
-      sourceWidth: offer.sourceWidth,
-      sourceHeight: offer.sourceHeight,
-      ...(offer.confidence === null ? {} : { confidence: offer.confidence }),
-      picture: { stream: frame.stream, epoch: frame.epoch, rtpTimestamp: frame.rtpTs, sequence: BigInt(frame.seq) },
-    });
-    // The message is serialised when the stream takes it, which may be later; the buffer is free once it did.
-    stream.write(request, () => { offer.pixels[Symbol.dispose](); });
+  /** Of those with credit. A picture of a model that nobody has (any more) is shown to any of them: a worker says why it is refused. */
+  #choose(free: readonly WorkerLink[], offer: FrameOffer): WorkerLink | undefined {
+    const able = free.filter((link) => link.takes(offer));
+    if (able.length === 0 && this.#links.some((link) => link.takes(offer))) return undefined;
+    return chooseWorker(able.length > 0 ? able : free);
+  }
+
+  #send(link: WorkerLink, { offer, offeredAt }: WaitingFrame): void {
+    link.send({ offer, offeredAt, ...this.#confidences(link, offer), turn: this.#order.enter(`${offer.camera}/${offer.detector}`) });
+  }
+
+  /** What the worker is asked for, null for the model's own default; and what of it is no longer faint. */
+  #confidences(link: WorkerLink, { model, confidence, faintConfidence }: FrameOffer): { readonly asked: number | null; readonly threshold: number } {
+    const wanted = confidence ?? link.model(model)?.defaultConfidence;
+    if (faintConfidence === null || wanted === undefined || faintConfidence >= wanted) return { asked: confidence, threshold: -Infinity };
+    return { asked: faintConfidence, threshold: Math.fround(wanted) }; // as it would have travelled
   }
 
   #sweep(): void {
-    const now = this.#options.clock.monotonic();
-    const { deadlineMs } = this.#options;
-    for (const { offer } of this.#waiting.takeOlderThan(now - deadlineMs)) this.#skip(offer, 'no_credit');
-    let hung = false;
-    for (const sent of this.#inFlight.values()) {
-      if (!sent.abandoned && now - sent.offeredAt > deadlineMs) {
-        sent.abandoned = true;
-        this.#options.listener.onSkip(sent.offer.camera, 'deadline');
-      }
-      if (now - sent.sentAt > deadlineMs * HUNG_AFTER_DEADLINES) hung = true;
-    }
-    // Seen more than once: after a stall of this process the timer comes before the answers that wait in the socket.
-    this.#hungSweeps = hung ? this.#hungSweeps + 1 : 0;
-    if (this.#hungSweeps > HUNG_SWEEPS) this.#lose('it does not answer');
+    const overdue = this.#options.clock.monotonic() - this.#options.deadlineMs;
+    for (const { offer } of this.#waiting.takeOlderThan(overdue)) this.#skip(offer, 'no_credit');
+    for (const link of this.#all()) link.sweep();
   }
 
   #skip(offer: FrameOffer, reason: DispatchSkip): void {
@@ -265,5 +196,15 @@ export class Dispatcher implements FrameDispatcher, Disposable {
     this.#options.listener.onSkip(offer.camera, reason);
   }
 }
+
+const isSame = (a: WorkerAddress, b: WorkerAddress): boolean => a.address === b.address && a.token === b.token;
+
+const toDetection = (object: DetectedObject): Detection => ({
+  className: object.className,
+  classId: object.classId,
+  confidence: rounded(object.confidence, 10_000),
+  bbox: { x: rounded(object.x, 100), y: rounded(object.y, 100), width: rounded(object.width, 100), height: rounded(object.height, 100) },
+  trackId: null,
+});
 
 const rounded = (value: number, steps: number): number => Math.round(value * steps) / steps;

@@ -4,7 +4,7 @@ import type { WaitingFrame } from './waiting-frames.ts';
 
 const frame = (camera: string, offeredAt: number): WaitingFrame => ({
   offeredAt,
-  offer: { camera, detector: 'd', model: 'm', confidence: null, frame: { stream: camera, epoch: 0, rtpTs: offeredAt, captureNtp: null, seq: offeredAt }, capturedAt: 0, sourceWidth: 1, sourceHeight: 1, pixels: { bytes: new Uint8Array(), [Symbol.dispose]: () => undefined } },
+  offer: { camera, detector: 'd', model: 'm', confidence: null, faintConfidence: null, frame: { stream: camera, epoch: 0, rtpTs: offeredAt, captureNtp: null, seq: offeredAt }, capturedAt: 0, sourceWidth: 1, sourceHeight: 1, pixels: { bytes: new Uint8Array(), [Symbol.dispose]: () => undefined } },
 });
 
 test('no picture gives way to another, and they are taken in order', () => {

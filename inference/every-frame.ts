@@ -1,5 +1,6 @@
 import type { CameraId } from '../core/frame-ref.ts';
 import type { Milliseconds } from '../core/units.ts';
+import type { FrameOffer } from './port.ts';
 import type { WaitingFrame } from './waiting-frames.ts';
 
 /** Pictures waiting for a worker's credit, of which none gives way to another: recordings have time. In the order in which they came. */
@@ -11,9 +12,10 @@ export class EveryFrame {
     this.#frames.push(frame);
   }
 
-  /** The next in turn. */
-  take(): WaitingFrame | undefined {
-    return this.#frames.shift();
+  /** The next in turn, if it is accepted. */
+  take(accepts: (offer: FrameOffer) => boolean = () => true): WaitingFrame | undefined {
+    const next = this.#frames[0];
+    return next && accepts(next.offer) ? this.#frames.shift() : undefined;
   }
 
   /** Takes out everything that was offered before `instant`. */

@@ -5,8 +5,10 @@ import type { Milliseconds } from '../core/units.ts';
 
 export interface ModelInfo {
   readonly name: string;
-  /** SHA-256 of the file, hex. */
+  /** SHA-256, hex: of the file; of a model that a server runs, of the file and of what the server says of the model. */
   readonly digest: string;
+  /** Who runs it: ONNX Runtime in the worker, or a server that speaks KServe v2. */
+  readonly backend: 'onnx' | 'kserve';
   readonly inputWidth: number;
   readonly inputHeight: number;
   /** `uint8[height,width,3] RGB` or `float32[3,height,width] RGB 0..1`. */
@@ -48,6 +50,8 @@ export interface FrameOffer {
   readonly model: string;
   /** 0..1; null: the model's own default. */
   readonly confidence: number | null;
+  /** What is below that and at least this is told apart, as faint; null: nothing is. */
+  readonly faintConfidence: number | null;
   readonly frame: FrameRef;
   readonly capturedAt: Milliseconds;
   readonly sourceWidth: number;
@@ -71,13 +75,40 @@ export interface InferenceTimings {
 export type DispatchSkip = 'no_credit' | 'superseded' | 'deadline' | 'worker_lost' | 'refused';
 
 export interface DispatchListener {
-  onResult(detector: string, result: DetectionResult, timings: InferenceTimings): void;
+  /** `faint`: as `FrameOffer.faintConfidence` asked for; no part of the result. */
+  onResult(detector: string, result: DetectionResult, timings: InferenceTimings, faint: readonly Detection[]): void;
   onSkip(camera: CameraId, reason: DispatchSkip): void;
+}
+
+/** An edge knows at most so many workers. */
+export const MAX_WORKERS = 64;
+
+/** Where a worker listens, and what it wants to be shown there. */
+export interface WorkerAddress {
+  /** `unix:/path` or `host:port`. */
+  readonly address: string;
+  readonly token?: string | undefined;
+}
+
+/** What a dispatcher knows of one worker. */
+export interface WorkerReport {
+  readonly address: string;
+  readonly connected: boolean;
+  /** Pictures it has been sent and not answered. */
+  readonly unanswered: number;
+  /** Results since the last report. */
+  readonly answered: number;
+  /** For one picture, as its last answers say; 0: not known. */
+  readonly expectedMs: Milliseconds;
 }
 
 /** Hands pictures to workers as they have credit for them; newest frame wins, cameras take turns. */
 export interface FrameDispatcher {
-  /** A model the worker has, ready; undefined while it has not, or no worker is connected. */
+  /** From now on these, in this order. Those that are new are called at once, those that are missing leave a few seconds later, unless they are listed again. */
+  setWorkers(workers: readonly WorkerAddress[]): void;
+  /** Of each worker, what became of it since this was asked last. */
+  reports(): readonly WorkerReport[];
+  /** A model that a worker has, ready; undefined while none has it, or none is connected. */
   model(name: string): ModelInfo | undefined;
   /** Never waits. Exactly one of `onResult` and `onSkip` follows, unless the camera is forgotten first. */
   offer(offer: FrameOffer): void;

@@ -4,7 +4,7 @@ import type { FrameOffer } from './port.ts';
 import { WaitingFrames } from './waiting-frames.ts';
 
 const offer = (camera: string, detector: string, seq: number): FrameOffer => ({
-  camera, detector, model: 'm', confidence: null, frame: { stream: camera, epoch: 0, rtpTs: 0, captureNtp: null, seq }, capturedAt: 0, sourceWidth: 1, sourceHeight: 1,
+  camera, detector, model: 'm', confidence: null, faintConfidence: null, frame: { stream: camera, epoch: 0, rtpTs: 0, captureNtp: null, seq }, capturedAt: 0, sourceWidth: 1, sourceHeight: 1,
   pixels: { bytes: new Uint8Array(0), [Symbol.dispose]: () => undefined },
 });
 const put = (waiting: WaitingFrames, camera: string, detector: string, seq: number, offeredAt = 0): number | undefined =>
@@ -27,6 +27,17 @@ test('[EXT-4] cameras take turns however many detectors they have', () => {
   for (const detector of ['x', 'y', 'z']) put(waiting, 'a', detector, 1);
   put(waiting, 'b', 'x', 1);
   expect([take(waiting), take(waiting), take(waiting), take(waiting)]).toEqual(['a/x/1', 'b/x/1', 'a/y/1', 'a/z/1']);
+});
+
+test('[INF-1] what no worker with credit can take keeps its turn', () => {
+  const waiting = new WaitingFrames();
+  for (const [camera, detector] of [['a', 'x'], ['a', 'y'], ['b', 'x'], ['b', 'y']] as const) put(waiting, camera, detector, 1);
+  const accepted = (detector: string): string | undefined => {
+    const frame = waiting.take((each) => each.detector === detector);
+    return frame && `${frame.offer.camera}/${frame.offer.detector}`;
+  };
+  expect([accepted('y'), accepted('y'), accepted('y')]).toEqual(['a/y', 'b/y', undefined]);
+  expect([take(waiting), take(waiting)]).toEqual(['a/x/1', 'b/x/1']);
 });
 
 test('old pictures, and those of one camera, can be taken out', () => {

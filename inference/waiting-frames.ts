@@ -33,11 +33,12 @@ export class WaitingFrames {
     return before;
   }
 
-  /** The next in turn. */
-  take(): WaitingFrame | undefined {
+  /** The next in turn of those accepted; the others keep their turns. */
+  take(accepts: (offer: FrameOffer) => boolean = () => true): WaitingFrame | undefined {
     for (const [camera, detectors] of this.#cameras) {
-      this.#cameras.delete(camera);
       for (const [detector, frame] of detectors) {
+        if (!accepts(frame.offer)) continue;
+        this.#cameras.delete(camera);
         detectors.delete(detector);
         if (detectors.size > 0) this.#cameras.set(camera, detectors);
         return frame;

@@ -1,6 +1,6 @@
 /** The vocabulary of `inference/port.ts` to and from the messages of `imageflow.v1`. */
 import { create } from '@bufbuild/protobuf';
-import { InputLayout, ModelSchema, ModelState } from '../proto/gen/imageflow/v1/inference_pb.ts';
+import { Backend, InputLayout, ModelSchema, ModelState } from '../proto/gen/imageflow/v1/inference_pb.ts';
 import type { Model } from '../proto/gen/imageflow/v1/inference_pb.ts';
 import type { ModelInfo } from './port.ts';
 
@@ -10,6 +10,7 @@ export const toModelMessage = (info: ModelInfo): Model =>
   create(ModelSchema, {
     name: info.name,
     digest: info.digest,
+    backend: info.backend === 'kserve' ? Backend.KSERVE : Backend.ONNX,
     inputWidth: info.inputWidth,
     inputHeight: info.inputHeight,
     inputLayout: info.inputLayout === 'u8-nhwc' ? InputLayout.U8_NHWC : InputLayout.F32_NCHW,
@@ -26,6 +27,7 @@ const stateOf = (state: ModelState): ModelInfo['state'] =>
 export const fromModelMessage = (message: Model): ModelInfo => ({
   name: message.name,
   digest: message.digest,
+  backend: message.backend === Backend.KSERVE ? 'kserve' : 'onnx',
   inputWidth: message.inputWidth,
   inputHeight: message.inputHeight,
   inputLayout: message.inputLayout === InputLayout.F32_NCHW ? 'f32-nchw' : 'u8-nhwc',

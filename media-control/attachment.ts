@@ -88,6 +88,7 @@ export class Attachment {
         break;
       case 'state':
         this.#options.store.apply(message.value);
+        this.#write({ case: 'taken', value: { version: message.value.version } });
         break;
       case 'acknowledgement':
         this.#deadline?.[Symbol.dispose]();

@@ -21,6 +21,16 @@ const stateOf = (version: string, ...cameras: string[]): DesiredState =>
     cameras: cameras.map((id) => ({ id, name: id, source: { case: 'file' as const, value: { url: 'a.mp4' } }, recording: 'always', detectors: [{ id: 'detect', model: 'm', fps: 15 }] })),
   });
 
+test.each([
+  [{ qos: 'low', priority: 9 }, { qos: 'low', priority: 9 }],
+  [{ qos: 'of a later version', priority: 99 }, { priority: 10 }],
+  [{}, {}],
+])('[EXT-2][EXT-4] %j of a camera are %j for the modules', (sent, expected) => {
+  const store = open();
+  store.apply(create(DesiredStateSchema, { version: '1', cameras: [{ id: 'a', name: 'a', recording: 'off', ...sent }] }));
+  expect(store.camera('a')).toEqual({ id: 'a', name: 'a', source: { type: 'push' }, detectors: [], recording: 'off', ...expected });
+});
+
 test('a state counts at once and is there after a restart, as the modules know it', async () => {
   const first = open();
   expect(first.version).toBe('');
@@ -36,6 +46,12 @@ test('a state counts at once and is there after a restart, as the modules know i
   expect(second.workerAddresses).toEqual(['unix:/w']);
   expect(second.camera('line-2')).toEqual({ id: 'line-2', name: 'line-2', source: { type: 'file', url: 'a.mp4' }, detectors: [{ id: 'detect', model: 'm', fps: 15, confidence: null }], recording: 'always' });
   expect(second.cameras()).toHaveLength(2);
+});
+
+test('[INF-6] a detector follows objects unless it is told not to', () => {
+  const store = open();
+  store.apply(create(DesiredStateSchema, { version: '1', cameras: [{ id: 'a', recording: 'off', detectors: [{ id: 'd', model: 'm', fps: 15 }, { id: 'e', model: 'm', fps: 15, trackingOff: true }] }] }));
+  expect(store.camera('a')?.detectors).toEqual([{ id: 'd', model: 'm', fps: 15, confidence: null }, { id: 'e', model: 'm', fps: 15, confidence: null, tracking: false }]);
 });
 
 test('[REC-2] [D-9] windows, hours and what to keep are there after a restart; with no state at all nobody has said what to keep', async () => {

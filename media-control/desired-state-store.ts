@@ -12,13 +12,18 @@ import { DesiredStateSchema } from '../proto/gen/imageflow/v1/media_control_pb.t
 import type { Camera, DesiredState } from '../proto/gen/imageflow/v1/media_control_pb.ts';
 import type { CameraSpec, KeptRange } from './port.ts';
 
+/** One of a later version is as none. */
+const isPreset = (qos: string | undefined): qos is NonNullable<CameraSpec['qos']> => qos === 'high' || qos === 'medium' || qos === 'low';
+
 /** A camera of the desired state as the edge's modules know it. */
 export const toCameraSpec = (camera: Camera): CameraSpec => ({
   id: camera.id,
   name: camera.name,
   source: camera.source.case === 'file' ? { type: 'file', url: camera.source.value.url } : { type: 'push' },
-  detectors: camera.detectors.map(({ id, model, fps, confidence }) => ({ id, model, fps, confidence: confidence ?? null })),
+  detectors: camera.detectors.map(({ id, model, fps, confidence, trackingOff }) => ({ id, model, fps, confidence: confidence ?? null, ...(trackingOff && { tracking: false as const }) })),
   recording: camera.recording === 'off' ? 'off' : 'always',
+  ...(isPreset(camera.qos) && { qos: camera.qos }),
+  ...(camera.priority !== undefined && { priority: Math.min(10, Math.max(1, camera.priority)) }),
   ...(camera.distributionOff && { distribution: 'off' as const }),
   ...(camera.hours && { hours: { timezone: camera.hours.timezone, times: camera.hours.times.map(({ days, from, to }) => ({ days: [...days], from, to })) } }),
   ...((camera.windowMinutes ?? camera.maxBytes) !== undefined && { window: { minutes: camera.windowMinutes ?? null, maxBytes: camera.maxBytes === undefined ? null : Number(camera.maxBytes) } }),

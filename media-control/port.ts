@@ -13,6 +13,8 @@ export interface DetectorSpec {
   readonly fps: number;
   /** 0..1; null: the model's own default. */
   readonly confidence: number | null;
+  /** Objects are not followed from picture to picture; absent: they are. */
+  readonly tracking?: false;
 }
 
 export type SourceSpec = { readonly type: 'push' } | { readonly type: 'file'; readonly url: string };
@@ -26,6 +28,10 @@ export interface CameraSpec {
   /** What the policy and somebody's switch come to; within `hours`, where there are any. */
   readonly recording: 'always' | 'off';
   readonly hours?: RecordingHours;
+  /** Upper bound of its detectors' pictures a second; absent: what they ask for. */
+  readonly qos?: 'high' | 'medium' | 'low';
+  /** 1..10, under overload the lowest give way first; absent: 5. */
+  readonly priority?: number;
   /** Shown to nobody live (SD-53); absent: shown. */
   readonly distribution?: 'off';
   /** Absent: `recorder.window_minutes` and no limit but that of all. */
@@ -100,7 +106,20 @@ export type EdgeEvent =
   | { readonly type: 'segment'; readonly segment: SegmentRecord }
   | { readonly type: 'segment-expired'; readonly id: string; readonly camera: CameraId }
   | { readonly type: 'detections'; readonly results: readonly DetectionResult[] }
-  | { readonly type: 'alarm'; readonly alarm: Alarm };
+  | { readonly type: 'alarm'; readonly alarm: Alarm }
+  | { readonly type: 'rate-changed'; readonly change: RateChange };
+
+/** A camera is detected at another rate: pictures a second of its fastest detector. */
+export interface RateChange {
+  readonly camera: CameraId;
+  /** Unix ms. */
+  readonly at: Milliseconds;
+  readonly from: number;
+  readonly to: number;
+  /** Without overload. */
+  readonly full: number;
+  readonly cause: string;
+}
 
 /** Something an operator should know; `raised: false` clears it. */
 export interface Alarm {

@@ -74,6 +74,10 @@ export const toWireEvent = (event: EdgeEvent): Event => {
       return create(EventSchema, { event: { case: 'edgeStarted', value: { at: event.at } } });
     case 'alarm':
       return create(EventSchema, { event: { case: 'alarm', value: toWireAlarm(event.alarm) } });
+    case 'rate-changed': {
+      const { camera, at, from, to, full, cause } = event.change;
+      return create(EventSchema, { event: { case: 'rateChanged', value: { camera, at, fromFps: from, toFps: to, fullFps: full, cause } } });
+    }
   }
 };
 

@@ -26,6 +26,7 @@ export class CameraMuxer implements PartStream, Disposable {
   #sessionId: string | null = null;
   #epoch: number | null = null;
   #listeners: readonly ((session: SessionInfo) => void)[] = [];
+  #unmuxableListeners: readonly ((epoch: number) => void)[] = [];
 
   constructor(stream: CameraStream, options: CameraMuxerOptions) {
     this.camera = stream.camera;
@@ -45,6 +46,11 @@ export class CameraMuxer implements PartStream, Disposable {
     return { [Symbol.dispose]: () => { this.#listeners = this.#listeners.filter((l) => l !== listener); } };
   }
 
+  onUnmuxable(listener: (epoch: number) => void): Disposable {
+    this.#unmuxableListeners = [...this.#unmuxableListeners, listener];
+    return { [Symbol.dispose]: () => { this.#unmuxableListeners = this.#unmuxableListeners.filter((l) => l !== listener); } };
+  }
+
   /** The camera is gone: what is pending is published, then consumers drain and finish. Idempotent. */
   end(): void {
     if (this.#resources.disposed) return;
@@ -57,6 +63,7 @@ export class CameraMuxer implements PartStream, Disposable {
     this.end();
     this.parts[Symbol.dispose]();
     this.#listeners = [];
+    this.#unmuxableListeners = [];
   }
 
   #take(unit: AccessUnit): void {
@@ -82,6 +89,7 @@ export class CameraMuxer implements PartStream, Disposable {
       onDrop: (reason, units) => { this.#countDrop('muxer', reason, units); },
       onUnmuxable: (_tracks, why) => {
         logger.warn({ camera: this.camera, session: session.id, reason: why }, 'stream cannot be recorded or served as HLS');
+        if (this.#epoch !== null) for (const listener of this.#unmuxableListeners) listener(this.#epoch);
       },
     });
   }

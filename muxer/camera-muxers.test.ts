@@ -99,10 +99,13 @@ test('a new session counts from its own start', () => {
 });
 
 test('a stream that no MP4 can carry is reported once, and its units are counted', async () => {
-  const { stream, parts, warnings, metrics } = setUp();
+  const { stream, muxer, parts, warnings, metrics } = setUp();
+  const refused: number[] = [];
+  muxer.onUnmuxable((epoch) => { refused.push(epoch); });
   stream.enter('s1', 'live');
   for (let i = 0; i < 5; i++) stream.picture(i * 40, START, VP8);
   expect(parts).toEqual([]);
+  expect(refused).toEqual([START]);
   expect(warnings).toEqual([{ camera: 'cam', session: 's1', reason: 'an MP4 cannot carry vp8' }]);
   const { values } = await metrics.branchDropped.get();
   expect(values.map(({ labels, value }) => [labels['reason'], value])).toEqual([['not_muxable', 5]]);

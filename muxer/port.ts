@@ -81,6 +81,8 @@ export interface PartStream {
    * part of that epoch comes. Disposing removes the listener.
    */
   onSession(listener: (session: SessionInfo) => void): Disposable;
+  /** Called with the epoch of a publication whose tracks no MP4 can carry: there are no parts of it. Disposing removes the listener. */
+  onUnmuxable(listener: (epoch: number) => void): Disposable;
 }
 
 /** The part streams of all cameras. */

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { paths } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { EdgeService } from '../control-api/edges/media-control-service.ts';
+import { WorkerDirectory } from '../control-api/edges/worker-directory.ts';
 import { ArchivedSegments, DatabaseEdgeDirectory, DirectoryModelCatalogue, createControlApi, httpMetrics } from '../control-api/control-api.ts';
 import type { Probe } from '../control-api/control-api.ts';
 import { systemClock } from '../core/clock.ts';
@@ -106,8 +107,9 @@ export const runControl = async (config: Config): Promise<void> => {
     mediaPorts: () => edgePorts,
     otherPorts: () => ({ webrtc: config.webrtc.port }),
   }));
-  const service = stack.use(new EdgeService({ db, desired: api.desiredState, workerAddresses: [addresses.worker], onDetections: (results) => { api.observe(results); }, clock, logger }));
-  stack.use(await GrpcServer.start({ listen: addresses.control, ...internalToken(config, addresses.control), services: [service.registration], clock, onError: (error, method) => { logger.error({ err: error, method }, 'a gRPC handler failed'); } }));
+  const workers = stack.use(new WorkerDirectory({ fixed: [addresses.worker, ...config.inference.workers], logger }));
+  const service = stack.use(new EdgeService({ db, desired: api.desiredState, workers, onDetections: (results) => { api.observe(results); }, clock, logger }));
+  stack.use(await GrpcServer.start({ listen: addresses.control, ...internalToken(config, addresses.control), services: [service.registration, workers.registration], clock, onError: (error, method) => { logger.error({ err: error, method }, 'a gRPC handler failed'); } }));
   const admin = await api.ensureAdmin();
   if (admin.password !== undefined) {
     if (parent) parent.send({ type: 'admin', password: admin.password });

@@ -1,6 +1,6 @@
 import { MediaError } from '../core/errors.ts';
 import type { CameraId } from '../core/frame-ref.ts';
-import type { DetectionSource } from '../extractor/port.ts';
+import type { CameraQos, DetectionSource } from '../extractor/port.ts';
 import type { SessionInfo, SessionStats, StreamRegistry } from '../ingest/port.ts';
 import type { Authorizer } from '../media-control/port.ts';
 import type { MediaRouter } from '../transport/http/port.ts';
@@ -30,12 +30,17 @@ export const serveEdgeStats = ({ router, authorizer, registry, detections, viewe
       viewers: viewers(camera),
       detection: extractor && {
         decoders_active: extractor.decodersActive, decoded_frames: extractor.decodedFrames, inferred_frames: extractor.inferredFrames, skipped: extractor.skipped,
+        qos: extractor.qos && qosView(extractor.qos),
       },
     });
     response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-store' });
     response.end(body);
   });
 };
+
+const qosView = ({ preset, priority, fps, fullFps, level, since, cause }: CameraQos) => ({
+  preset, priority, fps, full_fps: fullFps, level, since: since === null ? null : new Date(since).toISOString(), cause,
+});
 
 const sessionView = (session: SessionInfo) => ({
   id: session.id, phase: session.phase, protocol: session.protocol, epoch: session.epoch, started_at: new Date(session.startedAt).toISOString(), reason: session.reason,

@@ -9,6 +9,9 @@ import type { CameraId } from '../core/frame-ref.ts';
 import { listenerUrl } from '../core/listener-url.ts';
 import { DetectionsSocket } from '../distributor/annotations/detections-socket.ts';
 import { HlsEndpoint } from '../distributor/hls/hls-endpoint.ts';
+import { FrameSocket } from '../distributor/pictures/frame-socket.ts';
+import { MjpegEndpoint } from '../distributor/pictures/mjpeg-endpoint.ts';
+import { serveSnapshots } from '../distributor/pictures/snapshot-endpoint.ts';
 import { serveWhep } from '../distributor/webrtc/whep-endpoint.ts';
 import { WhepEgress } from '../distributor/webrtc/whep-egress.ts';
 import { ExtractorPool } from '../extractor/extractor-pool.ts';
@@ -107,9 +110,9 @@ export const runEdge = async (config: Config): Promise<void> => {
     }));
     const extractors = stack.use(new ExtractorPool({
       processes: config.extractor.processes, idleSeconds: config.extractor.idle_seconds, deadlineMs: config.inference.deadline_ms,
-      worker: () => {
-        const address = store.workerAddresses[0] ?? addresses.worker; // control knows where it is; before it has ever said so, this machine's
-        return { address, ...internalToken(config, address) };
+      workers: () => {
+        const known = store.workerAddresses; // control knows where they are; before it has ever said so, this machine's
+        return (known.length > 0 ? known : [addresses.worker]).map((address) => ({ address, ...internalToken(config, address) }));
       },
       logLevel: config.log.level, registry, specs: (camera) => store.camera(camera),
       onSpecsChanged: (listener) => store.onChange(listener), journal, clock, logger, metrics,
@@ -131,8 +134,15 @@ export const runEdge = async (config: Config): Promise<void> => {
       router: http, authorizer, streams: muxers, distribution, clock, metrics,
       timing: { segmentSeconds: config.hls.segment_seconds, keyframeIntervalSeconds: config.webrtc.keyframe_interval_seconds },
     }));
-    const sockets = stack.use(new DetectionsSocket({ router: http, authorizer, streams: registry, detections: extractors, distribution, socketsPerCamera: config.limits.viewers_per_camera, clock, logger, metrics }));
-    const viewers = (camera: CameraId) => ({ webrtc: egress.viewers(camera), hls: hls.viewers(camera), websocket: sockets.viewers(camera) });
+    const { pictures } = extractors;
+    const watched = { router: http, authorizer, streams: registry, distribution, clock, logger, metrics };
+    const sockets = stack.use(new DetectionsSocket({ ...watched, detections: extractors, socketsPerCamera: config.limits.viewers_per_camera }));
+    const frames = stack.use(new FrameSocket({ ...watched, pictures, detections: extractors, socketsPerCamera: config.limits.viewers_per_camera }));
+    const mjpeg = stack.use(new MjpegEndpoint({ ...watched, pictures, viewersPerCamera: config.limits.viewers_per_camera }));
+    serveSnapshots({ router: http, authorizer, pictures, distribution });
+    const viewers = (camera: CameraId) => ({
+      webrtc: egress.viewers(camera), hls: hls.viewers(camera), websocket: sockets.viewers(camera), mjpeg: mjpeg.viewers(camera), 'websocket-frames': frames.viewers(camera),
+    });
     const spool = await Spool.open({ directory: place.uploads, maxBytes: config.recorder.upload_max_bytes, reserveBytes: Math.min(config.recorder.min_free_bytes, UPLOAD_RESERVE_BYTES), clock });
     new UploadEndpoint({ router: http, authorizer, cameras, spool, recordings: recorder, clock, logger });
     serveEdgeStats({ router: http, authorizer, registry, detections: extractors, viewers });

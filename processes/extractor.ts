@@ -30,7 +30,7 @@ export const runExtractor = (blackBoxPath: string): void => {
     blackBox: BlackBox.open(blackBoxPath),
     clock: systemClock,
     logger,
-    makeDispatcher: ({ workerAddress, workerToken, deadlineMs, keepAll }, listener) => new Dispatcher({ address: workerAddress, token: workerToken, deadlineMs, keepAll, listener, clock: systemClock, logger }),
+    makeDispatcher: ({ workers, deadlineMs, keepAll }, listener) => new Dispatcher({ workers, deadlineMs, keepAll, listener, clock: systemClock, logger }),
   });
 };
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { loadConfig, paths } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { systemClock } from '../core/clock.ts';
+import { Announcement } from '../inference/worker/announcement.ts';
 import { WorkerServer } from '../inference/worker/worker-server.ts';
 import { createLogger } from '../platform/logging.ts';
 import { exitWithParent } from '../platform/parent-process.ts';
@@ -35,10 +36,13 @@ export const runWorker = async (config: Config): Promise<void> => {
     modelsFolder,
     threads: inference.threads,
     maxModelBytes: inference.max_model_bytes,
+    deadlineMs: inference.deadline_ms,
     clock,
     logger,
   });
   parent?.send({ type: 'listening', listen: worker.address });
+  const { announce_to: control, address = worker.address } = config.worker;
+  using _announcement = control === undefined ? undefined : new Announcement({ control, ...internalToken(config, control), address, clock, logger });
   void worker.warm.then(() => {
     logger.info({ listen: worker.address, model: inference.default_model }, 'worker ready');
     parent?.send({ type: 'ready', listen: worker.address });

@@ -26,7 +26,7 @@ export class CameraRecorder implements AsyncDisposable {
   readonly #stream: PartStream;
   readonly #options: RecordingOptions;
   readonly #deps: CameraRecorderDeps;
-  readonly #sessions: Disposable;
+  readonly #listening = new DisposableStack();
   readonly #publicationEnds = new PublicationEnds();
   /** Why the next run is not the first, if it is not. */
   #keptBy: 'disk' | 'recording_off' | undefined;
@@ -45,11 +45,12 @@ export class CameraRecorder implements AsyncDisposable {
     this.#stream = stream;
     this.#options = options;
     this.#deps = deps;
-    this.#sessions = stream.onSession((session) => {
+    this.#listening.use(stream.onSession((session) => {
       const { phase, epoch } = session;
       this.#publicationEnds.session(session);
       if (phase === 'interrupted' || phase === 'ended') this.#run?.closeSegment(epoch ?? Infinity);
-    });
+    }));
+    this.#listening.use(stream.onUnmuxable((epoch) => { this.#publicationEnds.notRecorded(epoch); }));
   }
 
   /** How old the oldest part not yet written is; 0 when all is written or nothing is recorded. */
@@ -78,7 +79,7 @@ export class CameraRecorder implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#disposed) return;
     this.#disposed = true;
-    this.#sessions[Symbol.dispose]();
+    this.#listening.dispose();
     await this.stop();
     this.#deps.metrics.recorderLag.remove({ camera: this.#stream.camera });
     this.#clearAlarm(`Recording of camera ${this.#stream.camera} was stopped.`);

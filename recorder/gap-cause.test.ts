@@ -17,6 +17,16 @@ test('[REC-4] a gap in one publication is the network, between two it is how the
   expect([ends.between(2, 3), ends.between(3, 6), ends.between(5, 6)]).toEqual(['publisher_lost', 'publisher_left', 'publisher_lost']);
 });
 
+test('[REC-4] where a publication between them could not be recorded, that is the cause, however the first one ended', () => {
+  const ends = new PublicationEnds();
+  ends.session({ phase: 'ended', epoch: 1, left: true });
+  ends.notRecorded(2);
+  ends.session({ phase: 'ended', epoch: 2, left: true });
+  expect([ends.between(1, 3), ends.between(2, 3), ends.between(3, 4), ends.between(3, 3)]).toEqual(['codec_not_recorded', 'publisher_left', 'publisher_lost', 'network_loss']);
+  for (let epoch = 10; epoch < 100; epoch++) ends.notRecorded(epoch);
+  expect([ends.between(1, 3), ends.between(98, 100)]).toEqual(['publisher_left', 'codec_not_recorded']);
+});
+
 test('only so many ends are remembered', () => {
   const ends = new PublicationEnds();
   for (let epoch = 1; epoch <= 100; epoch++) ends.session({ phase: 'ended', epoch, left: true });

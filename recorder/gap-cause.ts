@@ -10,6 +10,7 @@ const LATE_MS: Milliseconds = 60_000;
 /** How a camera's publications ended. Pure: it is told. */
 export class PublicationEnds {
   readonly #ends = new Map<number, 'publisher_lost' | 'publisher_left'>();
+  readonly #notRecorded: number[] = [];
 
   /** The camera's session has changed. */
   session({ phase, epoch, left }: Pick<SessionInfo, 'phase' | 'epoch' | 'left'>): void {
@@ -19,9 +20,17 @@ export class PublicationEnds {
     if (this.#ends.size > REMEMBERED && oldest !== undefined) this.#ends.delete(oldest);
   }
 
+  /** Nothing of the publication that began at `epoch` can be recorded. */
+  notRecorded(epoch: number): void {
+    this.#notRecorded.push(epoch);
+    if (this.#notRecorded.length > REMEMBERED) this.#notRecorded.shift();
+  }
+
   /** The cause of a gap between two segments of one run of the recorder, by their epochs. */
   between(before: number, after: number): GapCause {
-    return before === after ? 'network_loss' : (this.#ends.get(before) ?? 'publisher_lost'); // without an end, another took over
+    if (before === after) return 'network_loss';
+    if (this.#notRecorded.some((epoch) => epoch > before && epoch < after)) return 'codec_not_recorded';
+    return this.#ends.get(before) ?? 'publisher_lost'; // without an end, another took over
   }
 }
 

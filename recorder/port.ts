@@ -28,6 +28,8 @@ export const GAP_CAUSES = [
   'publisher_left',
   /** The camera was connected, but pictures are missing: the network lost them, or the camera made none. */
   'network_loss',
+  /** The camera sent what is not recorded: VP8. */
+  'codec_not_recorded',
   /** The disk was full, or failed. */
   'disk',
   /** The server was stopped or started in this time. */

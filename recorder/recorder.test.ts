@@ -114,6 +114,17 @@ test('[REC-4] pictures missing within a publication are a gap, too, and so is wh
   expect(again.knownSegments().map(({ gapCause }) => gapCause)).toEqual([undefined, 'network_loss', 'network_loss', 'recording_off', 'restart']);
 });
 
+test('[REC-4] what a publication sent that cannot be recorded is a gap that says so', async () => {
+  await using r = await rig();
+  const init = testInit();
+  r.publish(testPart({ at: 0, init }));
+  r.stream.refuse(2);
+  r.publish(testPart({ at: 4_000, init, epoch: 3 }));
+  await r.settle();
+  await r.until(() => r.segments().length === 2);
+  expect(r.segments().map(({ gapCause }) => gapCause)).toEqual([undefined, 'codec_not_recorded']);
+});
+
 test('[REC-4] a clock of the server that is set forward begins a segment and is on record, and so is what is missing after it is set back', async () => {
   await using r = await rig();
   const init = testInit();

@@ -73,8 +73,11 @@ const readTrailer = async (file: SegmentBytes, bytes: number, trailer: TrailerWi
 /** Reads the beginning of `record`'s file alone. Throws NOT_FOUND when the file is gone, INVALID_ARGUMENT when it makes no sense. */
 export const readSegmentHead = async (files: SegmentFiles, record: SegmentRecord): Promise<SegmentHead> => {
   await using file = await files.open(record);
-  return (await scanHead(new Window(file, record.bytes), record.bytes)).finishHead();
+  return await headOf(file, record.bytes);
 };
+
+/** As `readSegmentHead`, of bytes at hand. */
+export const headOf = async (file: SegmentBytes, bytes: number): Promise<SegmentHead> => (await scanHead(new Window(file, bytes), bytes)).finishHead();
 
 const scanHead = async (window: Window, bytes: number): Promise<Scan> => {
   const scan = new Scan();

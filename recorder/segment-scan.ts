@@ -38,7 +38,7 @@ export interface SegmentIndex {
 }
 
 /** The beginning of a recorded file. */
-export interface SegmentHead extends Pick<SegmentIndex, 'initBytes' | 'mediaStart'> {
+export interface SegmentHead extends Pick<SegmentIndex, 'info' | 'initBytes' | 'mediaStart'> {
   readonly tracks: readonly InitTrack[];
 }
 
@@ -137,7 +137,8 @@ export class Scan {
 
   /** With the head alone. */
   finishHead(): SegmentHead {
-    return { ...this.#head(), tracks: this.#tracks.map(({ track }) => track) };
+    if (!this.#info) throw malformed('not a recorded segment');
+    return { ...this.#head(), info: this.#info, tracks: this.#tracks.map(({ track }) => track) };
   }
 
   /** With the samples from the file's own index instead of its parts. */

@@ -52,6 +52,7 @@ export class TestStream implements PartStream, PartStreams {
   readonly parts = new Hub<Part>();
   session: SessionInfo | null = null;
   #listeners: ((session: SessionInfo) => void)[] = [];
+  #unmuxable: (epoch: number) => void = () => undefined;
 
   /** Tells the listeners that session `id` is now in `phase`. */
   change(id: string, phase: SessionPhase): void {
@@ -63,6 +64,14 @@ export class TestStream implements PartStream, PartStreams {
     this.#listeners.push(listener);
     return { [Symbol.dispose]: () => { this.#listeners = this.#listeners.filter((l) => l !== listener); } };
   }
+
+  onUnmuxable(listener: (epoch: number) => void): Disposable {
+    this.#unmuxable = listener;
+    return { [Symbol.dispose]: () => undefined };
+  }
+
+  /** Tells the listener that nothing of the publication that began at `epoch` can be muxed. */
+  refuse(epoch: number): void { this.#unmuxable(epoch); }
 
   get(): PartStream { return this; }
   list(): readonly PartStream[] { return [this]; }

@@ -92,11 +92,14 @@ const GONE = 'is gone, and retention did not take it';
 const look = async (directory: string, index: readonly IndexedSegment[] | null, { key, camera }: VerifyOptions): Promise<Snapshot> => {
   const listed = index?.filter((segment) => camera === undefined || segment.camera === camera);
   const files = await filesBelow(directory, camera);
-  const manifest = key ? await readManifest(directory, key, files.size > 0) : { manifest: null, manifestProblem: null };
+  const manifest = key ? await readManifest(directory, key, files.size > 0) : NO_MANIFEST;
   return { ...manifest, files, index: listed ? new Map(listed.map((segment) => [segment.id, segment])) : null };
 };
 
-const readManifest = async (directory: string, key: PublicSigningKey, wanted: boolean): Promise<Pick<Snapshot, 'manifest' | 'manifestProblem'>> => {
+const NO_MANIFEST = { manifest: null, manifestProblem: null };
+
+/** `wanted`: it is to be there. */
+export const readManifest = async (directory: string, key: PublicSigningKey, wanted: boolean): Promise<Pick<Snapshot, 'manifest' | 'manifestProblem'>> => {
   try {
     const jws = await readChainFile(directory);
     if (jws !== undefined) return { manifest: await parseChainManifest(jws, key), manifestProblem: null };

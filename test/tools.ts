@@ -3,7 +3,9 @@
  * missing; elsewhere it names it and fails. Nothing is skipped in silence.
  */
 import { spawnSync } from 'node:child_process';
+import { installPythonWorker } from './support/python-worker.ts';
 import { installS3 } from './support/s3-binaries.ts';
+import { installTriton } from './support/triton-binaries.ts';
 
 interface Tool {
   readonly name: string;
@@ -25,6 +27,7 @@ const TOOLS: readonly Tool[] = [
   { name: 'libfaketime', packages: ['faketime'], probe: ['faketime', '-f', '+0', 'true'] },
   { name: 'bindfs', packages: ['bindfs'], probe: ['bindfs', '--version'] },
   { name: 'aiortc', packages: ['python3-aiortc', 'python3-aiohttp'], probe: ['/usr/bin/python3', '-c', 'import aiortc, aiohttp'] },
+  { name: 'Python 3.11 for Triton', packages: ['python3.11-venv', 'libpython3.11'], probe: ['sh', '-c', 'python3.11 -m ensurepip --version && /sbin/ldconfig -p | grep -q libpython3.11.so.1.0'] },
 ];
 
 const works = (tool: Tool): boolean => {
@@ -52,3 +55,5 @@ if (missing.length > 0) {
 }
 
 installS3();
+installPythonWorker();
+installTriton();

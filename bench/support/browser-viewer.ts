@@ -10,11 +10,21 @@ interface WatchPage {
   watched: Record<string, { readonly pc: RTCPeerConnection; readonly video: HTMLVideoElement; readonly shown: ShownPicture[] }>;
 }
 
-/** Begins to play a camera by WHEP in the page as the viewer `name`; resolves with the time of the POST. Every picture shown is noted. */
-export const beginWatching = (page: Page, url: string, token: string, name: string): Promise<number> =>
+/** Unix ms of the page's clock. */
+export interface WatchBegan {
+  readonly began: number;
+  readonly posted: number;
+}
+
+/**
+ * Begins to play a camera by WHEP in the page as the viewer `name`, its own addresses in the offer as our pages do (`host-candidates.ts`). Every
+ * picture shown is noted.
+ */
+export const beginWatching = (page: Page, url: string, token: string, name: string): Promise<WatchBegan> =>
   page.evaluate(async ([from, bearer, as]) => {
     const now = (): number => performance.timeOrigin + performance.now();
     const scope = globalThis as unknown as Partial<WatchPage>;
+    const began = now();
     const pc = new RTCPeerConnection();
     const video = document.createElement('video');
     video.muted = true;
@@ -30,12 +40,17 @@ export const beginWatching = (page: Page, url: string, token: string, name: stri
       video.requestVideoFrameCallback(note);
     };
     video.requestVideoFrameCallback(note);
+    const gathered = new Promise<void>((resolve) => {
+      let quiet: ReturnType<typeof setTimeout> | undefined;
+      pc.onicecandidate = () => { clearTimeout(quiet); quiet = setTimeout(resolve, 10); };
+    });
     await pc.setLocalDescription();
+    await gathered;
     const posted = now();
     const answer = await fetch(String(from), { method: 'POST', headers: { 'content-type': 'application/sdp', 'authorization': `Bearer ${String(bearer)}` }, body: pc.localDescription?.sdp ?? '' });
     if (answer.status !== 201) throw new Error(`${answer.status}: ${await answer.text()}`);
     await pc.setRemoteDescription({ type: 'answer', sdp: await answer.text() });
-    return posted;
+    return { began, posted };
   }, [url, token, name]);
 
 export const shownPictures = (page: Page, name: string): Promise<{ readonly state: string; readonly shown: readonly ShownPicture[] }> =>

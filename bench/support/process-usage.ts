@@ -2,12 +2,18 @@ import { readFileSync, readdirSync } from 'node:fs';
 
 const TICKS_PER_SECOND = 100; // CLK_TCK on every Linux this runs on
 
-/** CPU time a process has used, user + system, in milliseconds (proc(5), fields 14 and 15 of stat). */
-export const cpuMilliseconds = (pid: number): number => {
+/** The first `count` of utime, stime, cutime and cstime (proc(5), stat, from field 14 on), added up, in milliseconds. */
+const cpuFields = (pid: number, count: number): number => {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return ((Number(fields[11]) + Number(fields[12])) * 1000) / TICKS_PER_SECOND;
+  return (fields.slice(11, 11 + count).reduce((sum, ticks) => sum + Number(ticks), 0) * 1000) / TICKS_PER_SECOND;
 };
+
+/** CPU time a process has used, user + system, in milliseconds. */
+export const cpuMilliseconds = (pid: number): number => cpuFields(pid, 2);
+
+/** The same with that of its children that have ended. */
+export const cpuWithEndedChildren = (pid: number): number => cpuFields(pid, 4);
 
 /** A process and everything it started, by /proc. */
 export const processTree = (root: number): { readonly pid: number; readonly title: string }[] => {

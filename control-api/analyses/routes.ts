@@ -14,7 +14,8 @@ const ListQuery = z.object({ camera: CameraId.optional(), state: z.enum(STATES).
 const view = (row: AnalysisRow): z.output<typeof Analysis> => ({
   id: row.id, camera: row.camera_id, from: timestamp(row.from_ms), to: timestamp(row.to_ms), fps: row.fps, detectors: JSON.parse(row.detectors) as z.output<typeof Analysis>['detectors'], state: row.state,
   progress: row.state === 'done' ? 1 : Math.round(((row.position_ms - row.from_ms) / (row.to_ms - row.from_ms)) * 1000) / 1000, pictures: row.pictures, undecodable: row.undecodable,
-  missing_segments: row.missing_segments, detections: row.detections, error: row.error, created_at: timestamp(row.created_at), created_by: row.created_by, finished_at: timestampOrNull(row.finished_at),
+  missing_segments: row.missing_segments, detections: row.detections,
+  defect_classes: JSON.parse(row.defect_classes) as string[], defect_pictures: row.defect_pictures, defect_count: row.defect_count, quality_score: row.quality_score, error: row.error, created_at: timestamp(row.created_at), created_by: row.created_by, started_at: timestampOrNull(row.started_at), finished_at: timestampOrNull(row.finished_at),
 });
 
 export const analysisRoutes = (analyses: AnalysisService, audit: AuditService, guard: Guard) => {

@@ -1,17 +1,23 @@
 import { randomUUID } from 'node:crypto';
-import type { Kysely } from 'kysely';
+import type { Kysely, Transaction } from 'kysely';
 import type { Config } from '../../config/schema.ts';
 import type { Clock } from '../../core/clock.ts';
-import { MediaError } from '../../core/errors.ts';
+import { MediaError, isUnavailable } from '../../core/errors.ts';
 import type { Milliseconds } from '../../core/units.ts';
 import type { RecordedDetector, RecordedRound, RoundOutcome } from '../../extractor/port.ts';
 import type { Database } from '../../platform/database/schema.ts';
 import type { Logger } from '../../platform/logging.ts';
+import type { Metrics } from '../../platform/metrics.ts';
 import type { RecordedSample } from '../../recorder/port.ts';
 import { checkPipelines, toDetectors } from '../cameras/service.ts';
 import { JobCancelled, JobWorker } from '../job-worker.ts';
+import type { EventService } from '../events/service.ts';
+import type { MarkService } from '../marks/service.ts';
 import type { ModelCatalogue } from '../models.ts';
 import type { RecordingService, SegmentRow } from '../recordings/service.ts';
+import type { SweepPosition } from '../retention.ts';
+import { analysisEvent } from './event.ts';
+import { NO_QUALITY, qualityOf } from './quality.ts';
 import type { NewAnalysis } from './schemas.ts';
 import { AnalysisStore } from './store.ts';
 import type { AnalysisFilter, AnalysisRow, NewDetection, PictureRange } from './store.ts';
@@ -27,9 +33,12 @@ export interface AnalysisDeps {
   readonly db: Kysely<Database>;
   readonly recordings: RecordingService;
   readonly models: ModelCatalogue;
+  readonly marks: MarkService;
+  readonly events: EventService;
   readonly config: Config;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly metrics: Pick<Metrics, 'analysisDecodedFrames'>;
   /** A runner for one job. */
   readonly runner: () => RoundRunner;
 }
@@ -47,7 +56,9 @@ export class AnalysisService implements AsyncDisposable {
   constructor(deps: AnalysisDeps) {
     this.#deps = deps;
     this.#store = new AnalysisStore(deps.db);
-    this.#worker = new JobWorker({ what: 'analysis', queue: this.#store, work: (job, signal) => this.#run(job, signal), clock: deps.clock, logger: deps.logger });
+    const store = this.#store;
+    const queue = { claim: store.claim.bind(store), beat: store.beat.bind(store), release: store.release.bind(store), end: this.#end.bind(this) };
+    this.#worker = new JobWorker<AnalysisRow>({ what: 'analysis', queue, work: (job, signal) => this.#run(job, signal), clock: deps.clock, logger: deps.logger });
   }
 
   /** Looks for jobs from now on, those of a process that has died included. */
@@ -56,7 +67,7 @@ export class AnalysisService implements AsyncDisposable {
   }
 
   /** Throws NOT_FOUND (no such camera, or nothing recorded), UNPROCESSABLE (no such detector, too long), RESOURCE_EXHAUSTED. */
-  async create(camera: string, { from, to, fps, detectors }: NewAnalysis, by: string | null): Promise<AnalysisRow> {
+  async create(camera: string, { from, to, fps, detectors, defect_classes }: NewAnalysis, by: string | null): Promise<AnalysisRow> {
     const { recordings, models, config, clock } = this.#deps;
     const now = clock.now();
     const until = Math.min(to, now);
@@ -68,7 +79,8 @@ export class AnalysisService implements AsyncDisposable {
     const wanted: RecordedDetector[] = toDetectors(detectors, config.inference).map(({ id, model, confidence }) => ({ id, model, confidence }));
     const row: AnalysisRow = {
       id: randomUUID(), camera_id: camera, from_ms: from, to_ms: until, fps: fps ?? config.inference.default_fps, detectors: JSON.stringify(wanted), state: 'queued', position_ms: from,
-      pictures: 0, undecodable: 0, missing_segments: 0, detections: 0, error: null, heartbeat_at: null, created_at: Math.floor(now), created_by: by, finished_at: null,
+      pictures: 0, undecodable: 0, missing_segments: 0, detections: 0, defect_classes: JSON.stringify([...new Set(defect_classes ?? config.inference.defect_classes)].sort()), defect_pictures: 0, defect_count: null, quality_score: null,
+      error: null, heartbeat_at: null, created_at: Math.floor(now), created_by: by, started_at: null, finished_at: null,
     };
     await this.#store.insert(row);
     this.#worker.look();
@@ -89,13 +101,13 @@ export class AnalysisService implements AsyncDisposable {
   /** Ends it; what it has found stays. Throws NOT_FOUND, FAILED_PRECONDITION when it has ended. */
   async cancel(id: string): Promise<void> {
     await this.get(id);
-    if (!(await this.#store.end(id, 'cancelled', null, this.#deps.clock.now()))) throw new MediaError('FAILED_PRECONDITION', 'The analysis has ended already.', { reason: 'ANALYSIS_ENDED' });
+    if (!(await this.#end(id, 'cancelled', null, this.#deps.clock.now()))) throw new MediaError('FAILED_PRECONDITION', 'The analysis has ended already.', { reason: 'ANALYSIS_ENDED' });
     this.#worker.interrupt(id);
   }
 
-  /** Forgets jobs that ended before `cutoff` and what they have found, at most `limit` rows; how many. */
-  deleteEnded(cutoff: Milliseconds, limit: number): Promise<number> {
-    return this.#store.deleteEnded(cutoff, limit);
+  /** For the hourly sweep: forgets jobs that ended before `cutoff` and what they have found where no mark keeps it, at most `limit` rows; where to go on. */
+  deleteEnded(cutoff: Milliseconds, after: SweepPosition, limit: number): Promise<SweepPosition> {
+    return this.#store.deleteEnded(cutoff, after, limit);
   }
 
   /** The job under way goes on where it stands at the next start. */
@@ -106,13 +118,32 @@ export class AnalysisService implements AsyncDisposable {
   async #run(job: AnalysisRow, signal: AbortSignal): Promise<void> {
     await using detection = this.#deps.runner();
     await this.#analyse(job, detection, signal);
-    await this.#store.end(job.id, 'done', null, this.#deps.clock.now());
+    try {
+      await this.#end(job.id, 'done', null, this.#deps.clock.now());
+    } catch (error) {
+      // All its work is done and stored: who takes it over when the database is there again only ends it.
+      if (isUnavailable(error)) throw new JobCancelled();
+      throw error;
+    }
+  }
+
+  /** Ends it, and tells so (SD-56). */
+  async #end(id: string, state: 'done' | 'failed' | 'cancelled', error: string | null, now: Milliseconds): Promise<boolean> {
+    const { events, marks } = this.#deps;
+    const job = await this.#store.get(id);
+    if (job === undefined) return false;
+    const quality = state === 'done' ? await qualityOf(this.#deps.db, job) : NO_QUALITY;
+    const product = await marks.productIn(job.camera_id, { from: job.from_ms, to: job.to_ms });
+    const ended = await this.#store.end(id, { state, error, quality }, now, (tx: Transaction<Database>, row) => events.append(tx, analysisEvent(row, product, now)));
+    if (ended) events.committed();
+    return ended;
   }
 
   /** Segment by segment, each one's results in one transaction with the position. */
   async #analyse(job: AnalysisRow, detection: RoundRunner, signal: AbortSignal): Promise<void> {
     const { recordings, clock } = this.#deps;
     const detectors = JSON.parse(job.detectors) as RecordedDetector[];
+    const defects = new Set(JSON.parse(job.defect_classes) as string[]);
     let newest = ''; // the segment looked at last: while it is open, it grows
     for (let position = job.position_ms; position < job.to_ms;) {
       signal.throwIfAborted();
@@ -123,9 +154,10 @@ export class AnalysisService implements AsyncDisposable {
         const seen = await this.#lookAt(segment, round, detection, signal);
         newest = segment.id;
         position = Math.max(position, segment.end_ms);
+        const detections = seen === null ? [] : rowsOf(job.camera_id, seen);
         const step = {
           position: Math.min(position, job.to_ms), of: seen?.of, models: detectors.map(({ model }) => model), pictures: seen?.shown ?? 0, undecodable: seen?.undecodable ?? 0, missingSegments: seen === null ? 1 : 0,
-          detections: seen === null ? [] : rowsOf(job.camera_id, seen),
+          detections, defectPictures: picturesWith(defects, detections),
         };
         if (!(await this.#store.advance(job.id, job.camera_id, step, clock.now()))) throw new JobCancelled();
       }
@@ -136,8 +168,10 @@ export class AnalysisService implements AsyncDisposable {
   async #lookAt(segment: SegmentRow, round: Omit<RecordedRound, 'pictures'>, detection: RoundRunner, signal: AbortSignal): Promise<(RoundOutcome & { readonly of: PictureRange | undefined }) | null> {
     try {
       const pictures = await this.#deps.recordings.codedPictures(segment);
-      if (pictures === null) return { results: [], shown: 0, undecodable: 0, of: undefined };
-      return { ...(await detection.detect({ ...round, pictures }, signal)), of: rangeOf(pictures.samples, round) };
+      if (pictures === null) return { results: [], shown: 0, undecodable: 0, decoded: 0, of: undefined };
+      const outcome = await detection.detect({ ...round, pictures }, signal);
+      this.#deps.metrics.analysisDecodedFrames.inc({ camera: round.camera }, outcome.decoded);
+      return { ...outcome, of: rangeOf(pictures.samples, round) };
     } catch (error) {
       if (error instanceof MediaError && error.code === 'NOT_FOUND') return null;
       throw error;
@@ -160,6 +194,10 @@ const rowsOf = (camera: string, { results }: RoundOutcome): NewDetection[] =>
     camera_id: camera, stream_epoch: result.frame.epoch, rtp_timestamp: result.frame.rtpTs, captured_at_ms: result.capturedAt, sequence: result.frame.seq, class_name: className, class_id: classId,
     confidence, ...bbox, track_id: trackId, model: result.model, model_digest: result.modelDigest,
   })));
+
+/** In how many pictures one of these classes was found. */
+const picturesWith = (classes: ReadonlySet<string>, detections: readonly NewDetection[]): number =>
+  new Set(detections.filter(({ class_name: name }) => classes.has(name)).map(({ stream_epoch: epoch, sequence }) => `${String(epoch)}/${String(sequence)}`)).size;
 
 const nothingLeft = (error: unknown): [] => {
   if (error instanceof MediaError && error.code === 'NOT_FOUND') return [];

@@ -57,15 +57,37 @@ describe('cameras', () => {
 
   test('a setting nothing acts on yet is 422 and named, whoever sets it; without it all is well', async () => {
     await post({ id: 'hints' });
-    for (const [field, value] of [['qos', 'high'], ['qos', { fps: 30 }], ['priority', 3], ['priority', 0], ['bandwidth_hint', 2e6]] as const) {
-      const refused = { status: 422, body: { code: 'SETTING_NOT_SUPPORTED', validation_errors: [{ field }] } };
-      expect(await post({ id: 'later', [field]: value }), field).toMatchObject(refused);
-      expect(await h.call('PATCH', '/v1/cameras/hints', { token, json: { [field]: value } }), field).toMatchObject(refused);
-      expect(await h.call('PUT', '/v1/cameras/hints', { token, json: { name: 'x', [field]: value } }), field).toMatchObject(refused);
-    }
-    expect((await post({ id: 'later', qos: 'high', priority: 1 })).body).toMatchObject({ validation_errors: [{ field: 'qos' }, { field: 'priority' }] });
+    const [field, value] = ['bandwidth_hint', 2e6];
+    const refused = { status: 422, body: { code: 'SETTING_NOT_SUPPORTED', validation_errors: [{ field }] } };
+    expect(await post({ id: 'later', [field]: value })).toMatchObject(refused);
+    expect(await h.call('PATCH', '/v1/cameras/hints', { token, json: { [field]: value } })).toMatchObject(refused);
+    expect(await h.call('PUT', '/v1/cameras/hints', { token, json: { name: 'x', [field]: value } })).toMatchObject(refused);
     expect((await h.call('GET', '/v1/cameras/later', { token })).status).toBe(404);
     expect((await h.call<CameraBody>('GET', '/v1/cameras/hints', { token })).body.name).toBe('hints');
+  });
+
+  test('[EXT-2][EXT-4] qos and priority are kept, shown and sent to the edge; PUT without them sets the defaults again', async () => {
+    expect((await post({ id: 'rates', qos: 'low', priority: 9 })).body).toMatchObject({ qos: 'low', priority: 9 });
+    expect(h.api.desiredState.current().cameras.find(({ id }) => id === 'rates')).toMatchObject({ qos: 'low', priority: 9 });
+    await h.call('PATCH', '/v1/cameras/rates', { token, json: { qos: 'auto' } });
+    expect((await h.call('GET', '/v1/cameras/rates', { token })).body).toMatchObject({ qos: 'auto', priority: 9 });
+    expect(h.api.desiredState.current().cameras.find(({ id }) => id === 'rates')).not.toHaveProperty('qos');
+    await h.call('PATCH', '/v1/cameras/rates', { token, json: { name: 'Rates' } });
+    expect((await h.call('GET', '/v1/cameras/rates', { token })).body).toMatchObject({ name: 'Rates', qos: 'auto', priority: 9 });
+    await h.call('PUT', '/v1/cameras/rates', { token, json: { name: 'Rates' } });
+    expect((await h.call('GET', '/v1/cameras/rates', { token })).body).toMatchObject({ qos: 'auto', priority: 5 });
+    // Of another version, or by another hand: one row must not take the list away.
+    await h.db.updateTable('cameras').set({ extra: JSON.stringify({ bandwidth_hint: 5, qos: 'highest', priority: 1000 }) }).where('id', '=', 'rates').execute();
+    expect((await h.call('GET', '/v1/cameras/rates', { token })).body).toMatchObject({ qos: 'auto', priority: 5 });
+    for (const wrong of [{ qos: 'highest' }, { qos: { fps: 30 } }, { qos: null }, { priority: 0 }, { priority: 11 }, { priority: 2.5 }]) {
+      expect((await h.call('PATCH', '/v1/cameras/rates', { token, json: wrong })).status, JSON.stringify(wrong)).toBe(400);
+      expect((await h.call('PUT', '/v1/cameras/rates/qos', { token, json: wrong })).status, JSON.stringify(wrong)).toBe(400);
+    }
+    expect(await h.call('PUT', '/v1/cameras/rates/qos', { token, json: { qos: 'medium', priority: 2 } })).toMatchObject({ status: 200, body: { qos: 'medium', priority: 2, now: null } });
+    expect(await h.call('GET', '/v1/cameras/rates/qos', { token })).toMatchObject({ status: 200, body: { qos: 'medium', priority: 2, now: null } });
+    expect(await h.call('PUT', '/v1/cameras/rates/qos', { token, json: {} })).toMatchObject({ status: 200, body: { qos: 'auto', priority: 5 } });
+    expect((await h.call('PUT', '/v1/cameras/no-such/qos', { token, json: {} })).status).toBe(404);
+    expect((await h.call('GET', '/v1/cameras/no-such/qos', { token })).status).toBe(404);
   });
 
   test('a file source is a file below sources.file_dir, by no trick another', async () => {
@@ -79,6 +101,12 @@ describe('cameras', () => {
     }
     expect((await post({ id: 'file', source: { type: 'file', url: 'sub/a.mp4' } })).status).toBe(201);
     expect(h.api.desiredState.current().cameras.find((camera) => camera.id === 'file')?.source).toEqual({ type: 'file', url: 'sub/a.mp4' });
+  });
+
+  test('[INF-6] a pipeline may do without tracking, and says so', async () => {
+    const pipelines = [{ id: 'detect', tracking: false }, { id: 'inspect-320', tracking: true }];
+    expect(await post({ id: 'untracked', pipelines })).toMatchObject({ status: 201, body: { pipelines } });
+    expect(h.api.desiredState.current().cameras.find(({ id }) => id === 'untracked')?.detectors.map(({ id, tracking }) => ({ id, tracking }))).toEqual([{ id: 'detect', tracking: false }, { id: 'inspect-320', tracking: undefined }]);
   });
 
   test('PATCH changes what it names, PUT all, and the desired state follows before the answer', async () => {
@@ -221,6 +249,19 @@ describe('cameras', () => {
     expect(await resolveCamera(null, 'appears')).toMatchObject({ id: 'appears' });
     expect(await resolveCamera(token, '../x')).toBeUndefined();
   });
+});
+
+test('[EXT-2] GET /cameras/{id}/qos tells the rate, since when and why, as the edge does', async () => {
+  const qos = { preset: 'auto', priority: 5, fps: 4, full_fps: 15, level: 2, since: '2026-11-29T20:00:00.000Z', cause: 'worker_busy' };
+  const edge = createServer((_request, response) => { response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ detection: { qos } })); });
+  await new Promise<void>((resolve) => edge.listen(0, '127.0.0.1', resolve));
+  const edgeUrl = `http://127.0.0.1:${String((edge.address() as AddressInfo).port)}`;
+  await using h = await startApi({ edges: { mediaBaseUrl: () => Promise.resolve(edgeUrl) } });
+  const token = (await h.login()).access_token;
+  await h.call('POST', '/v1/cameras', { token, json: { id: 'cam' } });
+  const { preset: _preset, priority: _priority, ...now } = qos;
+  expect((await h.call('GET', '/v1/cameras/cam/qos', { token })).body).toEqual({ qos: 'auto', priority: 5, now });
+  await new Promise((resolve) => { edge.close(resolve); edge.closeAllConnections(); });
 });
 
 test('live figures come from the edge with the caller\'s own token; an edge that is down is 503', async () => {

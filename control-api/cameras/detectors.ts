@@ -26,5 +26,5 @@ export const toDetectors = (pipelines: readonly Pipeline[], inference: Config['i
   pipelines.map((pipeline) => {
     const own: Exclude<Pipeline, string> = typeof pipeline === 'string' ? { id: pipeline } : pipeline;
     const id = own.id;
-    return { id, model: id === DEFAULT_DETECTOR ? inference.default_model : id, fps: own.fps ?? inference.default_fps, confidence: own.confidence ?? null };
+    return { id, model: id === DEFAULT_DETECTOR ? inference.default_model : id, fps: own.fps ?? inference.default_fps, confidence: own.confidence ?? null, ...(own.tracking === false && { tracking: false }) };
   });

@@ -2,6 +2,9 @@
 import { z } from '@hono/zod-openapi';
 import { CameraId, Timestamp } from '../schemas.ts';
 
+/** Of a camera that says nothing. */
+const DEFAULT_PRIORITY = 5;
+
 const Name = z.string().trim().min(1).max(128);
 
 export const Source = z
@@ -11,8 +14,8 @@ export type Source = z.output<typeof Source>;
 
 const DetectorId = z.string().min(1).max(128);
 export const Pipeline = z
-  .union([DetectorId, z.strictObject({ id: DetectorId, fps: z.number().positive().max(60).optional(), confidence: z.number().min(0).max(1).optional() })])
-  .openapi('CameraPipeline', { description: "`detect` (the default detector) or a model's name; as an object with its own rate and threshold." });
+  .union([DetectorId, z.strictObject({ id: DetectorId, fps: z.number().positive().max(60).optional(), confidence: z.number().min(0).max(1).optional(), tracking: z.boolean().optional() })])
+  .openapi('CameraPipeline', { description: "`detect` (the default detector) or a model's name; as an object with its own rate and threshold, and `tracking: false` where objects need no identity from picture to picture." });
 export type Pipeline = z.output<typeof Pipeline>;
 
 export const DAYS = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'] as const;
@@ -63,15 +66,20 @@ export const Recording = z.strictObject(RECORDING).openapi('CameraRecording');
 export const StoredRecording = z.strictObject({ ...RECORDING, switched: z.enum(['on', 'off']).optional().describe('By `recording/start` or `recording/stop`; setting `recording` ends it.') }).openapi('CameraRecordingState');
 export type StoredRecording = z.output<typeof StoredRecording>;
 
-/** Of the contract, but nothing acts on them yet: whoever sets one is told so by 422, instead of believing it. */
-const Hints = {
-  qos: z.union([z.string().max(32), z.record(z.string().max(64), z.union([z.string().max(256), z.number(), z.boolean()]))]).optional().describe('Comes later: 422.'),
-  priority: z.int().min(0).max(1000).optional().describe('Comes later: 422.'),
-  bandwidth_hint: z.number().min(0).optional().describe('Bits per second. Comes later: 422.'),
-};
-export const HINTS = ['qos', 'priority', 'bandwidth_hint'] as const satisfies readonly (keyof typeof Hints)[];
+const Qos = z.enum(['auto', 'high', 'medium', 'low']).describe('The most pictures a second detectors see: `high` 30, `medium` 15, `low` 8; `auto`: what they ask for. Under overload it is fewer.');
+const Priority = z.int().min(1).max(10).describe('Under overload the cameras of lowest priority are detected at fewer pictures a second first.');
+/** What bounds the rate of a camera's detectors. */
+const Rates = { qos: Qos.optional(), priority: Priority.optional() };
+export const CameraRates = z.strictObject({ qos: Qos.prefault('auto'), priority: Priority.prefault(DEFAULT_PRIORITY) }).openapi('CameraQosSetting', { description: 'What is left out gets its default.' });
+export type CameraRates = z.output<typeof CameraRates>;
+/** As stored, perhaps by another version: what is not known here counts as left out. */
+export const StoredRates = z.object({ qos: Qos.optional().catch(undefined), priority: Priority.optional().catch(undefined) });
 
-const Settings = { name: Name, source: Source, pipelines: z.array(Pipeline).max(16), recording: Recording, ...Hints };
+/** Of the contract, but nothing acts on them yet: whoever sets one is told so by 422, instead of believing it. */
+const Hints = { bandwidth_hint: z.number().min(0).optional().describe('Bits per second. Comes later: 422.') };
+export const HINTS = ['bandwidth_hint'] as const satisfies readonly (keyof typeof Hints)[];
+
+const Settings = { name: Name, source: Source, pipelines: z.array(Pipeline).max(16), recording: Recording, ...Rates, ...Hints };
 
 export const NewCamera = z
   .strictObject({ ...Settings, id: CameraId, name: Name.optional(), source: Source.prefault({ type: 'push' }), pipelines: Settings.pipelines.prefault(['detect']), recording: Recording.prefault({ policy: 'always' }) })
@@ -104,7 +112,7 @@ export const CameraDistribution = z
 
 export const Camera = z
   .object({
-    id: CameraId, name: z.string(), source: Source, pipelines: z.array(Pipeline), recording: StoredRecording, distribution: CameraDistribution, ...Hints, created_at: Timestamp, updated_at: Timestamp,
+    id: CameraId, name: z.string(), source: Source, pipelines: z.array(Pipeline), recording: StoredRecording, distribution: CameraDistribution, qos: Qos, priority: Priority, created_at: Timestamp, updated_at: Timestamp,
     urls: Urls, direct_urls: DirectUrls.nullable(),
     phase: z.enum(['idle', 'connecting', 'live', 'interrupted']),
     session: CameraSession.nullable().describe('The newest session, also when it has ended.'),
@@ -112,6 +120,19 @@ export const Camera = z
   })
   .openapi('Camera');
 export const CreatedCamera = Camera.extend({ publish_key: z.string().describe('Shown this once.') }).openapi('CreatedCamera');
+
+export const CameraQosState = z
+  .object({
+    qos: Qos, priority: Priority,
+    now: z
+      .object({
+        fps: z.number().describe('Pictures a second that its fastest detector sees.'), full_fps: z.number().describe('The same without overload.'), level: z.int().describe('Steps between the two.'),
+        since: Timestamp.nullable().describe('Of the last change; null: none since the camera came.'),
+        cause: z.string().nullable().describe('Of that change: `worker_busy`, `queue_wait`, `extractor_busy`, `cpu_busy`, `recovered`, `settings`.'),
+      })
+      .nullable().describe('Null: nothing of it is detected now.'),
+  })
+  .openapi('CameraQos');
 
 export const CameraKey = z
   .object({ id: z.string(), kind: z.enum(['publish', 'view']), created_at: Timestamp, revoked_at: Timestamp.nullable() })

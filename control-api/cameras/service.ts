@@ -9,7 +9,7 @@ import type { ModelCatalogue } from '../models.ts';
 import { FieldsError } from '../problem.ts';
 import { checkPipelines, toDetectors } from './detectors.ts';
 import { newKey } from './keys.ts';
-import { HINTS } from './schemas.ts';
+import { HINTS, StoredRates } from './schemas.ts';
 import type { CameraPatch, NewCamera, Pipeline, Source, StoredRecording } from './schemas.ts';
 import { recordingSpec } from './recording-spec.ts';
 import { checkSource } from './source-check.ts';
@@ -27,24 +27,26 @@ export interface CameraSettings {
   readonly source: Source;
   readonly pipelines: readonly Pipeline[];
   readonly recording: StoredRecording;
-  readonly extra: Record<string, unknown>;
+  readonly extra: Pick<NewCamera, 'qos' | 'priority'>;
 }
 
 export const settingsOf = (row: CameraRow): CameraSettings => ({
   source: JSON.parse(row.source) as Source,
   pipelines: JSON.parse(row.pipelines) as Pipeline[],
   recording: JSON.parse(row.recording) as StoredRecording,
-  extra: JSON.parse(row.extra) as Record<string, unknown>,
+  extra: StoredRates.parse(JSON.parse(row.extra)),
 });
 
 /** A camera as the edge needs it. */
 export const toSpec = (row: CameraRow, inference: Config['inference']): CameraSpec => {
-  const { source, pipelines, recording } = settingsOf(row);
+  const { source, pipelines, recording, extra: { qos, priority } } = settingsOf(row);
   return {
     id: row.id,
     name: row.name,
     source: source.type === 'file' && source.url !== undefined ? { type: 'file', url: source.url } : { type: 'push' },
     detectors: toDetectors(pipelines, inference),
+    ...(qos !== undefined && qos !== 'auto' && { qos }),
+    ...(priority !== undefined && { priority }),
     ...(row.distribution === 'off' && { distribution: row.distribution }),
     ...recordingSpec(recording),
   };

@@ -1,6 +1,7 @@
 import type { z } from '@hono/zod-openapi';
 import { timestamp, timestampOrNull } from '../schemas.ts';
 import type { EdgeStats } from './edge-stats.ts';
+import { CameraRates } from './schemas.ts';
 import type { Camera, CameraKey, CameraSession } from './schemas.ts';
 import { settingsOf } from './service.ts';
 import type { CameraRow, KeyRow, SessionRow } from './store.ts';
@@ -25,7 +26,7 @@ export interface UrlContext {
 export const cameraView = (row: CameraRow, session: SessionRow | undefined, context: UrlContext, stats?: EdgeStats | null): z.output<typeof Camera> => {
   const { source, pipelines, recording, extra } = settingsOf(row);
   return {
-    id: row.id, name: row.name, source, pipelines: [...pipelines], recording, distribution: { state: row.distribution }, ...extra, created_at: timestamp(row.created_at), updated_at: timestamp(row.updated_at),
+    id: row.id, name: row.name, source, pipelines: [...pipelines], recording, distribution: { state: row.distribution }, ...CameraRates.parse(extra), created_at: timestamp(row.created_at), updated_at: timestamp(row.updated_at),
     ...urlsOf(row.id, context.origin, context.ports, context.behindProxy),
     phase: session === undefined || session.phase === 'ended' ? 'idle' : session.phase,
     session: session === undefined ? null : sessionView(session),

@@ -35,7 +35,9 @@ export interface DesiredStateServiceOptions {
 /** Computes the desired state at each change of cameras, keys or tokens. `start()` before `current()`. */
 export class DesiredStateService implements DesiredStateSource, Disposable {
   readonly #options: DesiredStateServiceOptions;
-  readonly #listeners = new Set<(state: DesiredState) => void>();
+  readonly #listeners = new Set<(state: DesiredState) => unknown>();
+  /** What the listeners do about the newest state. */
+  #followed: Promise<unknown> = Promise.resolve();
   readonly #stack = new DisposableStack();
   #state: DesiredState | null = null;
   #reading: Promise<void> | null = null;
@@ -50,7 +52,10 @@ export class DesiredStateService implements DesiredStateSource, Disposable {
   /** Reads the database and follows it from now on. */
   async start(): Promise<void> {
     await this.refresh();
-    this.#stack.use(this.#options.cameras.onChange(() => this.refresh()));
+    this.#stack.use(this.#options.cameras.onChange(async () => {
+      await this.refresh();
+      await this.#followed;
+    }));
     this.#stack.use(this.#options.marks.onChange(() => this.refresh()));
     this.#stack.use(this.#options.holds.onChange(() => this.refresh()));
     this.#stack.use(this.#options.auth.onChange(() => { this.#refreshLater(); }));
@@ -62,7 +67,7 @@ export class DesiredStateService implements DesiredStateSource, Disposable {
     return this.#state;
   }
 
-  onChange(listener: (state: DesiredState) => void): Disposable {
+  onChange(listener: (state: DesiredState) => unknown): Disposable {
     this.#listeners.add(listener);
     return { [Symbol.dispose]: () => { this.#listeners.delete(listener); } };
   }
@@ -146,6 +151,7 @@ export class DesiredStateService implements DesiredStateSource, Disposable {
     const version = hash('sha256', JSON.stringify(rest), 'hex');
     if (version === this.#state?.version) return;
     this.#state = { version, ...rest };
-    for (const listener of this.#listeners) listener(this.#state);
+    const state = this.#state;
+    this.#followed = Promise.all([...this.#listeners].map((listener) => listener(state)));
   }
 }

@@ -59,8 +59,11 @@ export interface KeptSource {
 export interface DesiredStateSource {
   /** The newest state. */
   current(): DesiredState;
-  /** Called after each change of `current()`. Disposing removes the listener. */
-  onChange(listener: (state: DesiredState) => void): Disposable;
+  /**
+   * Called after each change of `current()`. Who changes a camera is answered when promises that listeners return have resolved, too: these
+   * bound how long that may take. Disposing removes the listener.
+   */
+  onChange(listener: (state: DesiredState) => unknown): Disposable;
   /** Reads the database again at once, for a writer that is not this API (an edge's inventory was adopted). */
   refresh(): Promise<void>;
   /**

@@ -22,7 +22,7 @@ const StoredDetection = z
   .object({
     id: z.int(), camera: CameraId, stream_epoch: z.number(), rtp_timestamp: z.int(), captured_at: Timestamp, sequence: z.int(), class_name: z.string(), class_id: z.int(),
     confidence: z.number(), bbox: z.object({ x: z.number(), y: z.number(), width: z.number(), height: z.number() }).describe('Pixels of the encoded picture.'),
-    track_id: z.string().nullable(), model: z.string(), model_digest: z.string(), analysis: z.string().nullable().describe('Of the analysis that made it last; null: made live.'),
+    track_id: z.string().nullable().describe('The object this is: the same from picture to picture, and no other of the camera within one `stream_epoch`. Null: not tracked, or made by an analysis.'), model: z.string(), model_digest: z.string(), analysis: z.string().nullable().describe('Of the analysis that made it last; null: made live.'),
   })
   .openapi('Detection');
 

@@ -7,10 +7,13 @@ import { presencesOf } from './presence.ts';
 import type { Presence } from './presence.ts';
 import { DetectionStore } from './store.ts';
 import type { DetectionFilter, DetectionRow } from './store.ts';
+import { DetectionSweep } from './sweep.ts';
+import { readTimeline } from './timeline-reader.ts';
+import type { CountedTime } from './timeline-reader.ts';
+import { TimelineStore } from './timeline-store.ts';
+import type { Buckets } from './timeline.ts';
 
 const SWEEP_MS: Milliseconds = 60_000;
-/** Rows per statement: SQLite answers nobody else meanwhile, and 500 rows take a few milliseconds. */
-const BATCH = 500;
 const PAUSE_MS: Milliseconds = 50;
 /** Ten hours of one class, or ten minutes of sixty. */
 const MAX_SECONDS = 36_000;
@@ -18,20 +21,22 @@ const MAX_SECONDS = 36_000;
 export type { Presence } from './presence.ts';
 export type { DetectionRow } from './store.ts';
 
-/** Stored detections, and their end and that of the sightings that sum them up after `detections.retention_hours`. */
+/** Stored detections, and their end and that of the sightings that sum them up: after `detections.retention_hours`, where no mark keeps them. */
 export class DetectionService implements Disposable {
   readonly #store: DetectionStore;
+  readonly #sweep: DetectionSweep;
+  readonly #timeline: TimelineStore;
   readonly #clock: Clock;
   readonly #logger: Logger;
-  readonly #retentionMs: Milliseconds;
   #timer: Disposable | null = null;
   #disposed = false;
 
   constructor(options: { readonly db: Kysely<Database>; readonly clock: Clock; readonly logger: Logger; readonly retentionHours: number }) {
     this.#store = new DetectionStore(options.db);
+    this.#timeline = new TimelineStore(options.db);
     this.#clock = options.clock;
     this.#logger = options.logger;
-    this.#retentionMs = options.retentionHours * 3_600_000;
+    this.#sweep = new DetectionSweep(this.#store, options.clock, options.retentionHours * 3_600_000);
   }
 
   list(filter: DetectionFilter, order: 'asc' | 'desc', after: readonly [number, number] | undefined, limit: number): Promise<DetectionRow[]> {
@@ -41,6 +46,11 @@ export class DetectionService implements Disposable {
   /** When which class was in the picture of `camera` within [from, to). What is beyond 36,000 class-seconds is left out. */
   async presences(camera: string, from: Milliseconds, to: Milliseconds): Promise<Presence[]> {
     return presencesOf(await this.#store.seconds(camera, from, to, MAX_SECONDS));
+  }
+
+  /** What `camera` saw in each bucket; of whatever class unless one is named. Throws UNPROCESSABLE where that is too much to be read. */
+  timeline(camera: string, buckets: Buckets, className?: string): Promise<CountedTime> {
+    return readTimeline(this.#timeline, camera, className, buckets);
   }
 
   /** Begins to delete what is too old, in small batches, from now on. */
@@ -55,15 +65,12 @@ export class DetectionService implements Disposable {
 
   #schedule(delay: Milliseconds): void {
     if (this.#disposed) return;
-    this.#timer = this.#clock.after(delay, () => { void this.#sweep(); });
+    this.#timer = this.#clock.after(delay, () => { void this.#step(); });
   }
 
-  async #sweep(): Promise<void> {
+  async #step(): Promise<void> {
     try {
-      const cutoff = this.#clock.now() - this.#retentionMs;
-      const deleted = await this.#store.deleteBefore(cutoff, BATCH);
-      const sightings = await this.#store.deleteSightingsBefore(cutoff, BATCH);
-      this.#schedule(Math.max(deleted, sightings) < BATCH ? SWEEP_MS : PAUSE_MS);
+      this.#schedule((await this.#sweep.step()) ? PAUSE_MS : SWEEP_MS);
     } catch (error) {
       if (!this.#disposed) this.#logger.error({ err: error }, 'old detections not deleted');
       this.#schedule(SWEEP_MS);

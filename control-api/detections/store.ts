@@ -1,8 +1,9 @@
 import { sql } from 'kysely';
 import type { Kysely, Selectable } from 'kysely';
 import type { Milliseconds } from '../../core/units.ts';
-import { dialectOf } from '../../platform/database/dialect.ts';
 import type { Database, DetectionsTable } from '../../platform/database/schema.ts';
+import { rowsInGaps, unmarked } from '../marks/service.ts';
+import type { Range } from '../marks/service.ts';
 import { SEEN_LIVE } from '../sightings.ts';
 import type { DetectedSecond } from './presence.ts';
 
@@ -56,21 +57,35 @@ export class DetectionStore {
       .groupBy(['class_name', 'second']).orderBy('class_name').orderBy('second').limit(limit).execute();
   }
 
-  /** Deletes at most `limit` rows made live and captured before `cutoff`; how many. Those of an analysis go with it. */
-  async deleteBefore(cutoff: Milliseconds, limit: number): Promise<number> {
-    const result = await this.#db
-      .deleteFrom('detections')
-      .where('id', 'in', (e) => e.selectFrom('detections').select('id').where('analysis_id', 'is', null).where('captured_at_ms', '<', cutoff).orderBy('captured_at_ms').limit(limit).$if(dialectOf(this.#db).shared, (query) => query.forUpdate().skipLocked()))
-      .executeTakeFirst();
-    return Number(result.numDeletedRows);
+  /** The next camera behind `after`, in the order of their ids, of which anything seen live is stored. */
+  async nextSeenLive(after: string): Promise<string | undefined> {
+    const { rows } = await sql<{ camera: string | null }>`
+      select min(camera) as camera from (
+        select min(camera_id) as camera from detections where analysis_id is null and camera_id > ${after}
+        union all select min(camera_id) as camera from sightings where analysed_by = ${sql.lit(SEEN_LIVE)} and camera_id > ${after}) as seen`.execute(this.#db);
+    return rows[0]?.camera ?? undefined;
   }
 
-  /** Deletes at most `limit` sightings made live that ended before `cutoff`: the detections they sum up are gone. How many. Those of an analysis go with it. */
-  async deleteSightingsBefore(cutoff: Milliseconds, limit: number): Promise<number> {
-    const locked = dialectOf(this.#db).shared ? sql`for update skip locked` : sql``;
-    const result = await sql`
-      delete from sightings where analysed_by = ${sql.lit(SEEN_LIVE)} and (camera_id, class_name, first_ms) in (
-        select camera_id, class_name, first_ms from sightings where analysed_by = ${sql.lit(SEEN_LIVE)} and first_ms < ${cutoff} and last_ms < ${cutoff} order by first_ms limit ${limit} ${locked})`.execute(this.#db);
-    return Number(result.numAffectedRows ?? 0);
+  /**
+   * Deletes at most `limit` detections that a camera made live in the range, and as many sightings wholly in it, where no mark covers them. Resolves
+   * with where to go on, the end of the range when it is through. Those of an analysis go with it.
+   */
+  deleteUnmarked(camera: string, range: Range, limit: number): Promise<Milliseconds> {
+    return this.#db.transaction().execute(async (tx) => {
+      const { gaps, end } = await unmarked(tx, camera, range);
+      const detections = await rowsInGaps<{ id: number }>(tx, gaps, {
+        columns: sql`r.id`, table: 'detections', where: sql`r.analysis_id is null and r.camera_id = ${camera} and r.captured_at_ms >= g.from_ms and r.captured_at_ms < g.to_ms`, limit,
+      });
+      if (detections.length > 0) await tx.deleteFrom('detections').where('id', 'in', detections.map(({ id }) => id)).execute();
+      const sightings = await rowsInGaps<{ class_name: string; first_ms: number }>(tx, gaps, {
+        columns: sql`r.class_name, r.first_ms`, table: 'sightings',
+        where: sql`r.analysed_by = ${sql.lit(SEEN_LIVE)} and r.camera_id = ${camera} and r.first_ms >= g.from_ms and r.first_ms < g.to_ms and r.last_ms < g.to_ms`, limit,
+      });
+      if (sightings.length > 0) {
+        const keys = sql.join(sightings.map(({ class_name, first_ms }) => sql`(${class_name}, cast(${first_ms} as double precision))`));
+        await sql`delete from sightings where camera_id = ${camera} and analysed_by = ${sql.lit(SEEN_LIVE)} and (class_name, first_ms) in (values ${keys})`.execute(tx);
+      }
+      return Math.max(detections.length, sightings.length) < limit ? end : (gaps[0]?.from ?? end);
+    });
   }
 }

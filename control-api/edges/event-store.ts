@@ -8,7 +8,10 @@ import type { Database } from '../../platform/database/schema.ts';
 import type { Logger } from '../../platform/logging.ts';
 import { EventSchema } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
 import type { Alarm, DetectionResult, Event, Gap, Hello, Session } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
+import { Outbox } from '../events/service.ts';
+import type { NewEvent } from '../events/service.ts';
 import { insertDetections } from './detection-rows.ts';
+import { rateEvent } from './rate-event.ts';
 import { expireSegment, upsertSegments } from './segment-rows.ts';
 import { addSightings } from './sighting-rows.ts';
 
@@ -23,6 +26,7 @@ export interface JournalPosition {
  */
 export class EventStore {
   readonly #db: Kysely<Database>;
+  readonly #outbox: Outbox;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #onDetections: (results: readonly DetectionResult[]) => void;
@@ -30,6 +34,7 @@ export class EventStore {
   /** `onDetections` hears of what was committed. */
   constructor(options: { readonly db: Kysely<Database>; readonly clock: Clock; readonly logger: Logger; readonly onDetections?: (results: readonly DetectionResult[]) => void }) {
     this.#db = options.db;
+    this.#outbox = new Outbox(options.db);
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#onDetections = options.onDetections ?? (() => undefined);
@@ -81,8 +86,9 @@ export class EventStore {
       const fresh = events.filter((event) => Number(event.seq) > edge.last_seq);
       const lastSeq = Number(fresh.at(-1)?.seq ?? edge.last_seq);
       if (fresh.length === 0) return lastSeq;
-      await this.#write(tx, journalId, fresh);
+      const told = await this.#write(tx, journalId, fresh);
       await tx.updateTable('edges').set({ last_seq: lastSeq, seen_at: this.#clock.now() }).where('journal_id', '=', journalId).execute();
+      await this.#outbox.append(tx, told);
       written = fresh;
       return lastSeq;
     });
@@ -90,8 +96,10 @@ export class EventStore {
     return lastSeq;
   }
 
-  async #write(tx: Transaction<Database>, journalId: string, events: readonly Event[]): Promise<void> {
+  /** What of it is to be told to others. */
+  async #write(tx: Transaction<Database>, journalId: string, events: readonly Event[]): Promise<readonly NewEvent[]> {
     const results: DetectionResult[] = [];
+    const told: NewEvent[] = [];
     for (const { seq, event } of events) {
       switch (event.case) {
         case 'session':
@@ -112,6 +120,9 @@ export class EventStore {
         case 'edgeStarted':
           await endWhatItsPredecessorLeft(tx, event.value.at);
           break;
+        case 'rateChanged':
+          told.push(rateEvent(event.value));
+          break;
         case 'gap':
           await writeAlarm(tx, gapAlarm(journalId, Number(seq), event.value, this.#clock.now()));
           break;
@@ -122,6 +133,7 @@ export class EventStore {
     }
     await insertDetections(tx, results);
     await addSightings(tx, results);
+    return told;
   }
 }
 

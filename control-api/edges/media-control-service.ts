@@ -4,6 +4,7 @@ import type { ServerDuplexStream } from '@grpc/grpc-js';
 import type { Kysely } from 'kysely';
 import type { Clock } from '../../core/clock.ts';
 import { MediaError, isUnavailable, messageOf } from '../../core/errors.ts';
+import type { Milliseconds } from '../../core/units.ts';
 import type { Database } from '../../platform/database/schema.ts';
 import { toGrpcStatus } from '../../platform/grpc/errors.ts';
 import { serve } from '../../platform/grpc/service.ts';
@@ -15,17 +16,20 @@ import type { DesiredStateSource } from '../desired-state/service.ts';
 import { EventStore } from './event-store.ts';
 import { InventoryIntake } from './inventory.ts';
 import { toWireCamera, toWireState } from './wire-state.ts';
+import type { WorkerDirectory } from './worker-directory.ts';
 
 export interface EdgeServiceOptions {
   readonly db: Kysely<Database>;
   readonly desired: DesiredStateSource;
   /** Told to every edge, for its extractors. */
-  readonly workerAddresses: readonly string[];
+  readonly workers: Pick<WorkerDirectory, 'addresses' | 'onChange'>;
   /** Hears of detections once they are in the database. */
   readonly onDetections?: (results: readonly DetectionResult[]) => void;
   readonly clock: Clock;
   readonly logger: Logger;
 }
+
+const TAKEN_WITHIN_MS: Milliseconds = 1000;
 
 type AttachCall = ServerDuplexStream<AttachRequest, AttachResponse>;
 
@@ -36,12 +40,13 @@ export class EdgeService implements Disposable {
   readonly #options: EdgeServiceOptions;
   readonly #events: EventStore;
   readonly #attached = new Map<string, AttachedEdge>();
-  readonly #subscription: Disposable;
+  readonly #subscriptions: readonly Disposable[];
 
   constructor(options: EdgeServiceOptions) {
     this.#options = options;
     this.#events = new EventStore(options);
-    this.#subscription = options.desired.onChange(() => { for (const edge of this.#attached.values()) edge.sendState(); });
+    const sendAll = (): Promise<unknown> => Promise.all([...this.#attached.values()].map((edge) => edge.sendState()));
+    this.#subscriptions = [options.desired.onChange(sendAll), options.workers.onChange(() => { void sendAll(); })];
     this.registration = serve(EdgeLinkService, {
       attach: (call) => { void this.#attach(call); },
       resolveCamera: async ({ camera, credential }) => {
@@ -56,7 +61,7 @@ export class EdgeService implements Disposable {
 
   /** Ends every stream, so that the server can stop; edges attach again. */
   [Symbol.dispose](): void {
-    this.#subscription[Symbol.dispose]();
+    for (const subscription of this.#subscriptions) subscription[Symbol.dispose]();
     for (const edge of this.#attached.values()) edge.end();
     this.#attached.clear();
   }
@@ -90,6 +95,8 @@ class AttachedEdge {
   #hello: Hello | undefined;
   #intake: InventoryIntake | undefined;
   #sentVersion: string | undefined;
+  /** Wait for it to act on the newest. */
+  readonly #waiting = new Set<() => void>();
   #ended = false;
 
   constructor(call: AttachCall, options: EdgeServiceOptions, events: EventStore, onHello: (hello: Hello) => void) {
@@ -117,6 +124,9 @@ class AttachedEdge {
           this.#write({ case: 'acknowledgement', value: { lastSeq: BigInt(lastSeq) } });
           break;
         }
+        case 'taken':
+          if (message.value.version === this.#sentVersion) this.#release();
+          break;
         case 'inventory':
           this.#known();
           if (await this.#intake?.take(message.value)) await this.#finishInventory();
@@ -127,24 +137,30 @@ class AttachedEdge {
     }
   }
 
-  /** Sends the desired state if the edge has another. Not before its inventory has come: it may hold the only copy of the cameras. */
-  sendState(): void {
-    if (!this.#hello || this.#intake) return;
-    const state: WireState = toWireState(this.#options.desired.current(), this.#options.workerAddresses);
-    if (state.version === this.#sentVersion) return;
+  /**
+   * Sends the desired state if the edge has another. Not before its inventory has come: it may hold the only copy of the cameras.
+   * Resolves when the edge acts on it, or after a second: one that hangs, or is of an earlier version and does not say so, holds nobody up for longer.
+   */
+  sendState(): Promise<void> {
+    if (!this.#hello || this.#intake) return Promise.resolve();
+    const state: WireState = toWireState(this.#options.desired.current(), this.#options.workers.addresses());
+    if (state.version === this.#sentVersion) return Promise.resolve();
     this.#sentVersion = state.version;
     this.#write({ case: 'state', value: state });
+    return this.#newestTaken();
   }
 
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#release();
     this.#call.end();
   }
 
   fail(error: unknown): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#release();
     this.#call.emit('error', toGrpcStatus(error));
   }
 
@@ -160,13 +176,27 @@ class AttachedEdge {
     this.#onHello(hello);
     this.#options.logger.info({ edge: hello.edgeId, journal: hello.journalId, inventoryWanted }, 'edge attached');
     this.#write({ case: 'welcome', value: { lastSeq: BigInt(position?.lastSeq ?? 0), inventoryWanted } });
-    this.sendState();
+    void this.sendState();
   }
 
   async #finishInventory(): Promise<void> {
     this.#intake = undefined;
     await this.#options.desired.refresh();
-    this.sendState();
+    void this.sendState();
+  }
+
+  async #newestTaken(): Promise<void> {
+    if (this.#ended) return;
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    const done = (): void => { resolve(undefined); };
+    this.#waiting.add(done);
+    using _deadline = this.#options.clock.after(TAKEN_WITHIN_MS, done);
+    await promise;
+    this.#waiting.delete(done);
+  }
+
+  #release(): void {
+    for (const done of this.#waiting) done();
   }
 
   #known(): Hello {

@@ -7,6 +7,7 @@ import { MediaError } from '../../core/errors.ts';
 import { FakeClock } from '../../core/testing-clock.ts';
 import { DirectoryStore } from '../../platform/object-store/directory-store.ts';
 import { fakePictures, startApi } from '../testing/harness.ts';
+import { VideoStreamArchiveEvent } from '../events/service.ts';
 import { FrameChoice } from './frame-choice.ts';
 import { frameKey } from './keys.ts';
 
@@ -95,6 +96,10 @@ test('[SD-51] a picture with a defect goes to the archive as JPEG and JSON, and 
   expect(JSON.parse(await readFile(join(s.archive, key.replace('.jpg', '.json')), 'utf8'))).toMatchObject({
     version: 1, camera: 'line-1', image: { key, sha256: frame?.sha256, width: 1280, height: 720 }, reason: 'detected', detections: [{ class_name: 'scratch', bbox: { x: 0.1, y: 0.2, width: 0.3, height: 0.4 }, model: 'inspect-320', model_digest: 'abc', frame: { epoch: 1, rtp_timestamp: 90, sequence: 7 } }],
   });
+  const events = await h.call<{ items: { event: unknown }[] }>('GET', '/v1/events?topic=video-stream-archive', { token });
+  expect(events.body.items.map(({ event }) => VideoStreamArchiveEvent.parse(event))).toMatchObject([{
+    event_type: 'frame_archived', frame_id: frame?.id, camera: 'line-1', captured_at: new Date(now).toISOString(), image: { key, width: 1280, sha256: frame?.sha256 }, reason: 'detected', classes: ['scratch'],
+  }]);
   const image = await h.call<string>('GET', `/v1/frames/${frame?.id ?? ''}/image`, { token });
   expect([image.status, image.headers.get('content-type'), image.body]).toEqual([200, 'image/jpeg', `picture of ${String(now)}`]);
   expect(await readdir(s.spool)).toEqual([]);

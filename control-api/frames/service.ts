@@ -14,8 +14,10 @@ import { settingsOf } from '../cameras/service.ts';
 import type { ArchiveFrames, CameraService } from '../cameras/service.ts';
 import type { DesiredStateSource } from '../desired-state/service.ts';
 import type { DetectionService } from '../detections/service.ts';
+import type { EventService } from '../events/service.ts';
 import type { RecordingService } from '../recordings/service.ts';
 import { timestamp } from '../schemas.ts';
+import { frameEvent } from './event.ts';
 import { FrameChoice } from './frame-choice.ts';
 import type { ChosenFrame, SeenFrame } from './frame-choice.ts';
 import { descriptionKey, frameId, frameKey } from './keys.ts';
@@ -50,6 +52,7 @@ export interface FrameArchiveDeps {
   readonly desired: Pick<DesiredStateSource, 'onChange'>;
   readonly recordings: RecordingService;
   readonly detections: DetectionService;
+  readonly events: EventService;
   readonly objects: ObjectStore;
   /** Where JPEGs wait for the object store. */
   readonly directory: string;
@@ -254,14 +257,16 @@ export class FrameArchive implements AsyncDisposable {
   }
 
   async #send(row: FrameRow): Promise<void> {
-    const { objects, clock, metrics } = this.#deps;
+    const { objects, events, clock, metrics } = this.#deps;
     const path = this.#pathOf(row);
     await using file = await FileSource.open(path, row.bytes ?? 0, row.sha256 ?? '');
     // The JSON first: whoever finds a picture finds what it shows.
     const options = { legalHold: this.#deps.legalHold };
     await objects.put(descriptionKey(row.object_key), memorySource(await this.#description(row)), options, this.#stop.signal);
     await objects.put(row.object_key, file, options, this.#stop.signal);
-    await this.#store.setStored(row.id, clock.now());
+    const now = clock.now();
+    await this.#store.setStored(row.id, now, (tx, stored) => events.append(tx, frameEvent(stored, now)));
+    events.committed();
     metrics.archivedFrames.inc({ camera: row.camera_id });
     await rm(path, { force: true });
   }

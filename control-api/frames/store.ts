@@ -1,4 +1,4 @@
-import type { Kysely, Selectable } from 'kysely';
+import type { Kysely, Selectable, Transaction } from 'kysely';
 import type { Milliseconds } from '../../core/units.ts';
 import type { Database, FramesTable } from '../../platform/database/schema.ts';
 
@@ -63,8 +63,12 @@ export class FrameStore {
     await this.#db.updateTable('frames').set({ state: 'waiting', error: null }).where('id', '=', id).where('state', 'in', ['made', 'failed']).execute();
   }
 
-  async setStored(id: string, now: Milliseconds): Promise<void> {
-    await this.#db.updateTable('frames').set({ state: 'stored', stored_at: Math.floor(now), error: null }).where('id', '=', id).execute();
+  /** `tell` writes what belongs to that into the same transaction; not again for one that is stored already. */
+  async setStored(id: string, now: Milliseconds, tell: (tx: Transaction<Database>, stored: FrameRow) => Promise<void>): Promise<void> {
+    await this.#db.transaction().execute(async (tx) => {
+      const stored = await tx.updateTable('frames').set({ state: 'stored', stored_at: Math.floor(now), error: null }).where('id', '=', id).where('state', '!=', 'stored').returningAll().executeTakeFirst();
+      if (stored !== undefined) await tell(tx, stored);
+    });
   }
 
   async setFailed(id: string, error: string): Promise<void> {

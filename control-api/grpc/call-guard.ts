@@ -4,7 +4,7 @@ import type { AccessPrincipal } from '../api-env.ts';
 import { bearerOf } from '../guard.ts';
 import type { Guard } from '../guard.ts';
 import type { Permission } from '../permissions.ts';
-import type { CallBudget } from './call-budget.ts';
+import type { CallBudget } from '../call-budget.ts';
 
 /** What a call tells of who makes it. */
 export interface Caller {

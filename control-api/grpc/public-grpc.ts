@@ -9,7 +9,7 @@ import type { Logger } from '../../platform/logging.ts';
 import type { AuditService } from '../audit/service.ts';
 import type { CameraService } from '../cameras/service.ts';
 import type { Guard } from '../guard.ts';
-import { CallBudget } from './call-budget.ts';
+import { CallBudget } from '../call-budget.ts';
 import { CallGuard } from './call-guard.ts';
 import { mediaControlService } from './media-control.ts';
 

@@ -11,7 +11,7 @@ import type { Range } from './ranges.ts';
 import { rangeError } from './schemas.ts';
 import type { MarkPatch, NewMark } from './schemas.ts';
 import { MarkStore } from './store.ts';
-import type { CameraRange, Mark, MarkContent, MarkPlace, SeenInMark } from './store.ts';
+import type { CameraRange, Mark, MarkContent, MarkPlace, ProductInfo, SeenInMark } from './store.ts';
 import { saysAlready } from './upload-mark.ts';
 
 export type { MarkFilter } from './filter.ts';
@@ -19,7 +19,8 @@ export { CamerasQuery, MarkQuery, markFilterOf } from './query.ts';
 export { MAX_MARK_MS } from './order.ts';
 export type { Range } from './ranges.ts';
 export { Mark as MarkSchema } from './schemas.ts';
-export type { CameraRange, Mark, MarkPlace, SeenInMark } from './store.ts';
+export type { CameraRange, Mark, MarkPlace, ProductInfo, SeenInMark } from './store.ts';
+export { rowsInGaps, unmarked } from './unmarked.ts';
 export { uploadMarkOf } from './upload-mark.ts';
 export { markView } from './view.ts';
 
@@ -117,6 +118,11 @@ export class MarkService {
   /** How often a class was seen in the ranges of marks, in all sightings that overlap each; by the mark's id. */
   seen(places: readonly MarkPlace[], className: string): Promise<Map<string, SeenInMark[]>> {
     return this.#store.seen(places, className);
+  }
+
+  /** What marks of a camera that overlap a range say of the product in it, as far as they agree. */
+  productIn(camera: string, range: Range): Promise<ProductInfo> {
+    return this.#store.productIn(camera, range);
   }
 
   /**

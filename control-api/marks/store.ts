@@ -35,6 +35,10 @@ export interface SeenInMark {
   readonly analysedBy: string | null;
 }
 
+/** The members of an event's `product_info` (seed 001 §4.2.2). */
+const PRODUCT_INFO = ['work_order_id', 'instruction_id', 'product_type', 'machine_number'] as const;
+export type ProductInfo = Pick<MarkRow, (typeof PRODUCT_INFO)[number]>;
+
 export interface CameraRange extends Range {
   readonly camera: string;
 }
@@ -155,6 +159,19 @@ export class MarkStore {
       .selectFrom('marks').select(['from_ms as from', 'to_ms as to', 'archive']).where('camera_id', '=', camera)
       .where('seq', '<', firstSeq(to)).where('seq', '>=', firstSeq(from - MAX_MARK_MS)).where('from_ms', '<', to).where('to_ms', '>', from)
       .execute();
+  }
+
+  /** Of each member what every mark in the range that has it says; null where they differ or none has it. */
+  async productIn(camera: string, { from, to }: Range): Promise<ProductInfo> {
+    const rows = await this.#db
+      .selectFrom('marks').select(PRODUCT_INFO).distinct().where('camera_id', '=', camera)
+      .where('seq', '<', firstSeq(to)).where('seq', '>=', firstSeq(from - MAX_MARK_MS)).where('from_ms', '<', to).where('to_ms', '>', from)
+      .limit(ROWS_PER_STATEMENT).execute();
+    const agreed = (member: keyof ProductInfo): string | null => {
+      const said = new Set(rows.map((row) => row[member]).filter((value) => value !== null));
+      return said.size === 1 ? ([...said][0] ?? null) : null;
+    };
+    return { work_order_id: agreed('work_order_id'), instruction_id: agreed('instruction_id'), product_type: agreed('product_type'), machine_number: agreed('machine_number') };
   }
 
   /** Whether there is or was such a camera, or anything of it is listed. */

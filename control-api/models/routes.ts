@@ -6,10 +6,11 @@ import { bearer, guarded, json, unavailable } from '../schemas.ts';
 
 const Model = z
   .object({
-    name: z.string().describe('What a camera\'s `pipelines` call it: the file\'s name without `.onnx`.'),
+    name: z.string().describe('What a camera\'s `pipelines` call it: the file\'s name without `.onnx` or `.kserve.json`.'),
+    backend: z.enum(['onnx', 'kserve']).describe('Who runs it: `onnx`, ONNX Runtime in the worker; `kserve`, an inference server (NVIDIA Triton) that the file names.'),
     state: z.enum(['loading', 'ready', 'failed']),
-    failure: z.string().nullable().describe('Why the file cannot be used; of a model that is `ready`: why its successor cannot.'),
-    digest: z.string().nullable().describe('SHA-256 of the file, hex; null until it is ready.'),
+    failure: z.string().nullable().describe('Why the file cannot be used, or its server; of a model that is `ready`: why its successor cannot.'),
+    digest: z.string().nullable().describe('SHA-256, hex; null until it is ready. Of the file; with `kserve` of the file and of what the server says of the model.'),
     input: z.object({ width: z.int(), height: z.int() }).nullable().describe('Pixels; null until it is ready.'),
     labels: z.array(z.string()).describe('Names of its classes by class id.'),
     default_confidence: z.number().nullable().describe('A detection below this is not reported unless the detector says otherwise.'),
@@ -19,7 +20,7 @@ const Model = z
 const view = (info: ModelInfo): z.output<typeof Model> => {
   const loaded = info.state === 'ready';
   return {
-    name: info.name, state: info.state, failure: info.failure, digest: loaded ? info.digest : null, input: loaded ? { width: info.inputWidth, height: info.inputHeight } : null,
+    name: info.name, backend: info.backend, state: info.state, failure: info.failure, digest: loaded ? info.digest : null, input: loaded ? { width: info.inputWidth, height: info.inputHeight } : null,
     labels: [...info.labels], default_confidence: loaded ? info.defaultConfidence : null,
   };
 };

@@ -9,6 +9,7 @@ import { may } from '../permissions.ts';
 import { CameraId, Instant, bearer, guarded, invalid, missing, unprocessable } from '../schemas.ts';
 import { answerFile, sendPieces } from '../answer-file.ts';
 import type { FileRequest } from '../answer-file.ts';
+import type { RecordingMentions } from './mention.ts';
 import type { RecordingService } from './service.ts';
 import { renderVodPlaylist } from './vod-playlist.ts';
 
@@ -32,11 +33,12 @@ const PLAYLIST = 'application/vnd.apple.mpegurl';
 export interface PlaybackRoutesOptions {
   readonly recordings: RecordingService;
   readonly detections: DetectionService;
+  readonly mentions: RecordingMentions;
   readonly guard: Guard;
   readonly logger: Logger;
 }
 
-export const playbackRoutes = ({ recordings, detections, guard, logger }: PlaybackRoutesOptions) => {
+export const playbackRoutes = ({ recordings, detections, mentions, guard, logger }: PlaybackRoutesOptions) => {
   const common = { tags: ['recordings'], security: bearer, middleware: guard.require('recording:view', { queryToken: true }), method: 'get' as const };
   const playback = createRoute({
     ...common, path: '/recordings/{camera}/playback', summary: 'Everything recorded in a range as one MP4, not re-encoded. Range, If-Range, If-None-Match and HEAD work.',
@@ -56,10 +58,17 @@ export const playbackRoutes = ({ recordings, detections, guard, logger }: Playba
       const { from, to, format } = c.req.valid('query');
       const id = c.req.valid('param').camera;
       const name = `${id}-${new Date(from).toISOString().replace(/[:.]/g, '-')}.mp4`;
-      if (format === 'mp4') return answerFile(await recordings.playback(id, from, to), fileRequest(c), name, c.env.outgoing, logger);
+      const head = c.env.incoming.method === 'HEAD';
+      const playing = { by: c.get('principal').username, camera: id, from, to, format };
+      if (format === 'mp4') {
+        const file = await recordings.playback(id, from, to);
+        if (!head) mentions.playing(playing);
+        return answerFile(file, fileRequest(c), name, c.env.outgoing, logger);
+      }
       const read = await recordings.fragments({ camera: id, from, to });
+      if (!head) mentions.playing(playing);
       const headers = { 'content-type': 'video/mp4', 'accept-ranges': 'none', 'cache-control': 'private, no-store', 'content-disposition': `inline; filename="${name}"` };
-      if (c.env.incoming.method === 'HEAD') return new Response(null, { headers });
+      if (head) return new Response(null, { headers });
       return await sendPieces(read, 200, headers, c.env.outgoing, logger);
     })
     .openapi(playlist, async (c) => {
@@ -67,6 +76,7 @@ export const playbackRoutes = ({ recordings, detections, guard, logger }: Playba
       const range = { camera: c.req.valid('param').camera, from, to };
       const show = wanted !== 'false' && may(c.get('principal').permissions, 'detection:view');
       const [segments, presences] = await Promise.all([recordings.cmafSegments(range), show ? detections.presences(range.camera, from, to) : []]);
+      mentions.playing({ by: c.get('principal').username, ...range, format: 'hls' });
       return answerTagged(c.req.header('if-none-match'), taggedText(renderVodPlaylist({ segments, from, presences, token: ticket ?? null }), PLAYLIST));
     })
     .openapi(file, async (c) => {

@@ -3,11 +3,11 @@ import { GAP_CAUSES, toGapCause } from '../../recorder/port.ts';
 import type { SegmentTrack } from '../../recorder/port.ts';
 import type { ApiEnv } from '../api-env.ts';
 import { answerTagged, tagged } from '../etag.ts';
-import type { Guard } from '../guard.ts';
 import { PageQuery, decodeCursor, page, pageOf } from '../paging.ts';
 import { CameraId, Instant, Timestamp, bearer, guarded, invalid, json, missing, timestamp } from '../schemas.ts';
 import { searchRoutes } from './search-routes.ts';
-import type { ListedSegment, RecordingService } from './service.ts';
+import type { SearchRoutesOptions } from './search-routes.ts';
+import type { ListedSegment } from './service.ts';
 import type { SegmentRow } from './store.ts';
 
 const CameraParam = z.object({ camera: CameraId.openapi({ param: { name: 'camera', in: 'path' } }) });
@@ -38,7 +38,8 @@ const gapView = (row: SegmentRow): z.output<typeof Gap> => {
   return { start: timestamp(row.start_ms - length), end: timestamp(row.start_ms), duration: seconds(length), cause: toGapCause(row.gap_cause) ?? null };
 };
 
-export const recordingRoutes = (recordings: RecordingService, guard: Guard) => {
+export const recordingRoutes = (options: SearchRoutesOptions) => {
+  const { recordings, guard } = options;
   const common = { tags: ['recordings'], security: bearer, middleware: guard.require('recording:view') };
   const unchanged = { 304: { description: 'Unchanged.' } };
   const segments = createRoute({
@@ -50,7 +51,7 @@ export const recordingRoutes = (recordings: RecordingService, guard: Guard) => {
     responses: { 200: json(pageOf(Gap), 'A page.'), ...unchanged, ...invalid, ...guarded, ...missing },
   });
   return new OpenAPIHono<ApiEnv>()
-    .route('/', searchRoutes(recordings, guard))
+    .route('/', searchRoutes(options))
     .openapi(segments, async (c) => {
       const { from, to, limit, cursor } = c.req.valid('query');
       const rows = await recordings.segments(c.req.valid('param').camera, { from, to }, decodeCursor(cursor, Position), limit + 1);

@@ -6,6 +6,8 @@ import type { Guard } from '../guard.ts';
 import { CamerasQuery, MarkQuery, MarkSchema, markFilterOf, markView } from '../marks/service.ts';
 import { PageQuery, decodeCursor, encodeCursor, page, pageOf } from '../paging.ts';
 import { CameraId, Instant, Timestamp, bearer, guarded, invalid, json, timestamp } from '../schemas.ts';
+import type { Clock } from '../../core/clock.ts';
+import type { RecordingMentions } from './mention.ts';
 import type { Hit, SeenFilter } from './search.ts';
 import type { RecordingService } from './service.ts';
 
@@ -42,22 +44,40 @@ const view = (row: Hit): z.output<typeof Recording> => ({
   detections: row.seen === null ? null : { class_name: row.seen.className, count: row.seen.count, at_once: row.seen.atOnce, max_confidence: row.seen.maxConfidence, source: row.seen.analysedBy === null ? 'live' : 'analysis', model: row.seen.analysedBy },
 });
 
+/** What was asked beside cameras, time and paging. */
+const filtersOf = ({ camera: _camera, from: _from, to: _to, limit: _limit, cursor: _cursor, ...rest }: z.output<typeof Query>): Record<string, string | number | string[]> =>
+  Object.fromEntries(Object.entries(rest).filter((entry): entry is [string, string | number | string[]] => entry[1] !== undefined));
+
 const RunPosition = z.tuple([z.number(), z.string()]);
 const SightingPosition = z.tuple([z.number(), z.string(), z.string()]);
 const MarkPosition = z.tuple([z.int()]);
 
-export const searchRoutes = (recordings: RecordingService, guard: Guard) => {
+export interface SearchRoutesOptions {
+  readonly recordings: RecordingService;
+  readonly mentions: RecordingMentions;
+  readonly guard: Guard;
+  readonly clock: Clock;
+}
+
+export const searchRoutes = ({ recordings, mentions, guard, clock }: SearchRoutesOptions) => {
   const search = createRoute({
     method: 'get', path: '/recordings', tags: ['recordings'], security: bearer, middleware: guard.require('recording:view'), request: { query: Query },
     summary: 'What was recorded, newest first, of cameras that are gone too. Every filter narrows it. A page may have fewer items than asked for, or none, and still a `next_cursor`.',
     responses: { 200: json(pageOf(Recording), 'A page.'), 304: { description: 'Unchanged.' }, ...invalid, ...guarded },
   });
   return new OpenAPIHono<ApiEnv>().openapi(search, async (c) => {
-    const { camera: cameras, from, to, class: className, class_name: alias, min_count, min_at_once, min_confidence, source, limit, cursor, ...query } = c.req.valid('query');
+    const asked = c.req.valid('query');
+    const { camera: cameras, from, to, class: className, class_name: alias, min_count, min_at_once, min_confidence, source, limit, cursor, ...query } = asked;
+    const began = clock.monotonic();
     const marks = markFilterOf(query);
     const wanted = className ?? alias;
     const seen: SeenFilter | undefined = wanted === undefined ? undefined : { className: wanted, minCount: min_count, minAtOnce: min_at_once, minConfidence: min_confidence, source };
-    const answer = (body: unknown): Response => answerTagged(c.req.header('if-none-match'), tagged(body));
+    const answer = (body: { readonly items: readonly unknown[]; readonly next_cursor: string | null }): Response => {
+      if (cursor === undefined) {
+        mentions.searched({ by: c.get('principal').username, cameras, from, to, filters: filtersOf(asked), hits: body.items.length, more: body.next_cursor !== null, tookMs: clock.monotonic() - began });
+      }
+      return answerTagged(c.req.header('if-none-match'), tagged(body));
+    };
     if (marks !== undefined) {
       const { hits, next } = await recordings.search.byMarks({ ...marks, cameras, from, to, seen }, decodeCursor(cursor, MarkPosition)?.[0], limit);
       return answer({ items: hits.map(view), next_cursor: next === null ? null : encodeCursor([next]) });

@@ -69,7 +69,7 @@ export const startApi = async (overrides: HarnessOptions = {}) => {
     segmentReader: fakeReader({ playback: () => Promise.resolve(fakeFile(Buffer.alloc(10_000, 7))) }),
     pictures: fakePictures({}),
     annotatedExporter: () => Promise.reject(new MediaError('UNAVAILABLE', 'no exporter here')),
-    recordedDetection: () => ({ detect: () => Promise.resolve({ results: [], shown: 0, undecodable: 0 }), [Symbol.asyncDispose]: () => Promise.resolve() }),
+    recordedDetection: () => ({ detect: () => Promise.resolve({ results: [], shown: 0, undecodable: 0, decoded: 0 }), [Symbol.asyncDispose]: () => Promise.resolve() }),
     archive: new DirectoryStore(join(directory, 'archive'), clock),
     pathOfSegment: (id) => join(directory, 'recordings', `${id}.mp4`),
     models: { names: () => Promise.resolve(['inspect-320', 'nanodet-g-416.int8.u8']) },

@@ -69,7 +69,7 @@ const receiving = async (query: string, protocols: string[] = []): Promise<WebSo
   return client;
 };
 const result = (seq: number): DetectionUnit => ({
-  byteLength: 1, randomAccess: true,
+  byteLength: 1, randomAccess: true, detector: 'detect',
   result: { frame: { stream: 'line-1', epoch: 7, rtpTs: 5, captureNtp: null, seq }, capturedAt: 0, model: 'm', modelDigest: 'd', inferenceMs: 1, width: 2, height: 2, detections: [] },
 });
 const next = async (client: WebSocket): Promise<{ sequence: number; type: string }> => JSON.parse(String(((await once(client, 'message')) as unknown[])[0])) as { sequence: number; type: string };

@@ -20,6 +20,7 @@ const setUp = () => {
   const source: PartStream = {
     camera: 'cam', parts, session: null,
     onSession: (listener) => { listeners.push(listener); return { [Symbol.dispose]: () => undefined }; },
+    onUnmuxable: () => ({ [Symbol.dispose]: () => undefined }),
   };
   const stream = new HlsStream(source, { rules: segmentRules({ segmentSeconds: 1, keyframeIntervalSeconds: 1 }), clock });
   const all = testParts(400, 5);

@@ -37,7 +37,7 @@ export const egressFixture = () => {
     detections: { detections: () => detections, stats: () => null },
     random: () => (next += 7_919), newId: () => `id-${String(next++)}`,
   });
-  const play = (offer = OFFER, signal = new AbortController().signal) => egress.play('line-1', offer, parseWebRtcOffer(offer), VIEWER, signal);
+  const play = (offer = OFFER, signal = new AbortController().signal) => egress.play('line-1', { text: offer, offer: parseWebRtcOffer(offer), clientAddress: null }, VIEWER, signal);
   /** A viewer whose offer was answered. */
   const join = async (offer = OFFER): Promise<FakePeer> => {
     await play(offer);

@@ -44,6 +44,15 @@ export interface WhepSession {
   readonly viewer: Viewer;
 }
 
+/** What a viewer posted. */
+export interface PlayRequest {
+  /** As it came, and what was read from it. */
+  readonly text: string;
+  readonly offer: SessionDescription;
+  /** As in `PeerPlan`. */
+  readonly clientAddress: string | null;
+}
+
 interface Entry extends WhepSession {
   readonly principalId: string;
   readonly startedAt: number;
@@ -87,16 +96,17 @@ export class WhepEgress implements Disposable {
    * Answers a viewer's offer; the media flow as soon as it has connected. Throws NOT_FOUND (no such camera), FAILED_PRECONDITION
    * `DISTRIBUTION_OFF` or `NO_PUBLISHER`, NOT_ACCEPTABLE (`negotiatePlay`), UNAVAILABLE `VIEWER_LIMIT`, INVALID_ARGUMENT (the engine refuses the offer).
    */
-  async play(camera: CameraId, text: string, offer: SessionDescription, principal: Principal, signal: AbortSignal): Promise<{ readonly session: WhepSession; readonly answer: string }> {
+  async play(camera: CameraId, request: PlayRequest, principal: Principal, signal: AbortSignal): Promise<{ readonly session: WhepSession; readonly answer: string }> {
     const stream = this.#options.streams.get(camera);
     if (!stream) throw new MediaError('NOT_FOUND', 'There is no such camera.', { context: { camera } });
     if (this.#options.distribution.isOff(camera)) throw distributionOff(camera);
+    const { offer } = request;
     const negotiation = negotiatePlay(offer, publishedTracks(stream), camera);
     this.#reserve(camera);
     try {
       const egress = this.#egress(stream);
       const id = this.#options.newId();
-      const peer = await this.#accept(id, camera, text, negotiation, egress);
+      const peer = await this.#accept(id, camera, request, negotiation, egress);
       if (signal.aborted || this.#resources.disposed || this.#options.streams.get(camera) !== stream) {
         peer[Symbol.dispose]();
         throw new MediaError('UNAVAILABLE', 'The viewer or the camera left while the offer was being answered.');
@@ -125,10 +135,11 @@ export class WhepEgress implements Disposable {
     this.#cameras.clear();
   }
 
-  #accept(id: string, camera: CameraId, text: string, negotiation: PlayNegotiation, egress: CameraEgress): Promise<WebRtcPeer> {
+  #accept(id: string, camera: CameraId, { text, clientAddress }: PlayRequest, negotiation: PlayNegotiation, egress: CameraEgress): Promise<WebRtcPeer> {
     return this.#options.engine.accept({
       name: `whep ${camera} ${id}`,
       offer: text,
+      clientAddress,
       send: negotiation.tracks.map(({ kind, mid, codec }: PlayTrack) => ({
         mid, kind,
         payloadType: codec.payloadType,

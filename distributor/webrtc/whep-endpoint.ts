@@ -46,7 +46,7 @@ class WhepEndpoint {
 
   async post(exchange: MediaRequest): Promise<void> {
     const { authorizer, egress, readBody, publish } = this.#options;
-    const { params, credential, request, response, signal } = exchange;
+    const { params, credential, request, response, signal, clientAddress } = exchange;
     const camera = params['camera'] ?? '';
     // Whether it plays or publishes stands in the body; who shows nothing at all need not have it read.
     if (credential === null) await authorizer.authorize(null, 'play', camera);
@@ -57,7 +57,7 @@ class WhepEndpoint {
       return;
     }
     const principal = await authorizer.authorize(credential, 'play', camera);
-    const { session, answer } = await egress.play(camera, text, offer, principal, signal);
+    const { session, answer } = await egress.play(camera, { text, offer, clientAddress }, principal, signal);
     try {
       await authorizer.authorize(credential, 'play', camera); // taken back meanwhile, there was no session yet to close
     } catch (error) {

@@ -139,7 +139,7 @@ describe('answers', () => {
 
 describe('detections', () => {
   const result = (seq: number): DetectionUnit => ({
-    byteLength: 1, randomAccess: true,
+    byteLength: 1, randomAccess: true, detector: 'detect',
     result: { frame: { stream: 'line-1', epoch: 1, rtpTs: 5, captureNtp: null, seq }, capturedAt: 0, model: 'm', modelDigest: 'd', inferenceMs: 1, width: 2, height: 2, detections: [] },
   });
 

@@ -1,14 +1,18 @@
 import type { Frame } from 'node-av/lib';
+import type { Detection, DetectionResult } from '../../core/detection.ts';
 import { messageOf } from '../../core/errors.ts';
 import type { CameraId, FrameRef } from '../../core/frame-ref.ts';
 import type { MediaTicks, Milliseconds } from '../../core/units.ts';
 import type { FrameDispatcher, ModelInfo } from '../../inference/port.ts';
 import type { Logger } from '../../platform/logging.ts';
 import type { BlackBox } from '../black-box.ts';
+import { FpsGate } from '../fps-gate.ts';
 import type { SkipReason } from '../port.ts';
-import type { AccessUnitMessage, CameraMessage, StatsMessage } from '../protocol.ts';
+import { CameraTracks, FAINT_CONFIDENCE } from '../tracking/camera-tracks.ts';
+import type { AccessUnitMessage, CameraMessage, PictureStream, StatsMessage, StillMessage } from '../protocol.ts';
+import { CameraPictures } from './camera-pictures.ts';
+import type { CameraPicturesOptions } from './camera-pictures.ts';
 import { Decoder } from './decoder.ts';
-import { FpsGate } from './fps-gate.ts';
 import { Scaler } from './scaler.ts';
 
 export interface CameraExtractionOptions {
@@ -17,6 +21,9 @@ export interface CameraExtractionOptions {
   readonly logger: Logger;
   /** A decoder was made or ended: the edge wants to know now. */
   readonly onDecoderChange: () => void;
+  readonly lane: CameraPicturesOptions['lane'];
+  readonly sendPicture: CameraPicturesOptions['send'];
+  readonly sendNoStill: CameraPicturesOptions['sendNoStill'];
 }
 
 type DetectorMessage = CameraMessage['detectors'][number];
@@ -38,15 +45,17 @@ interface Meta {
 /** H.264 holds back at most 16 pictures (ITU-T H.264 A.3.1: MaxDpbFrames); older notes are overwritten. */
 const REMEMBERED = 64;
 
-/** One camera in the extractor: one decoder, whatever the number of detectors; one scaling per distinct input size. */
+/** One camera in the extractor: one decoder, whatever the number of detectors and viewers of pictures; one scaling per distinct input size. */
 export class CameraExtraction implements Disposable {
   readonly camera: CameraId;
   readonly #handle: number;
   readonly #options: CameraExtractionOptions;
+  readonly #tracks: CameraTracks;
   #message: CameraMessage;
   #detectors: readonly Detector[] = [];
   #decoder: Decoder | null = null;
   readonly #scalers = new Map<string, Scaler>();
+  readonly #pictures: CameraPictures;
   readonly #metas: (Meta | undefined)[] = Array.from({ length: REMEMBERED }, () => undefined);
   #index = 0;
   #epoch: number | null = null;
@@ -63,7 +72,21 @@ export class CameraExtraction implements Disposable {
     this.#handle = message.handle;
     this.#message = message;
     this.#options = options;
+    this.#tracks = new CameraTracks(message.lastTrack);
+    this.#pictures = new CameraPictures({
+      handle: message.handle, lane: options.lane, guarded: (work) => { this.#guarded(work); }, send: options.sendPicture, sendNoStill: options.sendNoStill, logger: options.logger,
+    });
     this.#setDetectors(message);
+  }
+
+  /** Other pictures are wanted of it from now on. */
+  setPictures(streams: readonly PictureStream[]): void {
+    this.#guarded(() => { this.#pictures.setStreams(streams); });
+  }
+
+  /** The newest picture is wanted. */
+  still({ id, spec }: StillMessage): void {
+    this.#guarded(() => { this.#pictures.still(id, spec); });
   }
 
   /** Other detectors, or other parameters of the codec. */
@@ -110,6 +133,11 @@ export class CameraExtraction implements Disposable {
     return offered;
   }
 
+  /** A detector's result, with the ids of its tracks. `faint`: what it saw too faintly to be part of it. */
+  track(detector: string, result: DetectionResult, faint: readonly Detection[]): DetectionResult {
+    return this.#detectors.some(({ spec }) => spec.id === detector && spec.tracking) ? this.#tracks.follow(detector, result, faint) : result;
+  }
+
   skip(reason: SkipReason): void {
     this.#skipped.set(reason, (this.#skipped.get(reason) ?? 0) + 1);
   }
@@ -130,12 +158,14 @@ export class CameraExtraction implements Disposable {
 
   [Symbol.dispose](): void {
     this.#endDecoder();
+    this.#pictures[Symbol.dispose]();
     for (const scaler of this.#scalers.values()) scaler[Symbol.dispose]();
     this.#scalers.clear();
     this.#options.dispatcher.forget(this.camera);
   }
 
   #setDetectors(message: CameraMessage): void {
+    this.#tracks.keep(message.detectors.filter(({ tracking }) => tracking).map(({ id }) => id));
     const before = new Map(this.#detectors.map((detector) => [detector.spec.id, detector]));
     this.#detectors = message.detectors.map((spec) => {
       const same = before.get(spec.id);
@@ -147,7 +177,18 @@ export class CameraExtraction implements Disposable {
     this.#epoch = epoch;
     this.#awaitingRandomAccess = true;
     this.#decoder?.reset();
+    this.#pictures.forget();
     for (const { gate } of this.#detectors) gate.reset();
+  }
+
+  /** Native code at work on this camera's pictures, beside the decoder's. */
+  #guarded(work: () => void): void {
+    this.#options.blackBox.enter(this.#handle);
+    try {
+      work();
+    } finally {
+      this.#options.blackBox.leave();
+    }
   }
 
   #makeDecoder(): Decoder {
@@ -181,16 +222,25 @@ export class CameraExtraction implements Disposable {
       this.skip('decoder_error');
       return;
     }
-    if (meta.decodeOnly) {
-      this.skip('superseded');
-      return;
+    let detected: boolean | null = null;
+    if (this.#detectors.length > 0) {
+      if (meta.decodeOnly) this.skip('late');
+      else detected = this.#detect(frame, meta);
     }
+    if (!this.#pictures.wanted) this.#pictures.forget();
+    else this.#pictures.take(frame, { index, frame: meta.frame, wall: meta.wall, pts: (meta.pts * 1000) / this.#message.clockRate, late: meta.decodeOnly, detected });
+  };
+
+  /** Whether a detector's turn has come; it may still not get the picture, when its worker has no room for it. */
+  #detect(frame: Frame, meta: Meta): boolean {
+    let due = false;
     const wanted = new Map<string, { readonly model: ModelInfo; readonly specs: DetectorMessage[] }>();
     for (const { spec, gate } of this.#detectors) {
       if (!gate.takes(meta.pts)) {
         this.skip('fps');
         continue;
       }
+      due = true;
       const model = this.#options.dispatcher.model(spec.model);
       if (!model) {
         this.skip('worker_lost');
@@ -202,7 +252,8 @@ export class CameraExtraction implements Disposable {
       else wanted.set(key, { model, specs: [spec] });
     }
     for (const [key, { model, specs }] of wanted) this.#deliver(frame, meta, key, model, specs);
-  };
+    return due;
+  }
 
   #deliver(frame: Frame, meta: Meta, key: string, model: ModelInfo, specs: readonly DetectorMessage[]): void {
     let scaler = this.#scalers.get(key);
@@ -216,6 +267,7 @@ export class CameraExtraction implements Disposable {
         detector: spec.id,
         model: spec.model,
         confidence: spec.confidence,
+        faintConfidence: spec.tracking ? FAINT_CONFIDENCE : null,
         frame: meta.frame,
         capturedAt: meta.wall,
         sourceWidth: frame.width,

@@ -4,9 +4,10 @@ import { invariant } from '../../core/errors.ts';
 import type { DispatchListener, FrameDispatcher } from '../../inference/port.ts';
 import type { Logger } from '../../platform/logging.ts';
 import type { BlackBox } from '../black-box.ts';
-import { MessageReader, decodeToChild, encodeFlushed, encodeResult, encodeStats } from '../protocol.ts';
-import type { Hello, ToChild } from '../protocol.ts';
+import { MessageReader, decodeToChild, encodeFlushed, encodeNoStill, encodePictureHeader, encodeReports, encodeResult, encodeStats } from '../protocol.ts';
+import type { Hello, PictureHeader, ToChild } from '../protocol.ts';
 import { CameraExtraction } from './camera-extraction.ts';
+import { SlowLane } from './slow-lane.ts';
 
 export interface ExtractorChildOptions {
   /** The pipe to the edge. */
@@ -20,8 +21,10 @@ export interface ExtractorChildOptions {
 const STATS_PERIOD_MS = 1000;
 /** Results the edge has not read by then are given up; it is the edge that hangs. */
 const MAX_UNREAD_BYTES = 8 << 20;
+/** Pictures are given up sooner: results must not wait behind many of them. */
+const MAX_UNREAD_BEFORE_PICTURE = 1 << 20;
 
-/** The extractor process: what comes by the pipe is decoded, scaled and offered to the workers; what they say goes back. */
+/** The extractor process: what comes by the pipe is decoded, scaled and offered to the workers; what they say goes back, and pictures for viewers. */
 export class ExtractorChild implements Disposable {
   readonly #options: ExtractorChildOptions;
   readonly #cameras = new Map<number, CameraExtraction>();
@@ -30,6 +33,7 @@ export class ExtractorChild implements Disposable {
   #inbox: ToChild[] = [];
   #next = 0;
   #scheduled = false;
+  readonly #lane = new SlowLane();
   #dispatcher: (FrameDispatcher & Disposable) | null = null;
 
   constructor(options: ExtractorChildOptions) {
@@ -42,7 +46,10 @@ export class ExtractorChild implements Disposable {
       options.pipe.pause();
       this.#schedule();
     });
-    this.#timer = options.clock.every(STATS_PERIOD_MS, () => { for (const camera of this.#cameras.values()) this.#sendStats(camera); });
+    this.#timer = options.clock.every(STATS_PERIOD_MS, () => {
+      for (const camera of this.#cameras.values()) this.#sendStats(camera);
+      if (this.#dispatcher) this.#send(encodeReports([...this.#dispatcher.reports()]));
+    });
   }
 
   [Symbol.dispose](): void {
@@ -77,6 +84,9 @@ export class ExtractorChild implements Disposable {
         this.#dispatcher = this.#options.makeDispatcher(hello, this.#listener);
         return;
       }
+      case 'workers':
+        this.#dispatcher?.setWorkers(message.workers);
+        return;
       case 'camera': {
         const { type: _, ...camera } = message;
         const known = this.#cameras.get(camera.handle);
@@ -95,6 +105,12 @@ export class ExtractorChild implements Disposable {
         this.#send(encodeFlushed({ handle: message.handle, offered }));
         return;
       }
+      case 'pictures':
+        this.#cameras.get(message.handle)?.setPictures(message.streams);
+        return;
+      case 'still':
+        this.#cameras.get(message.handle)?.still(message);
+        return;
       case 'access-unit':
         // Unknown: a camera that was just removed.
         this.#cameras.get(message.handle)?.accept(message);
@@ -112,6 +128,9 @@ export class ExtractorChild implements Disposable {
         const camera = this.#cameras.get(handle);
         if (camera) this.#sendStats(camera);
       },
+      lane: this.#lane,
+      sendPicture: (header, bytes) => this.#sendPicture(header, bytes),
+      sendNoStill: (failure) => { this.#send(encodeNoStill(failure)); },
     });
   }
 
@@ -124,9 +143,11 @@ export class ExtractorChild implements Disposable {
   }
 
   readonly #listener: DispatchListener = {
-    onResult: (detector, result, timings) => {
+    onResult: (detector, result, timings, faint) => {
       for (const [handle, camera] of this.#cameras) {
-        if (camera.camera === result.frame.stream) this.#send(encodeResult({ handle, detector, result: { ...result, detections: [...result.detections] }, timings }));
+        if (camera.camera !== result.frame.stream) continue;
+        const tracked = camera.track(detector, result, faint);
+        this.#send(encodeResult({ handle, detector, result: { ...tracked, detections: [...tracked.detections] }, timings }));
       }
     },
     onSkip: (id, reason) => {
@@ -136,6 +157,16 @@ export class ExtractorChild implements Disposable {
 
   #sendStats(camera: CameraExtraction): void {
     this.#send(encodeStats(camera.takeStats()));
+  }
+
+  #sendPicture(header: PictureHeader, bytes: Buffer): boolean {
+    const { pipe } = this.#options;
+    if (pipe.destroyed || pipe.writableLength > MAX_UNREAD_BEFORE_PICTURE) return false;
+    pipe.cork();
+    pipe.write(encodePictureHeader(header, bytes.length));
+    pipe.write(bytes);
+    pipe.uncork();
+    return true;
   }
 
   #send(message: Buffer): void {

@@ -137,6 +137,14 @@ test.each(hostile)('%s: any values give boxes inside the picture, of known class
   }));
 });
 
+test.each(hostile)('[INF-6] %s: a lower threshold adds to what is detected and changes nothing of it', (_name, layout, lengths) => {
+  const threshold = fc.double({ min: 0, max: 1, noNaN: true });
+  fc.assert(fc.property(fc.tuple(...lengths.map(tensor)), threshold, threshold, (tensors, one, other) => {
+    const [low, high] = [Math.min(one, other), Math.max(one, other)];
+    expect(decode(layout, tensors, low).filter(({ confidence }) => confidence >= high)).toEqual(decode(layout, tensors, high));
+  }));
+});
+
 test.each(hostile)('%s: tensors of a wrong length are no result', (_name, layout, lengths) => {
   for (const i of lengths.keys()) {
     if (layout.id === 'top_k' && i === 3) continue; // a count without a value counts nothing

@@ -1,10 +1,12 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { ModelInfo } from '../port.ts';
 
 /** A model file as a scan saw it. */
 export interface ModelFile {
   readonly name: string;
   readonly path: string;
+  readonly backend: ModelInfo['backend'];
   readonly bytes: number;
   /** Changes when the content may have, or that of its sidecars: sizes and modification times. */
   readonly version: string;
@@ -14,9 +16,9 @@ export interface ModelFile {
 
 /** More files than this in one folder are ignored. */
 const MAX_MODELS = 64;
-const MODEL_FILE = /^([A-Za-z0-9][A-Za-z0-9._-]{0,127})\.onnx$/;
+const MODEL_FILE = /^([A-Za-z0-9][A-Za-z0-9._-]{0,127}?)\.(onnx|kserve\.json)$/;
 
-/** The `.onnx` files of a folder by name; a folder that is not there has none. */
+/** The `.onnx` and `.kserve.json` files of a folder by name; a folder that is not there has none. Of one name's two files the one that names a server counts. */
 export const scanModels = async (folder: string, bundled: boolean): Promise<readonly ModelFile[]> => {
   let entries: readonly string[];
   try {
@@ -24,15 +26,16 @@ export const scanModels = async (folder: string, bundled: boolean): Promise<read
   } catch {
     return []; // not made yet, or taken away: no models, and the next scan looks again
   }
+  const present = new Set(entries);
   const files: ModelFile[] = [];
   for (const entry of entries.toSorted()) {
-    const name = MODEL_FILE.exec(entry)?.[1];
-    if (name === undefined || files.length >= MAX_MODELS) continue;
+    const [, name, kind] = MODEL_FILE.exec(entry) ?? [];
+    if (name === undefined || files.length >= MAX_MODELS || (kind === 'onnx' && present.has(`${name}.kserve.json`))) continue;
     const path = join(folder, entry);
     const [found, ...sidecars] = await Promise.all([entry, `${name}.json`, `${name}.labels.json`].map((file) => stat(join(folder, file)).catch(() => null)));
     if (!found?.isFile()) continue;
     const version = [found, ...sidecars].map((file) => (file ? `${file.size}:${file.mtimeMs}` : '')).join(' ');
-    files.push({ name, path, bytes: found.size, version, bundled });
+    files.push({ name, path, backend: kind === 'onnx' ? 'onnx' : 'kserve', bytes: found.size, version, bundled });
   }
   return files;
 };

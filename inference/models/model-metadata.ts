@@ -17,7 +17,7 @@ const Channels = z.tuple([z.number(), z.number(), z.number()]);
 const Deviation = z.number().min(1e-6);
 
 /** `{model}.json` beside the model: what its author or an operator says about it. */
-const Sidecar = z.strictObject({
+export const Sidecar = z.strictObject({
   confidence: z.number().min(0).max(1).optional(),
   /** Of the input, for a model whose size is symbolic: a side, or [height, width]. */
   size: z.union([Side, z.tuple([Side, Side])]).optional(),
@@ -27,7 +27,8 @@ const Sidecar = z.strictObject({
   boxes: z.enum(BOX_CONVENTIONS).optional(),
   first_class: z.int().min(0).max(1).optional(),
 });
-const Labels = z.array(z.string().max(MAX_LABEL_LENGTH)).min(1).max(10_000);
+/** Class names by class id. */
+export const Labels = z.array(z.string().max(MAX_LABEL_LENGTH)).min(1).max(10_000);
 
 /** A detection below this is not reported unless the model's sidecar or the detector says otherwise. */
 const DEFAULT_CONFIDENCE = 0.35;
@@ -77,25 +78,35 @@ const parseStride = (text: string | undefined): number | null => {
   return stride >= 1 && stride <= 128 ? stride : null;
 };
 
+/** What lies beside a model: `{stem}.labels.json`, an array of names, and `{stem}.json`; null for what is not there. Throws INVALID_ARGUMENT for what cannot be read. */
+export const readSidecars = async (stem: string): Promise<{ readonly labels: readonly string[] | null; readonly sidecar: z.output<typeof Sidecar> | null }> => {
+  const [labels, sidecar] = await Promise.all([readSidecar(`${stem}.labels.json`, Labels), readSidecar(`${stem}.json`, Sidecar)]);
+  return { labels, sidecar };
+};
+
+/** `props`: what the model says of itself in Ultralytics' words; what the sidecar says wins. */
+export const metadataOf = (labels: readonly string[] | null, sidecar: z.output<typeof Sidecar>, props: ReadonlyMap<string, string>): ModelMetadata => {
+  const { confidence = DEFAULT_CONFIDENCE, size, normalise } = sidecar;
+  return {
+    labels,
+    defaultConfidence: confidence,
+    imageSize: typeof size === 'number' ? [size, size] : (size ?? parseImageSize(props.get('imgsz'))),
+    stride: parseStride(props.get('stride')),
+    normalisation: normalise === 'imagenet' ? IMAGENET : (normalise ?? PLAIN),
+    hints: { classes: labels?.length ?? null, task: props.get('task') ?? null, layout: sidecar.layout ?? null, boxes: sidecar.boxes ?? null, firstClass: sidecar.first_class ?? null },
+  };
+};
+
 /**
  * Reads the model's own metadata and its sidecars: `{model}.labels.json` (array of names, wins over the model's) and `{model}.json`.
  * `path`: the `.onnx` file. Throws INVALID_ARGUMENT for what cannot be read.
  */
 export const readModelMetadata = async (path: string, model: Uint8Array): Promise<ModelMetadata> => {
-  const stem = path.replace(/\.onnx$/, '');
-  const [labels, sidecar] = await Promise.all([readSidecar(`${stem}.labels.json`, Labels), readSidecar(`${stem}.json`, Sidecar)]);
+  const { labels, sidecar } = await readSidecars(path.replace(/\.onnx$/, ''));
   const props = readOnnxMetadata(model);
   const names = props.get('names');
   const known = labels ?? (names === undefined ? null : parseNames(names)?.map((label) => label.slice(0, MAX_LABEL_LENGTH)) ?? null);
-  const { size, normalise } = sidecar ?? {};
-  return {
-    labels: known,
-    defaultConfidence: sidecar?.confidence ?? DEFAULT_CONFIDENCE,
-    imageSize: typeof size === 'number' ? [size, size] : (size ?? parseImageSize(props.get('imgsz'))),
-    stride: parseStride(props.get('stride')),
-    normalisation: normalise === 'imagenet' ? IMAGENET : (normalise ?? PLAIN),
-    hints: { classes: known?.length ?? null, task: props.get('task') ?? null, layout: sidecar?.layout ?? null, boxes: sidecar?.boxes ?? null, firstClass: sidecar?.first_class ?? null },
-  };
+  return metadataOf(known, sidecar ?? {}, props);
 };
 
 /** Exactly `count` labels: those known, else COCO's for a detector of 80 classes, else `class N`. `cocoFolder` holds `coco80.labels.json`; null: no detector. */

@@ -6,7 +6,7 @@ import { MediaError } from '../../core/errors.ts';
 import { FakeClock } from '../../core/testing-clock.ts';
 import { silentLogger } from '../../platform/logging.ts';
 import { ModelRegistry } from './model-registry.ts';
-import type { LoadedModel } from './onnx-session.ts';
+import type { LoadedModel, LoadOptions } from './loaded-model.ts';
 
 let folder: string;
 let bundled: string;
@@ -25,18 +25,23 @@ beforeEach(() => {
 });
 afterEach(() => { rmSync(folder, { recursive: true, force: true }); });
 
-const registry = (): ModelRegistry => new ModelRegistry({
+const modelOf = (name: string, digest: string, text: string, backend: 'onnx' | 'kserve'): LoadedModel => ({
+  info: { name, digest, backend, inputWidth: 1, inputHeight: 1, inputLayout: 'u8-nhwc', labels: [text], defaultConfidence: 0, state: 'ready', failure: null },
+  infer: () => Promise.reject(new Error('not asked here')),
+  [Symbol.dispose]: () => { disposed.push(text); },
+});
+const noServer = (): Promise<LoadedModel> => Promise.reject(new MediaError('UNAVAILABLE', 'no server here'));
+
+const registry = (kserve: (options: LoadOptions) => Promise<LoadedModel> = noServer): ModelRegistry => new ModelRegistry({
   bundledFolder: bundled, modelsFolder: mine, threads: 1, maxModelBytes: 20, clock: new FakeClock(), logger: silentLogger(),
-  load: ({ name, bytes, digest }) => {
-    const text = Buffer.from(bytes).toString();
-    loaded.push(name);
-    if (text === 'broken') return Promise.reject(new MediaError('INVALID_ARGUMENT', 'it is broken'));
-    const model: LoadedModel = {
-      info: { name, digest, inputWidth: 1, inputHeight: 1, inputLayout: 'u8-nhwc', labels: [text], defaultConfidence: 0, state: 'ready', failure: null },
-      infer: () => Promise.reject(new Error('not asked here')),
-      [Symbol.dispose]: () => { disposed.push(text); },
-    };
-    return Promise.resolve(model);
+  load: {
+    onnx: ({ name, bytes, digest }) => {
+      const text = Buffer.from(bytes).toString();
+      loaded.push(name);
+      if (text === 'broken') return Promise.reject(new MediaError('INVALID_ARGUMENT', 'it is broken'));
+      return Promise.resolve(modelOf(name, digest, text, 'onnx'));
+    },
+    kserve,
   },
   probe: (file) => {
     probed.push(file.name);
@@ -114,4 +119,73 @@ test('[INF-3] a broken successor does not take the place of a model that works',
   loaded = [];
   await models.scan();
   expect(loaded).toEqual([]); // the same broken file is not tried again and again
+});
+
+test('[INF-4] a model of a server is tried again at every scan until it is there, fails with the reason when it is lost, and comes back', async () => {
+  let answer: (options: LoadOptions) => Promise<LoadedModel> = noServer;
+  let tried = 0;
+  put(mine, 'far.kserve.json', '{"urls": ["a description may be longer than max_model_bytes"]}');
+  using models = registry((options) => { tried++; return answer(options); });
+  await models.start('none');
+  expect(models.list()).toMatchObject([{ name: 'far', backend: 'kserve', state: 'failed', failure: 'no server here' }]);
+  expect(probed).toEqual([]); // nothing of it runs here
+  let changes = 0;
+  models.onChange(() => { changes++; });
+  await models.scan();
+  await expect.poll(() => tried).toBe(2);
+  expect(changes).toBe(0); // the same is wrong
+  const { promise: lost, resolve: lose } = Promise.withResolvers<string>();
+  answer = ({ name, digest }) => Promise.resolve({ ...modelOf(name, digest, 'first', 'kserve'), lost });
+  await models.scan();
+  await expect.poll(() => models.ready('far')?.info.labels).toEqual(['first']);
+  await models.scan();
+  expect(tried).toBe(3); // what is ready is left alone
+  answer = noServer;
+  lose('the server is gone');
+  await expect.poll(() => models.list()).toMatchObject([{ state: 'failed', failure: 'the server is gone' }]);
+  expect(models.ready('far')).toBeUndefined();
+  expect(disposed).toEqual(['first']);
+  answer = ({ name, digest }) => Promise.resolve(modelOf(name, digest, 'second', 'kserve'));
+  await models.scan();
+  await expect.poll(() => models.ready('far')?.info.labels).toEqual(['second']);
+});
+
+test('[INF-4] a server that keeps its model waiting holds up no other model, and nothing is left of a file that goes meanwhile', async () => {
+  const { promise: held, resolve: answer } = Promise.withResolvers<LoadedModel>();
+  put(mine, 'a-far.kserve.json', '{}');
+  using models = registry(() => held);
+  const started = models.start('none');
+  put(mine, 'b.onnx', 'b');
+  await expect.poll(async () => { await models.scan(); return models.ready('b')?.info.name; }).toBe('b');
+  expect(models.list()).toContainEqual(expect.objectContaining({ name: 'a-far', state: 'loading' }));
+  rmSync(join(mine, 'a-far.kserve.json'));
+  await models.scan();
+  answer(modelOf('a-far', '', 'too late', 'kserve'));
+  await started;
+  expect(disposed).toEqual(['too late']);
+  expect(models.list().map(({ name }) => name)).toEqual(['b']);
+});
+
+test('[INF-4] a description of a server goes before an ONNX file of the same name; when its server fails, what ran goes on and it is tried again', async () => {
+  put(bundled, 'm.onnx', 'local');
+  let answer = noServer;
+  using models = registry(() => answer());
+  await models.start('m');
+  put(mine, 'm.onnx', 'own');
+  put(mine, 'm.kserve.json', '{}');
+  await models.scan();
+  await models.scan();
+  await expect.poll(() => models.list()).toMatchObject([{ backend: 'onnx', labels: ['local'], state: 'ready', failure: 'no server here' }]);
+  answer = () => Promise.resolve(modelOf('m', '', 'far', 'kserve'));
+  await models.scan();
+  await expect.poll(() => models.list()).toMatchObject([{ backend: 'kserve', labels: ['far'], failure: null }]);
+  expect(disposed).toEqual(['local']);
+  expect(loaded).toEqual(['m']);
+});
+
+test('[INF-4] a description that is far too long is not read', async () => {
+  put(mine, 'm.kserve.json', ' '.repeat((1 << 20) + 1));
+  using models = registry(() => Promise.reject(new Error('read all the same')));
+  await models.start('none');
+  expect(models.list()[0]?.failure).toContain('1048576');
 });

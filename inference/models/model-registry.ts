@@ -4,9 +4,9 @@ import type { Clock } from '../../core/clock.ts';
 import { MediaError, messageOf } from '../../core/errors.ts';
 import type { Logger } from '../../platform/logging.ts';
 import type { ModelInfo } from '../port.ts';
+import type { LoadedModel, LoadOptions } from './loaded-model.ts';
 import { scanModels } from './model-files.ts';
 import type { ModelFile } from './model-files.ts';
-import type { LoadedModel, LoadOptions } from './onnx-session.ts';
 
 export interface ModelRegistryOptions {
   /** The product's own models, and `coco80.labels.json`. */
@@ -17,13 +17,18 @@ export interface ModelRegistryOptions {
   readonly maxModelBytes: number;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly load: (options: LoadOptions) => Promise<LoadedModel>;
+  /** By `backend`. */
+  readonly load: Readonly<Record<ModelInfo['backend'], (options: LoadOptions) => Promise<LoadedModel>>>;
   /** Loads a file that others put there in a process that may crash; rejects with why it cannot be used. */
   readonly probe: (file: ModelFile) => Promise<void>;
 }
 
 /** A new file is a model at most two scans after its last byte was written (contract 0.2: within 10 s). */
 export const SCAN_PERIOD_MS = 2000;
+/** Of a file that only names a server. */
+const MAX_DESCRIPTOR_BYTES = 1 << 20;
+/** Characters of a reason that are kept. */
+const MAX_FAILURE = 1000;
 
 interface Entry {
   file: ModelFile;
@@ -31,7 +36,10 @@ interface Entry {
   info: ModelInfo;
 }
 
-/** The worker's models: what lies in two folders, loaded one after the other, each failure kept with its reason. */
+/**
+ * The worker's models: what lies in two folders, each failure kept with its reason. Files are loaded one after the other; models of
+ * servers beside them, since a server may keep one waiting, and again at every scan while they cannot be used.
+ */
 export class ModelRegistry implements Disposable {
   readonly #options: ModelRegistryOptions;
   readonly #entries = new Map<string, Entry>();
@@ -40,6 +48,8 @@ export class ModelRegistry implements Disposable {
   #listeners: readonly (() => void)[] = [];
   #timer: Disposable | undefined;
   #scanning: Promise<void> | null = null;
+  /** Names whose server is being asked. */
+  readonly #asking = new Set<string>();
   #disposed = false;
 
   constructor(options: ModelRegistryOptions) {
@@ -48,13 +58,15 @@ export class ModelRegistry implements Disposable {
 
   /** Loads `first` before all others, then the rest, then watches the folders. Resolves when all files found were tried; never rejects for a bad file. */
   async start(first: string): Promise<void> {
-    await this.#scanOnce({ first, settled: true });
+    const asked = await this.#scanOnce({ first, settled: true });
     this.#timer = this.#options.clock.every(SCAN_PERIOD_MS, () => { void this.scan(); });
+    await Promise.all(asked);
   }
 
-  /** Looks at the folders once; a scan still running is joined. */
+  /** Looks at the folders once; a scan still running is joined. Does not wait for servers. */
   scan(): Promise<void> {
     this.#scanning ??= this.#scanOnce({ first: '', settled: false })
+      .then(() => undefined)
       .catch((error: unknown) => { this.#options.logger.error({ error: messageOf(error) }, 'model scan failed'); })
       .finally(() => { this.#scanning = null; });
     return this.#scanning;
@@ -86,7 +98,8 @@ export class ModelRegistry implements Disposable {
     this.#entries.clear();
   }
 
-  async #scanOnce(how: { readonly first: string; readonly settled: boolean }): Promise<void> {
+  /** What it gives are the servers' models that are still being tried. */
+  async #scanOnce(how: { readonly first: string; readonly settled: boolean }): Promise<readonly Promise<void>[]> {
     const { bundledFolder, modelsFolder } = this.#options;
     const files = new Map<string, ModelFile>();
     for (const file of [...await scanModels(bundledFolder, true), ...await scanModels(modelsFolder, false)]) files.set(file.name, file);
@@ -95,47 +108,74 @@ export class ModelRegistry implements Disposable {
 
     for (const name of this.#entries.keys()) if (!files.has(name)) this.#remove(name);
     const order = [...files.values()].toSorted((a, b) => Number(b.name === how.first) - Number(a.name === how.first));
+    const asked: Promise<void>[] = [];
     for (const file of order) {
-      if (this.#disposed) return;
+      if (this.#disposed) break;
+      if (this.#asking.has(file.name)) continue;
       const entry = this.#entries.get(file.name);
-      if (entry?.file.path === file.path && entry.file.version === file.version) continue;
-      if (how.settled || previous.get(file.path) === file.version) await this.#take(file);
+      const known = entry?.file.path === file.path && entry.file.version === file.version;
+      // What is wrong with a file stays wrong; a server may come back.
+      if (known && (file.backend === 'onnx' || entry.info.failure === null)) continue;
+      if (!known && !how.settled && previous.get(file.path) !== file.version) continue;
+      if (file.backend === 'onnx') await this.#take(file);
+      else asked.push(this.#ask(file));
     }
+    return asked;
+  }
+
+  async #ask(file: ModelFile): Promise<void> {
+    this.#asking.add(file.name);
+    await this.#take(file);
+    this.#asking.delete(file.name);
   }
 
   /** Loads `file` in the place of what has its name; that goes on answering until the new one is warm, and stays when it fails. */
   async #take(file: ModelFile): Promise<void> {
     const { logger } = this.#options;
-    const before = this.#entries.get(file.name);
-    if (!before) this.#set({ file, model: null, info: describe(file, 'loading', null) });
+    if (!this.#entries.has(file.name)) this.#set({ file, model: null, info: describe(file, 'loading', null) });
     let model: LoadedModel | null = null;
     let failure: string | null = null;
     try {
       model = await this.#load(file);
     } catch (error) {
-      failure = messageOf(error).slice(0, 1000);
+      failure = messageOf(error).slice(0, MAX_FAILURE);
     }
-    if (this.#disposed) {
+    const before = this.#entries.get(file.name);
+    if (this.#disposed || !before) { // the file was taken away meanwhile
       model?.[Symbol.dispose]();
     } else if (model) {
+      const taken = model;
       this.#set({ file, model, info: model.info });
-      before?.model?.[Symbol.dispose]();
+      before.model?.[Symbol.dispose]();
+      void model.lost?.then((reason) => { this.#lose(file.name, taken, reason); });
       logger.info({ model: file.name, digest: model.info.digest, classes: model.info.labels.length }, 'model ready');
+    } else if (before.info.failure !== failure) {
+      this.#set(before.model ? { file, model: before.model, info: { ...before.model.info, failure } } : { file, model: null, info: describe(file, 'failed', failure) });
+      logger.error({ model: file.name, path: file.path, failure, previousKept: before.model !== null }, 'model refused');
     } else {
-      this.#set(before?.model ? { file, model: before.model, info: { ...before.model.info, failure } } : { file, model: null, info: describe(file, 'failed', failure) });
-      logger.error({ model: file.name, path: file.path, failure, previousKept: before?.model !== undefined && before.model !== null }, 'model refused');
+      before.file = file; // tried again, and the same is wrong
     }
+  }
+
+  /** `model` can be asked no more; the next scan tries its file again. */
+  #lose(name: string, model: LoadedModel, reason: string): void {
+    const entry = this.#entries.get(name);
+    if (entry?.model !== model) return; // another has its place
+    this.#set({ file: entry.file, model: null, info: describe(entry.file, 'failed', reason.slice(0, MAX_FAILURE)) });
+    model[Symbol.dispose]();
+    this.#options.logger.error({ model: name, failure: reason }, 'model lost');
   }
 
   async #load(file: ModelFile): Promise<LoadedModel> {
     const { maxModelBytes, threads, clock, bundledFolder, load, probe } = this.#options;
-    const tooLarge = (bytes: number): MediaError => new MediaError('PAYLOAD_TOO_LARGE', `${bytes} bytes; at most ${maxModelBytes} are taken (inference.max_model_bytes)`);
-    if (file.bytes > maxModelBytes) throw tooLarge(file.bytes);
-    if (!file.bundled) await probe(file);
+    const [most, why] = file.backend === 'onnx' ? [maxModelBytes, 'inference.max_model_bytes'] : [MAX_DESCRIPTOR_BYTES, 'it only names a server'];
+    const tooLarge = (bytes: number): MediaError => new MediaError('PAYLOAD_TOO_LARGE', `${bytes} bytes; at most ${most} are taken (${why})`);
+    if (file.bytes > most) throw tooLarge(file.bytes);
+    if (!file.bundled && file.backend === 'onnx') await probe(file);
     const bytes = await readFile(file.path);
-    if (bytes.length > maxModelBytes) throw tooLarge(bytes.length);
+    if (bytes.length > most) throw tooLarge(bytes.length);
     const digest = createHash('sha256').update(bytes).digest('hex');
-    return load({ name: file.name, path: file.path, bytes, digest, threads, bundledFolder, clock });
+    return load[file.backend]({ name: file.name, path: file.path, bytes, digest, threads, bundledFolder, clock });
   }
 
   #set(entry: Entry): void {
@@ -156,5 +196,5 @@ export class ModelRegistry implements Disposable {
 }
 
 const describe = (file: ModelFile, state: 'loading' | 'failed', failure: string | null): ModelInfo => ({
-  name: file.name, digest: '', inputWidth: 0, inputHeight: 0, inputLayout: 'u8-nhwc', labels: [], defaultConfidence: 0, state, failure,
+  name: file.name, backend: file.backend, digest: '', inputWidth: 0, inputHeight: 0, inputLayout: 'u8-nhwc', labels: [], defaultConfidence: 0, state, failure,
 });

@@ -1,6 +1,14 @@
-import type { InferenceSession } from 'onnxruntime-node';
 import { MediaError } from '../../core/errors.ts';
 import type { ModelMetadata } from './model-metadata.ts';
+
+/** An input or output as a model declares it. */
+export interface DeclaredTensor {
+  readonly name: string;
+  /** `float32`, `uint8`, …: ONNX Runtime's name of the element type. */
+  readonly type: string;
+  /** A symbolic size is a name, −1 or 0. */
+  readonly dims: readonly (number | string)[];
+}
 
 /** What a model takes. */
 export interface InputContract {
@@ -22,22 +30,21 @@ const DEFAULT_STRIDE = 32;
 
 const refuse = (why: string): MediaError => new MediaError('UNPROCESSABLE', why);
 
-/** Symbolic sizes come as names, unnamed ones as −1 or 0. */
 const isFixed = (size: number | string | undefined): size is number => typeof size === 'number' && size > 0;
 
 /**
- * The one picture input of a session. A symbolic batch is one; a symbolic size is that of the sidecar or of the metadata's `imgsz`, else
+ * The one picture input of a model. A symbolic batch is one; a symbolic size is that of the sidecar or of the metadata's `imgsz`, else
  * 640 (224 for a classifier), rounded up to the model's stride. Throws UNPROCESSABLE for anything else.
  */
-export const inputContract = (inputs: readonly InferenceSession.ValueMetadata[], outputs: readonly InferenceSession.ValueMetadata[], metadata: ModelMetadata): InputContract => {
+export const inputContract = (inputs: readonly DeclaredTensor[], outputs: readonly DeclaredTensor[], metadata: ModelMetadata): InputContract => {
   const input = inputs[0];
-  if (inputs.length !== 1 || !input?.isTensor) throw refuse(`a model takes one picture, this one takes ${inputs.length} inputs`);
-  const shape = input.shape;
+  if (inputs.length !== 1 || !input) throw refuse(`a model takes one picture, this one takes ${inputs.length} inputs`);
+  const shape = input.dims;
   const described = `${input.name.slice(0, 100)} ${input.type}[${shape.join(',')}]`;
   const [batch, a, b, c] = shape;
   if (shape.length !== 4 || (isFixed(batch) && batch !== 1)) throw refuse(`the input ${described} is not one picture`);
   const output = outputs[0];
-  const usual = outputs.length === 1 && output?.isTensor && output.shape.length === 2 ? DEFAULT_CLASSIFIER_SIDE : DEFAULT_SIDE;
+  const usual = outputs.length === 1 && output?.dims.length === 2 ? DEFAULT_CLASSIFIER_SIDE : DEFAULT_SIDE;
   const stride = metadata.stride ?? DEFAULT_STRIDE;
   const sized = (value: number | string | undefined, of: 0 | 1): number => (isFixed(value) ? value : Math.ceil((metadata.imageSize?.[of] ?? usual) / stride) * stride);
   let contract: InputContract;
@@ -50,7 +57,7 @@ export const inputContract = (inputs: readonly InferenceSession.ValueMetadata[],
 };
 
 /** Refuses outputs that are larger than any layout needs. `outputs`: as declared before a run, or as they came. Throws UNPROCESSABLE. */
-export const checkOutputSizes = (outputs: readonly { readonly name: string; readonly dims: readonly (number | string)[] }[]): void => {
+export const checkOutputSizes = (outputs: readonly Pick<DeclaredTensor, 'name' | 'dims'>[]): void => {
   for (const { name, dims } of outputs) {
     const values = dims.reduce<number>((product, size) => product * (isFixed(size) ? size : 1), 1);
     if (values > MAX_OUTPUT_VALUES) throw refuse(`the output ${name.slice(0, 100)} [${dims.join(',')}] has ${values} values, at most ${MAX_OUTPUT_VALUES} are taken`);

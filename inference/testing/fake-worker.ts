@@ -6,7 +6,7 @@ import { Health } from '../../platform/grpc/health.ts';
 import { GrpcServer } from '../../platform/grpc/server.ts';
 import { silentLogger } from '../../platform/logging.ts';
 import { InferenceService as Service } from '../../proto/gen/imageflow/v1/inference_pb.ts';
-import type { LoadedModel } from '../models/onnx-session.ts';
+import type { LoadedModel } from '../models/loaded-model.ts';
 import type { InferenceFrame, ModelInfo } from '../port.ts';
 import { InferenceService } from '../worker/inference-service.ts';
 
@@ -23,7 +23,7 @@ export interface FakeWorkerOptions {
 }
 
 export const fakeModelInfo = (name: string, inputSize: number): ModelInfo => ({
-  name, digest: '0'.repeat(64), inputWidth: inputSize, inputHeight: inputSize, inputLayout: 'u8-nhwc', labels: ['thing'], defaultConfidence: 0.5, state: 'ready', failure: null,
+  name, digest: '0'.repeat(64), backend: 'onnx', inputWidth: inputSize, inputHeight: inputSize, inputLayout: 'u8-nhwc', labels: ['thing'], defaultConfidence: 0.5, state: 'ready', failure: null,
 });
 
 /** Listens as a real worker does, SERVING from the start. */

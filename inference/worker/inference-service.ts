@@ -2,9 +2,11 @@ import { create } from '@bufbuild/protobuf';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import type { Clock } from '../../core/clock.ts';
 import { MediaError, messageOf } from '../../core/errors.ts';
+import type { ErrorCode } from '../../core/errors.ts';
 import { toGrpcStatus } from '../../platform/grpc/errors.ts';
 import { serve } from '../../platform/grpc/service.ts';
 import type { ServiceRegistration } from '../../platform/grpc/service.ts';
+import type { Milliseconds } from '../../core/units.ts';
 import type { Logger } from '../../platform/logging.ts';
 import { DetectResponseSchema, InferenceService as Service, ListModelsResponseSchema, RefusalReason } from '../../proto/gen/imageflow/v1/inference_pb.ts';
 import type { DetectRequest, DetectResponse } from '../../proto/gen/imageflow/v1/inference_pb.ts';
@@ -21,6 +23,14 @@ export interface InferenceServiceOptions {
 
 /** A client that keeps sending without credit is cut off. */
 const MAX_OVERRUNS = 16;
+
+/** What a model rejects with that is not the request's fault: the server that runs it is gone, slow or gives nonsense. */
+const REFUSALS: Readonly<Partial<Record<ErrorCode, RefusalReason>>> = {
+  DEADLINE_EXCEEDED: RefusalReason.DEADLINE,
+  UNAVAILABLE: RefusalReason.MODEL_NOT_READY,
+  UNPROCESSABLE: RefusalReason.INFERENCE_FAILED,
+  INTERNAL: RefusalReason.INFERENCE_FAILED,
+};
 
 type DetectCall = ServerDuplexStream<DetectRequest, DetectResponse>;
 
@@ -52,6 +62,8 @@ export class InferenceService {
   readonly #clients = new Set<Client>();
   readonly #queue: Job[] = [];
   #working = false;
+  #retired = false;
+  #onEmpty = (): void => undefined;
 
   constructor(options: InferenceServiceOptions) {
     this.#options = options;
@@ -60,6 +72,17 @@ export class InferenceService {
       detect: (call) => { this.#accept(call); },
       listModels: () => Promise.resolve(create(ListModelsResponseSchema, { models: options.registry.list().map(toModelMessage) })),
     });
+  }
+
+  /** Tells clients that there are no models any more, on which they leave; resolves when all have left, what they had sent answered, or after `withinMs`. */
+  async retire(withinMs: Milliseconds): Promise<void> {
+    this.#retired = true;
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    this.#onEmpty = () => { resolve(undefined); };
+    using _deadline = this.#options.clock.after(withinMs, this.#onEmpty);
+    for (const client of this.#clients) this.#grant(client, 0);
+    if (this.#clients.size === 0) this.#onEmpty();
+    await promise;
   }
 
   /** Ends every stream: the worker is going away. */
@@ -75,6 +98,7 @@ export class InferenceService {
     const drop = (): void => {
       client.gone = true;
       this.#clients.delete(client);
+      if (this.#clients.size === 0) this.#onEmpty();
     };
     call.on('cancelled', drop);
     call.on('close', drop);
@@ -85,7 +109,7 @@ export class InferenceService {
 
   #grant(client: Client, credits: number): void {
     client.credits += credits;
-    client.call.write(create(DetectResponseSchema, { message: { case: 'grant', value: { credits, models: this.#options.registry.list().map(toModelMessage) } } }));
+    client.call.write(create(DetectResponseSchema, { message: { case: 'grant', value: { credits, models: this.#retired ? [] : this.#options.registry.list().map(toModelMessage) } } }));
   }
 
   #receive(client: Client, request: DetectRequest): void {
@@ -135,7 +159,7 @@ export class InferenceService {
         message: { case: 'outcome', value: { requestId: id, objects, modelDigest: outcome.modelDigest, inferenceMs: outcome.inferenceMs, waitedMs } },
       });
     } catch (error) {
-      if (error instanceof MediaError) return refusal(id, RefusalReason.BAD_REQUEST, error.message);
+      if (error instanceof MediaError) return refusal(id, REFUSALS[error.code] ?? RefusalReason.BAD_REQUEST, error.message);
       logger.error({ model: request.model, error: messageOf(error) }, 'inference failed');
       return refusal(id, RefusalReason.INFERENCE_FAILED, messageOf(error));
     }

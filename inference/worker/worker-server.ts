@@ -1,9 +1,11 @@
 import type { Clock } from '../../core/clock.ts';
 import { messageOf } from '../../core/errors.ts';
+import type { Milliseconds } from '../../core/units.ts';
 import { Health } from '../../platform/grpc/health.ts';
 import { GrpcServer } from '../../platform/grpc/server.ts';
 import type { Logger } from '../../platform/logging.ts';
 import { InferenceService as Service } from '../../proto/gen/imageflow/v1/inference_pb.ts';
+import { KserveModel } from '../models/kserve/kserve-model.ts';
 import { ModelRegistry } from '../models/model-registry.ts';
 import { OnnxModel } from '../models/onnx-session.ts';
 import { InferenceService } from './inference-service.ts';
@@ -21,9 +23,14 @@ export interface WorkerServerOptions {
   readonly modelsFolder: string;
   readonly threads: number;
   readonly maxModelBytes: number;
+  /** What a server that runs a model has for a picture, milliseconds. */
+  readonly deadlineMs: number;
   readonly clock: Clock;
   readonly logger: Logger;
 }
+
+/** What clients have sent when the worker is told to stop is answered within this. */
+const RETIRE_WITHIN_MS: Milliseconds = 1000;
 
 /** The AI worker: models behind gRPC. Listens at once, is SERVING (grpc.health.v1) while the default model can answer. */
 export class WorkerServer implements AsyncDisposable {
@@ -46,7 +53,7 @@ export class WorkerServer implements AsyncDisposable {
 
   /** Throws when the address cannot be bound. */
   static async start(options: WorkerServerOptions): Promise<WorkerServer> {
-    const { clock, logger, bundledFolder, defaultModel } = options;
+    const { clock, logger, bundledFolder, defaultModel, deadlineMs } = options;
     const registry = new ModelRegistry({
       bundledFolder,
       modelsFolder: options.modelsFolder,
@@ -54,7 +61,7 @@ export class WorkerServer implements AsyncDisposable {
       maxModelBytes: options.maxModelBytes,
       clock,
       logger,
-      load: (load) => OnnxModel.load(load),
+      load: { onnx: (load) => OnnxModel.load(load), kserve: (load) => KserveModel.load({ ...load, deadlineMs, logger }) },
       probe: probeModel(bundledFolder),
     });
     const health = new Health();
@@ -85,6 +92,7 @@ export class WorkerServer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#inference.retire(RETIRE_WITHIN_MS);
     this.#inference[Symbol.dispose]();
     this.#health[Symbol.dispose]();
     await this.#server[Symbol.asyncDispose]();

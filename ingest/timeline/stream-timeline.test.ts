@@ -209,6 +209,35 @@ describe('a stream\'s timeline', () => {
     });
   });
 
+  test('[REC-7] whatever a publisher sends, tracks change with a random access picture alone, so that no recorded file begins between key frames', () => {
+    // Of another size, and the same with another picture parameter set.
+    const small = Buffer.from('Z2QAH6yyAKALdCAAAAMAIAAAB4HjBkk=', 'base64');
+    const otherPps = Buffer.from('68ebe3cb22c0', 'hex');
+    const event = fc.oneof(
+      { weight: 6, arbitrary: fc.record({ type: fc.constant('video' as const), idr: fc.boolean(), sps: fc.constantFrom(null, null, SPS, small), pps: fc.constantFrom(null, null, PPS, otherPps) }) },
+      { weight: 3, arbitrary: fc.record({ type: fc.constant('audio' as const) }) },
+    );
+    const seen = { changes: 0, soundBefore: 0 };
+    fc.assert(fc.property(fc.array(event, { maxLength: 60 }), fc.boolean(), (events, inSdp) => {
+      const { clock, units, video, audio } = setUp({ ...(inSdp ? declared : {}), audio: opusTrack() });
+      for (const [i, e] of events.entries()) {
+        if (e.type === 'audio') audio(sound(i * 1_920));
+        else video(picture(i * 3_600, { idr: e.idr, ...(e.sps ? { sps: e.sps } : {}), ...(e.pps ? { pps: e.pps } : {}) }));
+        clock.advance(40);
+      }
+      for (const [i, unit] of units.entries()) {
+        const before = units[i - 1];
+        if (unit.tracks === before?.tracks) continue;
+        expect([unit.kind, unit.randomAccess]).toEqual(['video', true]);
+        // Sound has its track before it is heard: when it joins, nothing changes.
+        expect(unit.tracks.audio).not.toBeNull();
+        if (before) seen.changes++;
+      }
+      if (units.findIndex(({ kind }) => kind === 'audio') > 1) seen.soundBefore++;
+    }));
+    expect(Math.min(seen.changes, seen.soundBefore)).toBeGreaterThan(0);
+  });
+
   test('any units at any time keep pts ≥ 0, dts ≤ pts, dts strictly increasing per kind and wall finite', () => {
     const event = fc.oneof(
       { weight: 6, arbitrary: fc.record({ type: fc.constant('video' as const), timestamp: fc.oneof(fc.nat(0xffff_ffff), fc.nat(200_000)), idr: fc.boolean(), sets: fc.boolean(), data: fc.option(fc.uint8Array({ maxLength: 24 }), { nil: undefined }) }) },

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { WallMapping } from './wall-mapping.ts';
 
@@ -77,5 +78,63 @@ describe('wall time', () => {
     feed(mapping, 91);
     const late = feed(mapping, 180, { from: 91, host: HOST + 60_000, delay: (i) => Math.max(0, 9_000 - i * (100 / 3)) });
     expect(late.at(-1)).toBeCloseTo(HOST + 60_000 + 270 * (100 / 3), -1);
+  });
+});
+
+describe('[REC-1] wall time is corrected by 500 ppm at most, within the first minute of an epoch by 2 % downwards', () => {
+  const PPM_500 = 500e-6;
+  const FIRST_MINUTE_DOWN = 0.02;
+  const MINUTE = 60_000;
+  /** Of a correction at most this much counts, however long nothing came. */
+  const LONGEST = 1_000;
+  /** What is left of a number of some 10^5 ms in floating point. */
+  const ROUNDING = 1e-6;
+
+  /** One unit: how long after the one before it arrives, how early or late it is for that, and by how much the host's clock was set meanwhile. */
+  const unit = fc.record({
+    after: fc.oneof(fc.double({ min: 0, max: 100, noNaN: true }), fc.integer({ min: 100, max: 3_000 })), off: fc.oneof(fc.constant(0), fc.integer({ min: -600, max: 600 })),
+    set: fc.oneof({ weight: 9, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.integer({ min: -20_000, max: 5_000 }) }),
+  });
+
+  test('whatever comes when, and however the clocks run', () => {
+    fc.assert(fc.property(fc.array(unit, { minLength: 20, maxLength: 300, size: 'max' }), fc.double({ min: 0.98, max: 1.02, noNaN: true }), fc.boolean(), (units, rate, mayStep) => {
+      const mapping = new WallMapping();
+      let [arrival, host] = [0, 0];
+      mapping.observe(0, 0, 0, true);
+      for (const { after, off, set } of units) {
+        arrival += after;
+        host += set;
+        const before = mapping.at(0);
+        mapping.observe(arrival * rate + off, arrival, host, mayStep);
+        const corrected = mapping.at(0) - before;
+        const elapsed = Math.min(LONGEST, after);
+        expect(corrected).toBeLessThanOrEqual(elapsed * PPM_500 + ROUNDING);
+        expect(corrected).toBeGreaterThanOrEqual(-elapsed * (arrival > MINUTE ? PPM_500 : FIRST_MINUTE_DOWN) - ROUNDING);
+      }
+    }));
+  });
+
+  const corrected = (from: number, seconds: number, host: (second: number) => number, delay: (media: number) => number = () => 0): number => {
+    const mapping = new WallMapping();
+    let before = 0;
+    for (let media = 0; media <= (from + seconds) * 1_000; media += 40) {
+      mapping.observe(media, media + delay(media), host(media / 1_000), media % 1_000 === 0);
+      if (media === from * 1_000) before = mapping.at(0);
+    }
+    return mapping.at(0) - before;
+  };
+
+  test.each([
+    ['forward in the first minute', 5, 3_000, 10_000 * PPM_500], ['forward later', 70, 3_000, 10_000 * PPM_500],
+    ['back later', 70, -3_000, -10_000 * PPM_500], ['back after the first seconds, in which nothing was early', 5, -3_000, -10_000 * PPM_500],
+  ])('a host clock that is set %s is followed as fast as that', (_, at, set, expected) => {
+    expect(corrected(at, 10, (second) => (second > at ? set : 0))).toBeCloseTo(expected, 6);
+  });
+
+  test('a burst of a second is taken back by 2 %, and no further after a minute than by 500 ppm', () => {
+    // Sent at once, then in real time: from then on media time is a second ahead of arrival.
+    const burst = (ahead: number) => (media: number): number => Math.max(-ahead, -media);
+    expect(corrected(5, 10, () => 0, burst(1_000))).toBeCloseTo(-10_000 * FIRST_MINUTE_DOWN, 6);
+    expect(corrected(70, 10, () => 0, burst(4_000))).toBeCloseTo(-10_000 * PPM_500, 6);
   });
 });

@@ -98,6 +98,7 @@ export class WhipEndpoint implements Disposable {
     const peer = await this.#options.engine.accept({
       name: `whip ${camera}`,
       offer,
+      clientAddress: exchange.clientAddress,
       send: [],
       receive: { mid: plan.first.mid, kind: plan.first.kind, payloadType: plan.first.codec.payloadType, rtpmap: plan.first.codec.rtpmap, fmtp: plan.first.codec.fmtp },
       dataChannels: plan.dataChannels,

@@ -18,6 +18,8 @@ import { exports } from './migrations/0008-exports.ts';
 import { frames } from './migrations/0009-frames.ts';
 import { foundSightings } from './migrations/0010-found-sightings.ts';
 import { distribution } from './migrations/0011-distribution.ts';
+import { events } from './migrations/0012-events.ts';
+import { keptFindings } from './migrations/0013-kept-findings.ts';
 import { describePostgres, isPostgresUrl, migrationDialect, postgresDialect, waitForPostgres } from './postgres.ts';
 import type { Database } from './schema.ts';
 
@@ -35,6 +37,8 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0009-frames': frames,
   '0010-found-sightings': foundSightings,
   '0011-distribution': distribution,
+  '0012-events': events,
+  '0013-kept-findings': keptFindings,
 };
 
 export interface OpenOptions {

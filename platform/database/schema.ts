@@ -25,7 +25,7 @@ export interface CamerasTable {
   created_at: number;
   updated_at: number;
   deleted_at: number | null;
-  /** JSON object: what the API has for later (`qos`, `priority`, `bandwidth_hint`), set by none yet. */
+  /** JSON object of what was set of `qos` and `priority`. */
   extra: string;
   /** Whether it is shown live; setting the camera anew does not touch it. */
   distribution: Generated<'on' | 'off'>;
@@ -262,11 +262,21 @@ export interface AnalysesTable {
   /** Segments whose files had gone. */
   missing_segments: number;
   detections: number;
+  /** JSON array of the class names that count as defects; empty: nothing was said, and there is no score. */
+  defect_classes: Generated<string>;
+  /** Pictures in which one of these was found. */
+  defect_pictures: Generated<number>;
+  /** Of an analysis that is done; null: no classes were named. */
+  defect_count: number | null;
+  /** 0..1, likewise. */
+  quality_score: number | null;
   error: string | null;
   /** While it runs: when its process last said so. */
   heartbeat_at: number | null;
   created_at: number;
   created_by: string | null;
+  /** When a process first worked on it. */
+  started_at: number | null;
   finished_at: number | null;
 }
 
@@ -292,6 +302,23 @@ export interface FramesTable {
   created_at: number;
   created_by: string | null;
   stored_at: number | null;
+}
+
+/** What happened, for others to read in order: an outbox. Its `id` rises in the order in which rows become visible. */
+export interface EventsTable {
+  id: Generated<number>;
+  topic: string;
+  /** Null: of no single camera. */
+  camera_id: string | null;
+  at_ms: number;
+  /** JSON object, as the topic's schema has it. */
+  body: string;
+}
+
+export interface EventTopicsTable {
+  topic: string;
+  /** Events up to this `id` have been deleted by their age or number. */
+  deleted_through: number;
 }
 
 export interface AlarmsTable {
@@ -323,4 +350,6 @@ export interface Database {
   frames: FramesTable;
   exports: ExportsTable;
   alarms: AlarmsTable;
+  events: EventsTable;
+  event_topics: EventTopicsTable;
 }

@@ -4,6 +4,8 @@ import type { ChannelOptions } from '@grpc/grpc-js';
 export interface EndpointOptions {
   /** Largest message sent or taken; default 32 MiB (a 1080p RGB picture is 6 MiB). */
   readonly maxMessageBytes?: number;
+  /** Ask a silent peer every 10 s whether it is there; default true. Servers of others may cut off who asks more often than every 5 minutes, as gRPC's C++ server does. */
+  readonly keepAlive?: boolean;
 }
 
 export const channelOptions = (options: EndpointOptions): ChannelOptions => {
@@ -12,9 +14,7 @@ export const channelOptions = (options: EndpointOptions): ChannelOptions => {
     'grpc.max_receive_message_length': maxMessageBytes,
     'grpc.max_send_message_length': maxMessageBytes,
     // A peer that vanished without closing (another host's power cut) is noticed within 15 s.
-    'grpc.keepalive_time_ms': 10_000,
-    'grpc.keepalive_timeout_ms': 5_000,
-    'grpc.keepalive_permit_without_calls': 1,
+    ...(options.keepAlive === false ? {} : { 'grpc.keepalive_time_ms': 10_000, 'grpc.keepalive_timeout_ms': 5_000, 'grpc.keepalive_permit_without_calls': 1 }),
     // Several pictures at once without waiting for a window update.
     'grpc-node.flow_control_window': 4 * 1024 * 1024,
   };

@@ -67,7 +67,7 @@ export const fromGrpc = (error: unknown): MediaError => {
   if (!isServiceError(error)) return new MediaError('INTERNAL', messageOf(error), { cause: error });
   const text = (key: string): string | undefined => error.metadata.get(key)[0]?.toString();
   const told = text(CODE_KEY);
-  const code = told !== undefined && told in TO_STATUS ? (told as ErrorCode) : (FROM_STATUS.get(error.code) ?? 'INTERNAL');
+  const code = told !== undefined && Object.hasOwn(TO_STATUS, told) ? (told as ErrorCode) : (FROM_STATUS.get(error.code) ?? 'INTERNAL');
   const reason = text(REASON_KEY);
   const retry = Number(text(RETRY_KEY) ?? Number.NaN);
   return new MediaError(code, error.details === '' ? error.message : error.details, {

@@ -79,14 +79,7 @@ export class SegmentChecker {
       position = end;
     }
     const bytes: SegmentBytes = whole ? inMemory(memory.subarray(0, size)) : { read: (position, length) => Promise.resolve(readUpTo(file, Buffer.allocUnsafe(length), position)) };
-    return { id, size, sha256: hash.digest('hex'), signature: this.#signature(statement, tail), ...(await describe(bytes, size)) };
-  }
-
-  #signature(statement: Buffer, tail: Buffer): SegmentCheck['signature'] {
-    const box = decodeSignatureBox(tail);
-    if (!box) return 'none';
-    if (box.kid !== this.#key?.kid) return 'foreign';
-    return this.#key.verify(statement, box.signature) ? 'valid' : 'invalid';
+    return { id, size, sha256: hash.digest('hex'), signature: signatureOf(tail, statement, this.#key), ...(await describe(bytes, size)) };
   }
 
   #hold(size: number): Buffer {
@@ -94,6 +87,14 @@ export class SegmentChecker {
     return this.#buffer;
   }
 }
+
+/** Of a file that ends with `tail`; `statement`: what a signature is over. */
+export const signatureOf = (tail: Buffer, statement: Buffer, key: PublicSigningKey | undefined): SegmentCheck['signature'] => {
+  const box = decodeSignatureBox(tail);
+  if (!box) return 'none';
+  if (box.kid !== key?.kid) return 'foreign';
+  return key.verify(statement, box.signature) ? 'valid' : 'invalid';
+};
 
 const describe = async (bytes: SegmentBytes, size: number): Promise<Pick<SegmentCheck, 'saysId' | 'chain' | 'defect'>> => {
   try {

@@ -54,9 +54,26 @@ const offer = async (): Promise<Response> => {
 };
 const hls = (file = 'index.m3u8'): Promise<Response> => fetch(`${server.http}/hls/${ID}/${file}`, { headers: bearer() });
 const socket = (): WebSocket => new WebSocket(`${server.http.replace('http', 'ws')}/v1/cameras/${ID}/detections/live`, { headers: bearer() });
+/** Says what did not come, instead of the whole test's time. */
+const soon = async <T>(what: string, promise: Promise<T>): Promise<T> => {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => { late.reject(new Error(`${what} did not come within 30 s`)); }, 30_000);
+  try {
+    return await Promise.race([promise, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+};
 const closing = async (client: WebSocket): Promise<[number, string]> => {
-  const [code, reason] = (await once(client, 'close')) as [number, Buffer];
+  const [code, reason] = (await soon('the end of a detections socket', once(client, 'close'))) as [number, Buffer];
   return [code, reason.toString()];
+};
+/** The first message; a socket that is closed instead says how. */
+const firstMessage = async (client: WebSocket): Promise<void> => {
+  const closed = Promise.withResolvers<never>();
+  client.once('close', (code, reason) => { closed.reject(new Error(`closed with ${String(code)} ${reason.toString()}`)); });
+  closed.promise.catch(() => undefined);
+  await soon('a first detection', Promise.race([once(client, 'message'), closed.promise]));
 };
 const newestDetection = async (): Promise<string> => (await server.request<{ items: { captured_at: string }[] }>('GET', `/v1/detections?camera=${ID}&limit=1`)).items[0]?.captured_at ?? '';
 const recorded = async (): Promise<number> => (await segmentsOf(server, ID)).length;
@@ -73,8 +90,8 @@ test('[SD-53] whoever watches is ended within 1 s and refused; recording and det
   await playCamera(peers, camera.direct_urls['whep'] ?? '', server.token);
   expect((await reception(peers)).state).toBe('connected');
   const watching = socket();
-  await once(watching, 'message');
-  const lane = await peers.evaluate(async ([url, token]) => {
+  await firstMessage(watching);
+  const lane = await soon('a first detection on the data channel', peers.evaluate(async ([url, token]) => {
     const pc = new RTCPeerConnection();
     pc.addTransceiver('video', { direction: 'recvonly' });
     const channel = pc.createDataChannel('detections');
@@ -82,9 +99,9 @@ test('[SD-53] whoever watches is ended within 1 s and refused; recording and det
     const answer = await fetch(String(url), { method: 'POST', headers: { 'content-type': 'application/sdp', authorization: `Bearer ${String(token)}` }, body: pc.localDescription?.sdp ?? '' });
     await pc.setRemoteDescription({ type: 'answer', sdp: await answer.text() });
     await new Promise((resolve) => { channel.onmessage = resolve; });
-    Object.assign(window, { laneClosed: new Promise((resolve) => { channel.onclose = () => { resolve(performance.timeOrigin + performance.now()); }; }) });
+    Object.assign(window, { lane: pc, channel, laneClosed: new Promise((resolve) => { channel.onclose = () => { resolve(performance.timeOrigin + performance.now()); }; }) });
     return channel.readyState;
-  }, [camera.direct_urls['whep'], server.token]);
+  }, [camera.direct_urls['whep'], server.token]));
   expect(lane).toBe('open');
   expect(await server.metric('imageflow_viewers', { camera: ID, protocol: 'webrtc' })).toBe(2);
 
@@ -94,7 +111,7 @@ test('[SD-53] whoever watches is ended within 1 s and refused; recording and det
   const end = await closed;
   expect(end.what).toEqual([4409, 'The live view of this camera has been switched off by an operator.']);
   expect(end.at - stopped).toBeLessThan(1000);
-  const laneClosedAt = await peers.evaluate(() => (window as unknown as { laneClosed: Promise<number> }).laneClosed);
+  const laneClosedAt = await soon('the end of the data channel', peers.evaluate(() => (window as unknown as { laneClosed: Promise<number> }).laneClosed));
   expect(laneClosedAt - stopped).toBeLessThan(1000);
   await refusesEverybody();
   expect(await server.metric('imageflow_viewers', { camera: ID })).toBe(0);
@@ -125,7 +142,7 @@ test('[SD-53] whoever watches is ended within 1 s and refused; recording and det
   await until('HLS plays', async () => (await server.fetch(`/hls/${ID}/index.m3u8`)).status === 200, SLOW);
   await playCamera(peers, camera.urls['whep'] ?? '', server.token, 'again');
   const again = socket();
-  await once(again, 'message');
+  await firstMessage(again);
   again.terminate();
 });
 

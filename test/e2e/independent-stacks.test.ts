@@ -94,10 +94,11 @@ const slicesOf = async (path: string): Promise<string[]> => {
 
 test('[ING-4] GStreamer\'s rtspclientsink publishes by RTSP: every picture is kept as it was', async () => {
   const camera = await server.addCamera('rtspclientsink', { pipelines: [] });
-  await using push = run('gst-launch-1.0', ['-q', 'filesrc', `location=${clip('vtest-720p30-baseline.mp4')}`, '!', 'qtdemux', '!', 'h264parse', '!', 'rtspclientsink', 'protocols=tcp', 'user-id=any', `user-pw=${camera.publish_key}`, `location=${server.rtsp}/${camera.id}`]);
+  await using _push = run('gst-launch-1.0', ['-q', 'filesrc', `location=${clip('vtest-720p30-baseline.mp4')}`, '!', 'qtdemux', '!', 'h264parse', '!', 'rtspclientsink', 'protocols=tcp', 'user-id=any', `user-pw=${camera.publish_key}`, `location=${server.rtsp}/${camera.id}`]);
   await until('the camera is live', async () => { const now = await session(camera.id); return now.phase === 'live' && now.protocol === 'rtsp'; });
-  // At its end rtspclientsink closes its connection, without a TEARDOWN, while another of its threads may still be sending.
-  expect((await push.exit).stderr.replace(/^ERROR: [^]*Could not send message\. \(Received end-of-file\)\n?$/, '')).toBe('');
+  // At its end rtspclientsink either closes its connection without a TEARDOWN, or (one time in ten on a busy machine) waits for its own
+  // RTCP for ever though every picture is sent: then the server ends the session of the silent publisher.
+  await until('the session has ended', async () => (await session(camera.id)).phase === 'ended', 60_000);
   const { path } = await recordingOf(camera.id);
   const kept = await slicesOf(path);
   expect(kept).toHaveLength(300);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { LiveDetections, storedDetections } from '../support/detections.ts';
 import { InspectionTruth } from '../support/inspection-truth.ts';
 import { ffmpegPush } from '../support/media.ts';
-import { clipFrames, recordedPictures } from '../support/recordings.ts';
+import { pictureKey as key, recordedFramesOf } from '../support/recordings.ts';
 import { TestServer, until } from '../support/server.ts';
 
 const CAMERA = 'belt';
@@ -20,16 +20,6 @@ let server: TestServer;
 beforeAll(async () => { server = stack.use(await TestServer.start()); });
 afterAll(() => stack.disposeAsync());
 
-const key = (epoch: number, rtpTimestamp: number): string => `${String(epoch)}/${String(rtpTimestamp)}`;
-/** Which frame of the clip each recorded picture is, by its bytes: nothing is assumed of when the clip began or how it was looped. */
-const framesOfClip = async (): Promise<ReadonlyMap<string, number>> => {
-  const frames = await clipFrames(CLIP);
-  return new Map((await recordedPictures(server.dataDir, CAMERA)).flatMap(({ frame, hash }) => {
-    const index = frames.get(hash);
-    return index === undefined ? [] : [[key(frame.epoch, frame.rtpTs), index] as const];
-  }));
-};
-
 test('[EXT-5] [INF-2] inspect-320 finds the defects of the belt: recall and precision of what GET /v1/detections has are at least 0.85', { timeout: 300_000 }, async () => {
   const camera = await server.addCamera(CAMERA, { pipelines: [MODEL] });
   // The database has no row where nothing was found: which pictures were looked at, only the live messages tell.
@@ -44,7 +34,7 @@ test('[EXT-5] [INF-2] inspect-320 finds the defects of the belt: recall and prec
   });
   const inferred = told.map(({ epoch, rtp_timestamp: rtpTimestamp }) => key(epoch, rtpTimestamp));
   const clipFrame = await until('every inferred picture is recorded', async () => {
-    const frames = await framesOfClip();
+    const frames = await recordedFramesOf(CLIP, server.dataDir, CAMERA);
     return inferred.every((picture) => frames.has(picture)) && frames;
   });
 

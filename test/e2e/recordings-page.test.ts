@@ -233,8 +233,12 @@ test('[REC-5] standing still, the picture goes on and back by exactly one', asyn
   await until('it has played for a second', async () => (await video()).at > 1, SLOW);
   await page.keyboard.press('k');
   // The last picture may still be on its way to the screen.
-  let before: number | null = null;
-  const still = await until('a picture that stands still', async () => { const now = await shownPicture(); const same = now !== null && now === before; before = now; return same && now; });
+  let stood = { picture: null as number | null, since: 0 };
+  const still = await until('a picture that stands still', async () => {
+    const picture = await shownPicture();
+    if (picture !== stood.picture) stood = { picture, since: performance.now() };
+    return picture !== null && performance.now() - stood.since > 500 ? picture : undefined;
+  }, SLOW);
   for (const [key, by] of [['.', 1], ['.', 2], ['.', 3], [',', 2], [',', 1], [',', 0], [',', -1]] as const) {
     await page.keyboard.press(key);
     await until(`picture ${String(still + by)}`, async () => (await shownPicture()) === still + by);

@@ -1,14 +1,16 @@
-/** Every recorded file and every range of a camera that changed its codec, its size and its sound, and was away in between: ffprobe, ffmpeg and Chromium play them. */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+/** Every recorded file and every range of a camera that changed its codec, its size and its sound, and was away in between: ffprobe, ffmpeg, mediabunny and Chromium play them. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Page } from 'playwright-core';
 import { startChromium } from '../support/chromium.ts';
+import { playVod } from '../support/hls-player.ts';
 import { blankPage } from '../support/live-peers.ts';
 import { clip, ffmpegMake, ffmpegPush } from '../support/media.ts';
 import { decodedPictures, packetsOf } from '../support/mp4-packets.ts';
 import type { Mp4Packet } from '../support/mp4-packets.ts';
+import { expectPlaysEverywhere } from '../support/plays-everywhere.ts';
 import { seededRandom } from '../support/random.ts';
 import { closedSegments, endOf, filesOf, playbackPath, segmentsOf, startOf, wallTimesOf } from '../support/recordings.ts';
 import type { Segment } from '../support/recordings.ts';
@@ -67,10 +69,6 @@ beforeAll(async () => {
   }
   const browser = stack.use(await startChromium());
   page = await blankPage(() => browser.context.newPage(), server);
-  await page.route('**/recorded/*.mp4', async (route) => {
-    const name = route.request().url().split('/').at(-1) ?? '';
-    await route.fulfill({ contentType: 'video/mp4', body: await readFile(join(server.dataDir, 'recordings', CAMERA, name)) });
-  });
 });
 afterAll(() => stack.disposeAsync());
 
@@ -104,15 +102,13 @@ test('[REC-4] the camera was recorded three times over, with gaps on record, eac
   expect(walls.size).toBe(publications.reduce((sum, { pictures }) => sum + pictures, 0));
 });
 
-test('[REC-1] every recorded file: ffprobe finds what ffmpeg decodes, and Chromium plays it to its end', async () => {
+test('[REC-1] every recorded file plays everywhere, with its sound', async () => {
   const files = await filesOf(server.dataDir, CAMERA);
   expect(files.length).toBe(segments.length);
   for (const [i, { path, id }] of files.entries()) {
-    const pictures = await decodedPictures(path);
-    expect((await packetsOf(path)).length, id).toBe(pictures);
-    const played = await playToEnd(page, `${server.http}/recorded/${path.split('/').at(-1) ?? ''}`);
-    expectPlayed(played, pictures, id);
-    expect(played.audioBytes > 0, `${id}: sound`).toBe(segments[i]?.tracks.some(({ kind }) => kind === 'audio'));
+    const { counted, audioBytes } = await expectPlaysEverywhere(page, path);
+    expect(counted, id).toBe((await packetsOf(path)).length);
+    expect(audioBytes > 0, `${id}: sound`).toBe(segments[i]?.tracks.some(({ kind }) => kind === 'audio'));
   }
 });
 
@@ -146,7 +142,10 @@ describe('[REC-5] a range', () => {
       // As long as what was asked: the gaps are in it.
       expect(Math.abs((last?.pts ?? 0) * 1000 - (to - from)), `${what}: length`).toBeLessThanOrEqual(1000);
       const sizes = new Set(segments.filter((segment) => startOf(segment) < to && endOf(segment) > from).map(({ tracks }) => tracks.find(({ kind }) => kind === 'video')?.width));
-      if (sizes.size > 1) across++;
+      if (sizes.size > 1) {
+        across++;
+        await expectPlaysEverywhere(page, path);
+      }
       expect(await decodedPictures(path), what).toBeGreaterThanOrEqual(shown.length);
 
       const played = await playToEnd(page, playbackUrl(from, to));
@@ -154,6 +153,30 @@ describe('[REC-5] a range', () => {
       expect(new Set(played.sizes).size, `${what}: sizes ${played.sizes.join(' ')}`).toBe(sizes.size);
     }
     expect(across).toBeGreaterThanOrEqual(2);
+  });
+
+  /** Wall time of the first picture of publication `first` and of the end of publication `last`. */
+  const over = (first: number, last: number): [number, number] => {
+    const begins = segments.flatMap(({ gap_before: gap }, i) => (i === 0 || gap !== null ? [i] : []));
+    return [Math.ceil(spans[begins[first]!]!.from), Math.floor(spans[(begins[last + 1] ?? segments.length) - 1]!.to)];
+  };
+
+  test('as HLS over another size, another profile and another codec of the sound: hls.js plays it to its end', async () => {
+    const played = await playVod(page, playbackUrl(...over(0, 1)).replace('/playback?', '/playback.m3u8?'));
+    expect(played).toMatchObject({ error: null, errors: [] });
+    expect(played.pictures).toBeGreaterThanOrEqual((publications[0]!.pictures + publications[1]!.pictures) * 0.95);
+  });
+
+  test('fragmented: of one publication it plays everywhere, with its sound; over a change of size it is refused before the first byte, and says where', async () => {
+    for (const [i, { pictures, sound }] of publications.entries()) {
+      const response = await server.fetch(`${playbackPath(CAMERA, ...over(i, i))}&format=fmp4`);
+      const path = join(folder, `fragmented-${String(i)}.mp4`);
+      await writeFile(path, Buffer.from(await response.arrayBuffer()));
+      const { counted, audioBytes } = await expectPlaysEverywhere(page, path);
+      expect([counted, audioBytes > 0]).toEqual([pictures, sound !== null]);
+    }
+    const refused = await server.fetch(`${playbackPath(CAMERA, ...over(0, 2))}&format=fmp4`);
+    expect([refused.status, await refused.json()]).toMatchObject([422, { code: 'TRACKS_CHANGE', at: segments.filter(({ gap_before: gap }) => gap !== null)[0]!.start }]);
   });
 
   test('in which nothing was recorded is 404, one that is none 400', async () => {

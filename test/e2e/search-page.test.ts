@@ -1,4 +1,6 @@
 /** The search for recordings in a real browser: what was marked is found, opened by keys, and found again by the back button, among a thousand. */
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { Page } from 'playwright-core';
 import { startChromium } from '../support/chromium.ts';
@@ -34,10 +36,16 @@ beforeAll(async () => {
   }
   const [first] = await closedSegments(server, CAMERA);
   from = startOf(first!);
-  await mark(1000, { title: 'Scratch on the housing', work_order_id: 'WO-2481', product_type: 'Housing A', inspection_result: 'NG', tags: ['scratch'] });
+  await mark(1000, { title: 'Scratch on the housing', work_order_id: 'WO-2481', product_type: 'Housing A', inspection_result: 'NG', tags: ['scratch'], product_id: 'P-99120', inspection_id: 'I-33', instruction_id: 'N-7', monthly_sequence: 412, production_date: '2026-11-24' });
   for (let i = 0; i < HITS - 1; i += AT_ONCE) {
     await Promise.all(Array.from({ length: Math.min(AT_ONCE, HITS - 1 - i) }, (_, j) => mark(2000 + (i + j) * 10, { work_order_id: `WO-${String(i + j)}`, product_type: 'Housing B', inspection_result: 'OK' })));
   }
+  const database = new Database(join(server.dataDir, 'imageflow.db'));
+  const seen = database.prepare("insert into sightings (camera_id, class_name, first_ms, last_ms, count, at_once, max_confidence, analysed_by) values (?, 'dent', ?, ?, ?, ?, 0.9, ?)");
+  seen.run(CAMERA, from + 1000, from + 1500, 5, 1, '');
+  seen.run(CAMERA, from + 7000, from + 7500, 30, 3, '');
+  seen.run(CAMERA, from + 7000, from + 7500, 40, 2, 'fine');
+  database.close();
   const browser = stack.use(await startChromium({ viewport: DESKTOP }));
   page = await browser.context.newPage();
 }, 180_000);
@@ -81,6 +89,77 @@ test('[REC-6] filters narrow, stand in the address, are undone by the back butto
   await until('no filter is left', () => new URL(page.url()).search === '');
 });
 
+test('[REC-6] the rarer filters are behind one more button, by keys alone, on a phone, and each is taken away by its words', async () => {
+  await page.setViewportSize(PHONE);
+  await openAs(page, server, '/recordings');
+  await hits().first().waitFor({ timeout: SLOW });
+  for (const button of ['.filters-more', '.filters-all']) {
+    await page.focus(button);
+    await page.keyboard.press('Enter');
+  }
+  await page.waitForSelector('input[name=product_id]', { timeout: SLOW });
+  // Where the page is laid out anew it is looked at once that has settled.
+  await expect.poll(() => clumsyTargets(page), { timeout: SLOW }).toEqual([]);
+  await expect.poll(() => sideways(page), { timeout: SLOW }).toBeLessThanOrEqual(0);
+  // One after the other, as the Tab key goes.
+  await page.focus('input[name=product_id]');
+  for (const text of ['P-99120', 'I-33', 'N-7', '412']) {
+    await page.keyboard.type(text);
+    await page.keyboard.press('Tab');
+  }
+  await page.fill('input[name=production_date_from]', '2026-11-01');
+  await page.fill('input[name=production_date_to]', '2026-11-30');
+  await page.keyboard.press('Tab');
+  const address = (): Record<string, string> => Object.fromEntries(new URL(page.url()).searchParams);
+  await expect.poll(address, { timeout: SLOW }).toEqual({ product_id: 'P-99120', inspection_id: 'I-33', instruction_id: 'N-7', monthly_sequence: '412', production_date_from: '2026-11-01', production_date_to: '2026-11-30' });
+  await until('only one', async () => (await hits().count()) === 1, SLOW);
+  expect(await hits().first().textContent()).toContain('Scratch on the housing');
+
+  // Somebody else opens the address: the hits come first, what is set is told in words.
+  await page.goto(page.url());
+  await until('only one', async () => (await hits().count()) === 1, SLOW);
+  expect(await page.isVisible('#further')).toBe(false);
+  const chips = page.locator('.chip');
+  await until('all of it is told', async () => (await chips.count()) === 5);
+  expect(await chips.allTextContents()).toEqual(['Product id: P-99120×', 'Inspection id: I-33×', 'Instruction: N-7×', 'Monthly sequence: 412×', 'Produced 2026-11-01 to 2026-11-30×']);
+  await expect.poll(() => clumsyTargets(page), { timeout: SLOW }).toEqual([]);
+  await chips.filter({ hasText: 'Monthly sequence' }).press('Enter');
+  await until('it is gone', async () => address()['monthly_sequence'] === undefined && (await chips.count()) === 4);
+  await page.goBack();
+  await until('it is back', () => address()['monthly_sequence'] === '412');
+});
+
+test('[REC-6] of a detected class its number, its number at once and who has seen it are asked for, and of no class nothing', async () => {
+  await openAs(page, server, '/recordings');
+  await hits().first().waitFor({ timeout: SLOW });
+  await page.click('.filters-more');
+  await page.click('.filters-all');
+  expect(await page.isDisabled('input[name=min_count]')).toBe(true);
+  await page.fill('input[name=class]', 'dent');
+  await page.keyboard.press('Enter');
+  const found = (words: readonly RegExp[]): Promise<boolean> => until(`hits: ${words.join(', ')}`, async () => {
+    const all = await hits().allTextContents();
+    return all.length === words.length && words.every((each) => all.some((hit) => each.test(hit)));
+  }, SLOW);
+  await found([/dent × 5, up/, /dent × 30, 3 at once/, /dent × 40, 2 at once.*analysis, fine/]);
+  await page.fill('input[name=min_count]', '10');
+  await page.keyboard.press('Enter');
+  await found([/× 30/, /× 40/]);
+  await page.fill('input[name=min_at_once]', '3');
+  await page.keyboard.press('Enter');
+  await found([/× 30/]);
+  await page.fill('input[name=min_at_once]', '');
+  await page.keyboard.press('Enter');
+  await page.selectOption('select[name=source]', 'analysis');
+  await found([/× 40/]);
+  expect(Object.fromEntries(new URL(page.url()).searchParams)).toEqual({ class: 'dent', min_count: '10', source: 'analysis' });
+  // A number that is none is told, and not searched for.
+  await page.fill('input[name=min_count]', '-3');
+  await page.keyboard.press('Enter');
+  expect(await page.evaluate(() => document.querySelector<HTMLInputElement>('input[name=min_count]')?.validationMessage)).not.toBe('');
+  expect(new URL(page.url()).searchParams.get('min_count')).toBe('10');
+});
+
 test('[REC-6] a thousand hits come page by page, arrow keys move through them, on a phone and on a desktop', async () => {
   for (const size of [PHONE, DESKTOP]) {
     await page.setViewportSize(size);
@@ -99,6 +178,7 @@ test('[REC-6] a thousand hits come page by page, arrow keys move through them, o
     expect(new Set(await hits().evaluateAll((all) => all.map((each) => each.querySelector('.hit-title')?.textContent))).size).toBe(HITS - 1);
     expect(await sideways(page)).toBeLessThanOrEqual(0);
     await page.click('.filters-more');
+    await page.click('.filters-all');
     expect(await clumsyTargets(page)).toEqual([]);
   }
 }, 300_000);

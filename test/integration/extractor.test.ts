@@ -61,7 +61,7 @@ class Edge implements AsyncDisposable {
     this.#detectors = detectors;
     this.#stream = this.registry.add({ id: CAMERA });
     this.pool = new ExtractorPool({
-      processes: 1, idleSeconds: IDLE_SECONDS, deadlineMs: 1000, worker: () => ({ address: workerAddress }), logLevel: 'error',
+      processes: 1, idleSeconds: IDLE_SECONDS, deadlineMs: 1000, workers: () => [{ address: workerAddress }], logLevel: 'error',
       registry: this.registry,
       specs: (id) => ({ id, name: id, source: { type: 'push' }, detectors: this.#detectors, recording: 'off' }),
       onSpecsChanged: (listener) => { this.#specsChanged = listener; return { [Symbol.dispose]: () => undefined }; },
@@ -75,6 +75,11 @@ class Edge implements AsyncDisposable {
       requestKeyframe: () => undefined,
       close: () => undefined,
     });
+  }
+
+  /** Of the results from the `from`th on. */
+  trackIds(from = 0): number[] {
+    return this.results.slice(from).flatMap(({ detections }) => detections.map(({ trackId }) => Number(trackId)));
   }
 
   get epoch(): number { return this.#publication.epoch; }
@@ -199,17 +204,20 @@ test('[EXT-7] an extractor that hangs is ended, and detections resume in a new o
   await edge.playUntil(() => edge.results.length > count + 3, 20_000);
 });
 
-test('[EXT-7][INF-1] detections resume after kill -9 of the extractor and of the worker', async () => {
+test('[EXT-7][INF-1][INF-6] detections resume after kill -9 of the extractor and of the worker, and no track has the id of an earlier one', async () => {
   const listen = `unix:${join(folder, 'c.sock')}`;
   const first = startWorker(listen);
   await first.warm;
   await using edge = new Edge(listen, [detector('belt')]);
   await edge.playUntil(() => edge.results.length > 3, 20_000);
+  await edge.playUntil(() => edge.trackIds().length > 0, 20_000);
   const [pid] = edge.pool.pids;
   process.kill(pid!, 'SIGKILL');
   await edge.playUntil(() => edge.pool.pids.length === 1 && edge.pool.pids[0] !== pid, 10_000);
   let count = edge.results.length;
-  await edge.playUntil(() => edge.results.length > count + 3, 20_000);
+  const before = edge.trackIds();
+  await edge.playUntil(() => edge.trackIds(count).length > 0, 20_000);
+  expect(Math.min(...edge.trackIds(count))).toBeGreaterThan(Math.max(...before));
 
   first.child.kill('SIGKILL');
   await first.child.exited;

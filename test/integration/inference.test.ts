@@ -1,11 +1,9 @@
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { execFileSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemClock } from '../../core/clock.ts';
-import { letterbox } from '../../core/letterbox.ts';
 import { Dispatcher } from '../../inference/dispatcher.ts';
 import type { DetectionResult } from '../../core/detection.ts';
 import { ChildProcess } from '../../platform/child-process.ts';
@@ -15,6 +13,7 @@ import { silentLogger } from '../../platform/logging.ts';
 import { HealthCheckRequestSchema } from '../../proto/gen/grpc/health/v1/health_pb.ts';
 import { DetectRequestSchema, InferenceService, ListModelsRequestSchema, ModelState, RefusalReason } from '../../proto/gen/imageflow/v1/inference_pb.ts';
 import type { DetectResponse, Model } from '../../proto/gen/imageflow/v1/inference_pb.ts';
+import { letterboxed } from '../support/still-picture.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 const IMAGES = join(ROOT, 'test/fixtures/images');
@@ -67,28 +66,19 @@ const modelWhen = async (name: string, condition: (model: Model | undefined) => 
   }
 };
 
-/** A still image, letterboxed by libswscale's area filter, as raw RGB; and its size. */
-const picture = (file: string, side: number): { readonly pixels: Buffer; readonly width: number; readonly height: number } => {
-  const path = join(IMAGES, file);
-  const [width, height] = execFileSync('ffprobe', ['-v', 'error', '-select_streams', 'v', '-show_entries', 'stream=width,height', '-of', 'csv=p=0', path], { encoding: 'utf8' }).split(',').map(Number) as [number, number];
-  const place = letterbox(width, height, side, side);
-  const filter = `format=rgb24,scale=${place.width}:${place.height}:flags=area,pad=${side}:${side}:${place.left}:${place.top}:color=0x727272`;
-  return { pixels: execFileSync('ffmpeg', ['-v', 'error', '-i', path, '-vf', filter, '-frames:v', '1', '-pix_fmt', 'rgb24', '-f', 'rawvideo', '-'], { maxBuffer: 1 << 24 }), width, height };
-};
-
 /** Asks by the dispatcher, as the extractor does. */
 const detect = async (model: string, file: string, confidence: number | null): Promise<DetectionResult> => {
-  const { pixels, width, height } = picture(file, 416);
+  const { pixels, width, height } = letterboxed(join(IMAGES, file), 416);
   return new Promise<DetectionResult>((resolve, reject) => {
     const dispatcher = new Dispatcher({
-      address, deadlineMs: 5000, clock: systemClock, logger: silentLogger(),
+      workers: [{ address }], deadlineMs: 5000, clock: systemClock, logger: silentLogger(),
       listener: { onResult: (_detector, result) => { dispatcher[Symbol.dispose](); resolve(result); }, onSkip: (_camera, reason) => { dispatcher[Symbol.dispose](); reject(new Error(reason)); } },
     });
     const poll = setInterval(() => {
       if (!dispatcher.model(model)) return;
       clearInterval(poll);
       dispatcher.offer({
-        camera: 'still', detector: 'test', model, confidence, frame: { stream: 'still', epoch: 1, rtpTs: 2, captureNtp: null, seq: 3 },
+        camera: 'still', detector: 'test', model, confidence, faintConfidence: null, frame: { stream: 'still', epoch: 1, rtpTs: 2, captureNtp: null, seq: 3 },
         capturedAt: 4, sourceWidth: width, sourceHeight: height, pixels: { bytes: pixels, [Symbol.dispose]: () => undefined },
       });
     }, 20);
@@ -134,7 +124,7 @@ test('[D-17] a worker on host:port answers only who shows the token', async () =
     await expect(health.call.check(create(HealthCheckRequestSchema), { deadlineMs: 20_000 })).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
   }
   const dispatcherConnects = async (shown: string | undefined): Promise<boolean> => {
-    using dispatcher = new Dispatcher({ address: at, token: shown, deadlineMs: 5000, clock: systemClock, logger: silentLogger(), listener: { onResult: () => undefined, onSkip: () => undefined } });
+    using dispatcher = new Dispatcher({ workers: [{ address: at, token: shown }], deadlineMs: 5000, clock: systemClock, logger: silentLogger(), listener: { onResult: () => undefined, onSkip: () => undefined } });
     for (let i = 0; i < 40 && !dispatcher.connected; i++) await new Promise((resolve) => { setTimeout(resolve, 50); });
     return dispatcher.connected;
   };

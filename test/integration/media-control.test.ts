@@ -10,9 +10,11 @@ import { AuthService } from '../../control-api/auth/service.ts';
 import { CameraService, NewCamera } from '../../control-api/cameras/service.ts';
 import { DesiredStateService } from '../../control-api/desired-state/service.ts';
 import { EdgeService } from '../../control-api/edges/media-control-service.ts';
+import { WorkerDirectory } from '../../control-api/edges/worker-directory.ts';
 import { MarkService } from '../../control-api/marks/service.ts';
 import { RetentionHoldService } from '../../control-api/retention-hold/service.ts';
 import { systemClock } from '../../core/clock.ts';
+import { Announcement } from '../../inference/worker/announcement.ts';
 import { DesiredStateAuthorizer } from '../../media-control/authorizer.ts';
 import { DesiredStateCameraResolver } from '../../media-control/camera-resolver.ts';
 import { ControlLink } from '../../media-control/control-link.ts';
@@ -22,9 +24,12 @@ import { detectionsEvent, segmentEvent, segmentOf, sessionEvent } from '../../me
 import { openDatabase } from '../../platform/database/open.ts';
 import type { Database } from '../../platform/database/schema.ts';
 import { GrpcClient } from '../../platform/grpc/client.ts';
+import { fromGrpc } from '../../platform/grpc/errors.ts';
 import { GrpcServer } from '../../platform/grpc/server.ts';
 import { silentLogger } from '../../platform/logging.ts';
 import { AttachRequestSchema, EdgeLinkService } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
+import { AnnounceRequestSchema, WorkerDirectoryService } from '../../proto/gen/imageflow/v1/worker_directory_pb.ts';
+import type { AttachResponse } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
 import type { SegmentRecord } from '../../recorder/port.ts';
 
 const clock = systemClock;
@@ -45,6 +50,7 @@ interface Control extends AsyncDisposable {
   readonly db: Kysely<Database>;
   readonly cameras: CameraService;
   readonly service: EdgeService;
+  readonly workers: WorkerDirectory;
 }
 const startControl = async (database = 'control.db'): Promise<Control> => {
   const own = new AsyncDisposableStack();
@@ -56,10 +62,11 @@ const startControl = async (database = 'control.db'): Promise<Control> => {
   const cameras = new CameraService({ db, clock, config, models: { names: () => Promise.resolve([]) } });
   const desired = own.use(new DesiredStateService({ cameras, auth, audit, marks: new MarkService(db, clock), holds: new RetentionHoldService(db), config, clock, logger }));
   await desired.start();
-  const service = new EdgeService({ db, desired, workerAddresses: ['unix:/worker'], clock, logger });
-  own.use(await GrpcServer.start({ listen: listen(), services: [service.registration], graceMs: 100 }));
+  const workers = own.use(new WorkerDirectory({ fixed: ['unix:/worker'], logger }));
+  const service = new EdgeService({ db, desired, workers, clock, logger });
+  own.use(await GrpcServer.start({ listen: listen(), services: [service.registration, workers.registration], graceMs: 100 }));
   own.use(service);
-  return stack.use({ db, cameras, service, [Symbol.asyncDispose]: () => own.disposeAsync() });
+  return stack.use({ db, cameras, service, workers, [Symbol.asyncDispose]: () => own.disposeAsync() });
 };
 
 interface Edge extends AsyncDisposable {
@@ -111,6 +118,76 @@ test('events become rows, and the edge is known', async () => {
   ]);
   expect(await control.db.selectFrom('edges').selectAll().execute()).toMatchObject([{ edge_id: 'edge-1', journal_id: edge.journal.journalId, media_base_url: 'http://127.0.0.1:8081', last_seq: edge.journal.newestSeq }]);
   expect(edge.store.workerAddresses).toEqual(['unix:/worker']);
+});
+
+test('[INF-1] a worker that announces itself is told to the edge, until it leaves; one that is announced twice stays until it has left twice', async () => {
+  await startControl();
+  const edge = startEdge();
+  const announce = (address: string): Announcement => stack.use(new Announcement({ control: listen(), address, clock, logger }));
+  await until(() => edge.store.workerAddresses.length === 1);
+  const second = announce('gpu-2:7001');
+  const first = announce('gpu-1:7001');
+  await until(() => edge.store.workerAddresses.length === 3);
+  expect(edge.store.workerAddresses).toEqual(['unix:/worker', 'gpu-1:7001', 'gpu-2:7001']);
+  const again = announce('gpu-1:7001');
+  const other = announce('gpu-3:7001');
+  await until(() => edge.store.workerAddresses.includes('gpu-3:7001'));
+  other[Symbol.dispose]();
+  first[Symbol.dispose]();
+  await until(() => !edge.store.workerAddresses.includes('gpu-3:7001'));
+  expect(edge.store.workerAddresses).toEqual(['unix:/worker', 'gpu-1:7001', 'gpu-2:7001']);
+  again[Symbol.dispose]();
+  second[Symbol.dispose]();
+  await until(() => edge.store.workerAddresses.length === 1);
+});
+
+test('[INF-1] a worker announces itself again to a control process that was started again; what is no address is refused', async () => {
+  const control = await startControl();
+  stack.use(new Announcement({ control: listen(), address: 'gpu-1:7001', clock, logger }));
+  const edge = startEdge();
+  await until(() => edge.store.workerAddresses.includes('gpu-1:7001'));
+  await control[Symbol.asyncDispose]();
+  const next = await startControl();
+  expect(next.workers.addresses()).toEqual(['unix:/worker']);
+  await until(() => next.workers.addresses().includes('gpu-1:7001'));
+  using client = GrpcClient.dial(WorkerDirectoryService, listen());
+  for (const address of ['', 'gpu-1', '0.0.0.0:7001', 'unix:/w', 'x'.repeat(10_000)]) {
+    const refused = Promise.withResolvers<Error>();
+    client.call.announce(create(AnnounceRequestSchema, { address })).on('error', refused.resolve).on('data', () => { refused.reject(new Error(`listed: ${address}`)); });
+    expect(fromGrpc(await refused.promise)).toMatchObject({ code: 'INVALID_ARGUMENT' });
+  }
+});
+
+test('[D-9] who changes a camera is answered when the attached edge acts on it; one that hangs holds nobody up', async () => {
+  const control = await startControl();
+  const edge = startEdge();
+  await until(() => edge.store.version !== '');
+  for (let i = 0; i < 20; i++) {
+    const { secret } = await control.cameras.create(NewCamera.parse({ id: `line-${i}` }));
+    expect(edge.store.camera(`line-${i}`)).toBeDefined();
+    await edge.authorizer.authorize(secret, 'publish', `line-${i}`);
+  }
+  await control.cameras.remove('line-3');
+  expect(edge.store.camera('line-3')).toBeUndefined();
+
+  // It says once that it has taken the state, and then nothing any more.
+  using client = GrpcClient.dial(EdgeLinkService, listen());
+  const hangs = client.call.attach();
+  hangs.on('error', () => undefined);
+  const states: string[] = [];
+  hangs.on('data', ({ message }: AttachResponse) => {
+    if (message.case !== 'state') return;
+    states.push(message.value.version);
+    if (states.length === 1) hangs.write(create(AttachRequestSchema, { message: { case: 'taken', value: { version: message.value.version } } }));
+  });
+  hangs.write(create(AttachRequestSchema, { message: { case: 'hello', value: { edgeId: 'edge-2', journalId: 'another' } } }));
+  hangs.write(create(AttachRequestSchema, { message: { case: 'inventory', value: { complete: true } } }));
+  await until(() => states.length === 1);
+  await new Promise((resolve) => { setTimeout(resolve, 100); });
+  await control.cameras.create(NewCamera.parse({ id: 'next' }));
+  expect(edge.store.camera('next')).toBeDefined();
+  await until(() => states.length === 2);
+  hangs.cancel();
 });
 
 test('a revoked key is known to the edge within 1 s, and who uses it is told', async () => {

@@ -61,12 +61,12 @@ const detect = async (model: Model, grey: number): Promise<readonly Detection[]>
   const pixels = new Uint8Array(3 * inputWidth * inputHeight).fill(grey);
   const found = Promise.withResolvers<readonly Detection[]>();
   using dispatcher = new Dispatcher({
-    address, deadlineMs: 5000, clock: systemClock, logger: silentLogger(),
+    workers: [{ address }], deadlineMs: 5000, clock: systemClock, logger: silentLogger(),
     listener: { onResult: (_detector, result) => { found.resolve(result.detections); }, onSkip: (_camera, reason) => { found.reject(new Error(reason)); } },
   });
   await expect.poll(() => dispatcher.model(model.name) !== undefined, { timeout: 10_000 }).toBe(true);
   dispatcher.offer({
-    camera: 'still', detector: 'test', model: model.name, confidence: null, frame: { stream: 'still', epoch: 1, rtpTs: 2, captureNtp: null, seq: 3 },
+    camera: 'still', detector: 'test', model: model.name, confidence: null, faintConfidence: null, frame: { stream: 'still', epoch: 1, rtpTs: 2, captureNtp: null, seq: 3 },
     capturedAt: 4, sourceWidth: 4 * inputWidth, sourceHeight: 4 * inputHeight, pixels: { bytes: pixels, [Symbol.dispose]: () => undefined },
   });
   return await found.promise; // the dispatcher lives until then

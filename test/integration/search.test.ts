@@ -1,6 +1,8 @@
 import { sql } from 'kysely';
 import type { CompiledQuery, Kysely } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { TimelineStore } from '../../control-api/detections/timeline-store.ts';
+import { readTimeline } from '../../control-api/detections/timeline-reader.ts';
 import { MarkService } from '../../control-api/marks/service.ts';
 import { RecordingSearch } from '../../control-api/recordings/search.ts';
 import type { HitPage, MarkSearch } from '../../control-api/recordings/search.ts';
@@ -63,6 +65,21 @@ describe('search in a large index', () => {
     expect(cups.length).toBeGreaterThan(10);
   });
 
+  test('[REC-6] the time line of a camera counts what there is, exactly where it is little and as a sum where it is much', async () => {
+    const timeline = new TimelineStore(db);
+    const count = async (from: number, to: number) => (await db.selectFrom('detections').select((e) => e.fn.countAll<number>().as('n')).where('camera_id', '=', 'cell-1').where('captured_at_ms', '>=', from).where('captured_at_ms', '<', to).executeTakeFirstOrThrow()).n;
+    const [from, to] = [BEGIN + 3_600_000, BEGIN + 2 * 3_600_000];
+    const hour = await readTimeline(timeline, 'cell-1', undefined, { from, to, count: 180 });
+    expect([hour.exact, hour.lanes.reduce((sum, lane) => sum + lane.count, 0)]).toEqual([true, await count(from, to)]);
+    // The whole index, and as much again of one more source: too much to be counted one by one.
+    await db.insertInto('detections').columns(['camera_id', 'stream_epoch', 'rtp_timestamp', 'captured_at_ms', 'sequence', 'class_name', 'class_id', 'confidence', 'x', 'y', 'width', 'height', 'model', 'model_digest', 'analysis_id'])
+      .expression((e) => e.selectFrom('detections').select(['camera_id', 'stream_epoch', 'rtp_timestamp', 'captured_at_ms', 'sequence', 'class_name', 'class_id', 'confidence', 'x', 'y', 'width', 'height', 'model', 'model_digest', sql<string>`'a-1'`.as('analysis_id')]).where('camera_id', '=', 'cell-1')).execute();
+    const all = await readTimeline(timeline, 'cell-1', undefined, { from: BEGIN, to: SIZE.until, count: 100 });
+    await db.deleteFrom('detections').where('analysis_id', 'is not', null).execute();
+    expect([all.exact, all.lanes.reduce((sum, lane) => sum + lane.count, 0)]).toEqual([false, await count(BEGIN, SIZE.until)]);
+    expect(all.lanes.find(({ className }) => className === 'person')?.atOnce.every((each) => each === 1)).toBe(true);
+  });
+
   test('[REC-6] no search, and nothing that is asked every second, reads a whole table or sorts more than its page', async () => {
     asked.length = 0;
     const runs = new RecordingStore(db);
@@ -75,6 +92,10 @@ describe('search in a large index', () => {
     await search.bySightings({ from, to }, { ...seen, source: 'analysis' }, undefined, 20);
     for (const filter of [{}, { from, to }, { cameras: ['cell-1'], from, to }, { cameras: ['cell-1', 'cell-2'] }]) await search.bySightings(filter, seen, [to, 'cell-5', ''], 20);
     await runs.recordings({ cameras: ['cell-1', 'cell-2'], from, to }, undefined, 20);
+    const timeline = new TimelineStore(db);
+    for (const range of [{ from, to: from + 600_000 }, { from: BEGIN, to: SIZE.until }]) for (const className of [undefined, 'dent']) await readTimeline(timeline, 'cell-1', className, { ...range, count: 200 });
+    const position = { class_name: 'dent', analysed_by: '', first_ms: from, last_ms: from, count: 1, at_once: 1, max_confidence: 1 };
+    for (const className of [undefined, 'dent']) await timeline.sightings({ camera: 'cell-1', from, to, className }, position, 100);
     await marks.keeper('cell-1', { from, to });
     await marks.kept();
     const queries = asked.splice(0);

@@ -1,10 +1,14 @@
 /** Two control processes on one PostgreSQL: what one of them decides, the other one knows, and neither decides twice. */
+import { once } from 'node:events';
 import { create } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, beforeEach, afterEach, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
 import { AlarmStore } from '../../control-api/alarms/store.ts';
+import { AnalysisStore } from '../../control-api/analyses/store.ts';
 import { AuditStore } from '../../control-api/audit/store.ts';
 import { DetectionStore } from '../../control-api/detections/store.ts';
 import { EventStore } from '../../control-api/edges/event-store.ts';
+import { EventService } from '../../control-api/events/service.ts';
 import { startApi } from '../../control-api/testing/harness.ts';
 import type { Harness } from '../../control-api/testing/harness.ts';
 import { systemClock } from '../../core/clock.ts';
@@ -141,4 +145,52 @@ test('a batch of an edge that reaches both, for its connection broke, is written
     expect(await Promise.all(stores.map((store) => store.store('j', batch)))).toEqual([(round + 1) * 20, (round + 1) * 20]);
   }
   expect(await new DetectionStore(b.db).list({}, 'asc', undefined, 1_000)).toHaveLength(400);
+});
+
+test('[OPS-1] events become visible in the order of their ids, whoever writes them: who reads on misses none', async () => {
+  const topic = 'video-analysis-events';
+  const events = [a, b].map(({ db, metrics }) => new EventService({ db, clock: systemClock, logger: silentLogger(), metrics, retentionHours: 1 }));
+  const [first, second] = events;
+  if (!first || !second) throw new Error('two');
+  const event = (n: number) => ({ topic, camera: null, at: 1, body: { n } }) as const;
+  const gate = Promise.withResolvers<undefined>();
+  const held = Promise.withResolvers<undefined>();
+  const slow = a.db.transaction().execute(async (tx) => {
+    await first.append(tx, event(1));
+    held.resolve(undefined);
+    await gate.promise;
+  });
+  await held.promise;
+  const fast = b.db.transaction().execute((tx) => second.append(tx, event(2)));
+  await new Promise((resolve) => { setTimeout(resolve, 300); });
+  expect((await second.read(topic, 0, 10)).events).toEqual([]); // the second one waits, or its id would be passed by
+  gate.resolve(undefined);
+  await Promise.all([slow, fast]);
+  expect((await second.read(topic, 0, 10)).events.map(({ body }) => (JSON.parse(body) as { n: number }).n)).toEqual([1, 2]);
+  for (const each of events) await each[Symbol.asyncDispose]();
+});
+
+test('[SD-56] a token revoked at one ends its sockets at the other within a second', async () => {
+  const { access_token: token } = await a.login();
+  const socket = new WebSocket(`${b.base.replace('http', 'ws')}/v1/ws?token=${token}`);
+  let closed = 0;
+  socket.on('close', (code) => { closed = code; });
+  await once(socket, 'message');
+  expect((await a.call('POST', '/v1/auth/logout', { token })).status).toBe(204);
+  await expect.poll(() => closed, { timeout: 10_000 }).toBe(4401); // a ping would find it after 20 s
+});
+
+test('two jobs of one camera never run at once, of two cameras they do', async () => {
+  const stores = [new AnalysisStore(a.db), new AnalysisStore(b.db)] as const;
+  const job = (id: string, camera_id: string, created_at: number) => ({
+    id, camera_id, from_ms: 0, to_ms: 1, fps: 1, detectors: '[]', state: 'queued' as const, position_ms: 0, pictures: 0, undecodable: 0, missing_segments: 0, detections: 0, error: null, heartbeat_at: null, created_at, created_by: null, finished_at: null,
+  });
+  for (const row of [job('1', 'x', 1), job('2', 'x', 2), job('3', 'y', 3)]) await stores[0].insert(row);
+  const claimed = await Promise.all([stores[0].claim(10), stores[1].claim(10), stores[0].claim(10)]);
+  expect(claimed.map((row) => row?.id ?? null).sort()).toEqual(['1', '3', null]);
+  const end = { state: 'done', error: null, quality: { defect_count: null, quality_score: null } } as const;
+  await expect(stores[1].end('1', end, 11, () => Promise.reject(new Error('the event cannot be written')))).rejects.toThrow();
+  expect(await stores[0].claim(11)).toBeUndefined(); // it has not ended without its event
+  expect(await stores[1].end('1', end, 12, () => Promise.resolve())).toBe(true);
+  expect((await stores[0].claim(13))?.id).toBe('2');
 });

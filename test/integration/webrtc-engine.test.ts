@@ -31,7 +31,7 @@ const connect = async (client: OfferingClient, how: 'send' | 'receive', accepted
   if (!section || !codec) throw new Error('the client offers H.264');
   const track = { mid: '0', kind: 'video' as const, payloadType: codec.payloadType, rtpmap: codec.rtpmap, fmtp: codec.fmtp };
   const peer = await engine.accept({
-    name: 'test', offer: text, dataChannels: offer.media.some(isDataChannel),
+    name: 'test', offer: text, clientAddress: null, dataChannels: offer.media.some(isDataChannel),
     receive: how === 'receive' ? track : null,
     send: how === 'send' ? [{ ...track, ssrc: 77, rtxSsrc: null }] : [],
   });
@@ -131,7 +131,7 @@ test('hostile offers are refused and leave no peer behind', async () => {
     '', 'v=0', 'not sdp at all', good.slice(0, 200), good.replaceAll(/a=fingerprint:.*/g, 'a=fingerprint:sha-256 AA:BB'),
     good.replaceAll('a=fingerprint:sha-256', 'a=fingerprint:sha-999'), good.replaceAll(/a=ice-pwd:.*/g, 'a=ice-pwd:x'), good.replaceAll('actpass', 'holdconn'), good.repeat(100),
   ];
-  for (const offer of variants) await expect(engine.accept({ name: 'bad', offer, send: [], receive, dataChannels: false }), offer.slice(0, 80)).rejects.toBeInstanceOf(MediaError);
+  for (const offer of variants) await expect(engine.accept({ name: 'bad', offer, clientAddress: null, send: [], receive, dataChannels: false }), offer.slice(0, 80)).rejects.toBeInstanceOf(MediaError);
 });
 
 test('random bytes on the UDP port do no harm', async () => {

@@ -1,5 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import type { toDetectionsMessage } from '../../core/detection.ts';
+import { until } from './server.ts';
 import type { TestServer } from './server.ts';
 
 /** An item of `GET /v1/detections`. */
@@ -13,6 +15,7 @@ export interface StoredDetection {
   readonly class_id: number;
   readonly confidence: number;
   readonly bbox: { readonly x: number; readonly y: number; readonly width: number; readonly height: number };
+  readonly track_id: string | null;
   readonly model: string;
 }
 
@@ -25,6 +28,18 @@ export const storedDetections = async (server: TestServer, query: string): Promi
     cursor = page.next_cursor;
   }
   return all;
+};
+
+/** As `storedDetections`, once nothing more has come for a second: those of the last pictures are stored a moment after their recording. */
+export const settledDetections = async (server: TestServer, query: string): Promise<StoredDetection[]> => {
+  let known = -1;
+  return await until('no more detections come', async () => {
+    const all = await storedDetections(server, query);
+    if (all.length === known) return all;
+    known = all.length;
+    await sleep(1000);
+    return undefined;
+  });
 };
 
 export type DetectionsMessage = ReturnType<typeof toDetectionsMessage>;

@@ -42,6 +42,14 @@ export const ask = async (url: string, credential: string | null, init: RequestI
   };
 };
 
+/** The same where the answer of who is let in has no end: it is left at once. */
+const askEndless = async (url: string, credential: string | null): Promise<DoorAnswer> => {
+  const response = await fetch(url, { headers: credential === null ? {} : { authorization: `Bearer ${credential}` } });
+  if (!response.ok) return ask(url, credential);
+  await response.body?.cancel();
+  return { status: response.status, text: '', problem: null, challenge: null };
+};
+
 /** A WebSocket's close code says what the status of an answer would: 4401 is 401. Open and silent for `quietMs` is 200. */
 export const knockSocket = (url: string, credential: string | null, by: 'query' | 'sub-protocol' | 'message', quietMs = 15_000): Promise<DoorAnswer> =>
   new Promise((resolve, reject) => {
@@ -61,10 +69,10 @@ const withToken = (url: string, credential: string | null): string => (credentia
 
 const mediaDoors = (at: string, base: string): Door[] => {
   const http = (name: string, action: Door['action'], knock: Door['knock']): Door => ({ name: `${at} ${name}`, kind: 'http', action, knock });
-  const socket = (by: 'query' | 'sub-protocol' | 'message'): Door => ({
-    name: `${at} detections/live by ${by}`, kind: 'websocket', action: 'play',
-    knock: (camera, credential, quietMs) => knockSocket(`${base.replace('http', 'ws')}/v1/cameras/${camera}/detections/live`, credential, by, quietMs),
-  });
+  const sockets = (name: string, path: (camera: string) => string): Door[] => (['query', 'sub-protocol', 'message'] as const).map((by) => ({
+    name: `${at} ${name} by ${by}`, kind: 'websocket', action: 'play',
+    knock: (camera, credential, quietMs) => knockSocket(`${base.replace('http', 'ws')}${path(camera)}`, credential, by, quietMs),
+  }));
   return [
     http('POST /whip', 'publish', (camera, credential) => ask(`${base}/whip/${camera}`, credential, { method: 'POST', headers: SDP, body: PUBLISH_OFFER })),
     http('POST /whep sendonly', 'publish', (camera, credential) => ask(`${base}/whep/${camera}`, credential, { method: 'POST', headers: SDP, body: PUBLISH_OFFER })),
@@ -76,7 +84,12 @@ const mediaDoors = (at: string, base: string): Door[] => {
     http('GET /hls multivariant', 'play', (camera, credential) => ask(`${base}/hls/${camera}/index.m3u8`, credential)),
     http('GET /hls by ?token=', 'play', (camera, credential) => ask(withToken(`${base}/hls/${camera}/index.m3u8`, credential), null)),
     http('GET /hls media playlist', 'play', (camera, credential) => ask(`${base}/hls/${camera}/video.m3u8`, credential)),
-    socket('query'), socket('sub-protocol'), socket('message'),
+    http('GET snapshot', 'play', (camera, credential) => ask(`${base}/v1/cameras/${camera}/snapshot?width=64`, credential)),
+    http('GET snapshot by ?token=', 'play', (camera, credential) => ask(withToken(`${base}/v1/cameras/${camera}/snapshot`, credential), null)),
+    http('GET mjpeg', 'play', (camera, credential) => askEndless(`${base}/v1/cameras/${camera}/mjpeg?width=64`, credential)),
+    http('GET mjpeg by ?token=', 'play', (camera, credential) => askEndless(withToken(`${base}/v1/cameras/${camera}/mjpeg`, credential), null)),
+    ...sockets('detections/live', (camera) => `/v1/cameras/${camera}/detections/live`),
+    ...sockets('ws/stream', (camera) => `/ws/stream/${camera}`),
   ];
 };
 

@@ -55,6 +55,16 @@ export const watchHls = (page: Page, seconds: number): Promise<HlsPlayed> =>
     };
   }, seconds);
 
+export interface DateRange {
+  readonly id: string;
+  readonly start: number;
+  readonly end: number;
+  /** Where the player begins it on the video's time line, seconds. */
+  readonly place: number;
+  readonly className: string;
+  readonly count: number;
+}
+
 /** What a recorded playlist was, played from its beginning to its end. */
 export interface VodPlayed {
   /** Null: it played to its end. */
@@ -67,13 +77,13 @@ export interface VodPlayed {
   readonly begin: number;
   readonly firstDate: number;
   readonly lastDate: number;
-  /** ID of every EXT-X-DATERANGE. */
-  readonly dateRanges: readonly string[];
+  /** Every EXT-X-DATERANGE; times are Unix ms. */
+  readonly dateRanges: readonly DateRange[];
 }
 
 interface VodHls extends Hls {
   readonly playingDate: Date | null;
-  readonly levels: readonly { readonly details?: { readonly dateRanges: Readonly<Record<string, unknown>>; readonly startTimeOffset: number | null } }[];
+  readonly levels: readonly { readonly details?: { readonly dateRanges: Readonly<Record<string, { readonly id: string; readonly startDate: Date; readonly startTime: number; readonly duration: number; readonly attr: Readonly<Record<string, string>> }>>; readonly startTimeOffset: number | null } }[];
 }
 
 /** Plays a recorded playlist from where it wants to begin, four times as fast as it was, with no credential but what its URL carries. */
@@ -112,7 +122,9 @@ export const playVod = async (page: Page, url: string): Promise<VodPlayed> => {
     });
     return {
       error, errors, begin, firstDate, lastDate: hls.playingDate?.getTime() ?? NaN, duration: video.duration, pictures: video.getVideoPlaybackQuality().totalVideoFrames,
-      dateRanges: Object.keys(hls.levels[0]?.details?.dateRanges ?? {}),
+      dateRanges: Object.values(hls.levels[0]?.details?.dateRanges ?? {}).map(({ id, startDate, startTime, duration: seconds, attr }) => ({
+        id, start: startDate.getTime(), end: startDate.getTime() + seconds * 1000, place: startTime, className: attr['X-CLASS-NAME'] ?? '', count: Number(attr['X-COUNT']),
+      })),
     };
   }, url);
 };

@@ -1,14 +1,14 @@
 /** What is really to be seen in `inspection-720p30.mp4`, and how well detections agree with it. */
 import { readFileSync } from 'node:fs';
+import { iou } from '../../core/detection.ts';
+import type { Box } from '../../core/detection.ts';
 import { clip } from './media.ts';
-
-type Rect = Pick<DOMRect, 'x' | 'y' | 'width' | 'height'>;
 
 export interface Found {
   readonly classId: number;
-  readonly bbox: Rect;
+  readonly bbox: Box;
 }
-interface Defect extends Rect {
+interface Defect extends Box {
   /** One per physical defect, whatever frame it is seen in. */
   readonly id: number;
   readonly classId: number;
@@ -16,7 +16,8 @@ interface Defect extends Rect {
   readonly visible: number;
 }
 
-const MIN_IOU = 0.4;
+/** A box that overlaps a defect by so much is one of it. */
+export const MIN_IOU = 0.4;
 /** A defect that is in the picture less than this need not be found; found, it is right. */
 const MIN_VISIBLE = 0.7;
 
@@ -43,6 +44,11 @@ export class InspectionTruth {
   /** How many there are in the whole clip. */
   get allDefects(): number { return new Set(this.#frames.flatMap(({ objects }) => objects.filter(toBeFound).map(({ id }) => id))).size; }
 
+  /** The defects in frame `frame` of the clip; none in a frame the clip has not. `optional`: it need not be found. */
+  objects(frame: number): { readonly id: number; readonly classId: number; readonly bbox: Box; readonly optional: boolean }[] {
+    return (this.#frames[frame]?.objects ?? []).map((defect) => ({ id: defect.id, classId: defect.classId, bbox: defect, optional: !toBeFound(defect) }));
+  }
+
   /** What a detector said about frame `frame` of the clip, everything it is to be believed in. Throws for a frame the clip has not. */
   compare(frame: number, found: readonly Found[]): void {
     const objects = this.#frames[frame]?.objects;
@@ -59,8 +65,3 @@ export class InspectionTruth {
 
 const toBeFound = ({ visible }: Defect): boolean => visible >= MIN_VISIBLE;
 const same = (found: Found, defect: Defect): boolean => found.classId === defect.classId && iou(found.bbox, defect) >= MIN_IOU;
-const iou = (a: Rect, b: Rect): number => {
-  const w = Math.max(0, Math.min(a.x + a.width, b.x + b.width) - Math.max(a.x, b.x));
-  const h = Math.max(0, Math.min(a.y + a.height, b.y + b.height) - Math.max(a.y, b.y));
-  return (w * h) / (a.width * a.height + b.width * b.height - w * h);
-};

@@ -13,8 +13,16 @@ export const recordedSince = (server: TestServer, cameras: readonly NotingCamera
   until('every camera is recorded', async () =>
     (await Promise.all(cameras.map(({ id }) => segmentsOf(server, id)))).every((segments) => segments.some((segment) => segment.open && startOf(segment) > since)), RECORDED_WITHIN_MS);
 
-/** Kills the edge; resolves when another one records every camera, with the pictures lost of each: sent before the kill, and in no file. */
-export const killEdge = async (server: TestServer, cameras: readonly NotingCamera[]): Promise<number[]> => {
+export interface AfterKill {
+  readonly camera: string;
+  /** Pictures sent before the kill that are in no file. */
+  readonly lost: number;
+  /** RTP timestamps of the pictures that are in files now. */
+  readonly recorded: ReadonlySet<number>;
+}
+
+/** Kills the edge; resolves when another one records every camera, with what that cost each. */
+export const killEdge = async (server: TestServer, cameras: readonly NotingCamera[]): Promise<AfterKill[]> => {
   const [edge] = await server.pids('edge');
   if (edge === undefined) throw new Error('no edge');
   const at = Date.now();
@@ -23,6 +31,7 @@ export const killEdge = async (server: TestServer, cameras: readonly NotingCamer
   await recordedSince(server, cameras, at);
   return Promise.all(cameras.map(async ({ id, sent }) => {
     const recorded = new Set((await recordedPictures(server.dataDir, id)).map(({ frame }) => frame.rtpTs));
-    return sent.filter((picture) => picture.at <= at && picture.at > at - BEFORE_MS && !recorded.has(picture.rtpTimestamp)).length;
+    const lost = sent.filter((picture) => picture.at <= at && picture.at > at - BEFORE_MS && !recorded.has(picture.rtpTimestamp)).length;
+    return { camera: id, lost, recorded };
   }));
 };

@@ -76,3 +76,11 @@ export const modelWithExternalData = (location: string): Buffer => model([
   value(11, 'images', 'float32', [1, 3, 32, 32]), value(12, 'output0', 'float32', [1, 2]),
   bytes(5, tensorHead('weights', 'float32', [1, 2]), bytes(13, bytes(1, 'location'), bytes(2, location)), int(14, 1)), node('Identity', ['weights'], 'output0'),
 ]);
+
+/** An end-to-end detector of float32 [1,3,32,32] that finds nothing in black pictures, and fails while it looks at white ones. */
+export const modelThatFailsOnWhite = (): Buffer => model([
+  value(11, 'images', 'float32', [1, 3, 32, 32]), value(12, 'output0', 'float32', [1, 'boxes', 6]),
+  bytes(5, tensor('rows', 'float32', [1, 2, 6], new Array<number>(12).fill(0))), bytes(5, tensor('dims', 'float32', [3], [1, 2, 6])), bytes(5, tensor('more', 'float32', [3], [0, 1, 0])),
+  node('ReduceMean', ['images'], 'mean', attribute('keepdims', 0)), node('Mul', ['mean', 'more'], 'seen'), node('Add', ['dims', 'seen'], 'shape.floats'),
+  node('Cast', ['shape.floats'], 'shape', attribute('to', ELEMENT.int64)), node('Reshape', ['rows', 'shape'], 'output0'),
+]);

@@ -57,6 +57,7 @@ export class PartSource implements PartStream, PartStreams {
     return { [Symbol.dispose]: () => { this.#listeners = this.#listeners.filter((l) => l !== listener); } };
   }
 
+  onUnmuxable(): Disposable { return { [Symbol.dispose]: () => undefined }; }
   get(): PartStream { return this; }
   list(): readonly PartStream[] { return [this]; }
   onStream(listener: (stream: PartStream) => void): Disposable {

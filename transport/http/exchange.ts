@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { credentialOf } from './credentials.ts';
+import { isIP } from 'node:net';
+import { credentialOf } from '../../platform/bearer-credential.ts';
 import type { MediaRequest } from './port.ts';
 
 /** A request's target in origin form, split. Tokens may be in the query: only the path is ever logged or answered. */
@@ -30,6 +31,14 @@ export const traceIdOf = (request: IncomingMessage): string => {
   return typeof id === 'string' && REQUEST_ID.test(id) ? id : randomUUID();
 };
 
+/** IPv4 as it is written, also where the socket takes both families; what is no address is not told. */
+export const clientAddressOf = ({ headers, socket }: Pick<IncomingMessage, 'headers'> & { readonly socket: { readonly remoteAddress?: string | undefined } }): string | null => {
+  const forwarded = headers['x-forwarded-for'];
+  const told = (typeof forwarded === 'string' ? forwarded.split(',', 1)[0]?.trim() : undefined) ?? socket.remoteAddress ?? '';
+  const address = told.replace(/^::ffff:(?=\d+\.)/i, '');
+  return isIP(address) === 0 ? null : address;
+};
+
 /** One request as a handler sees it. What not every handler needs is made on first use: an LL-HLS request must stay cheap. */
 export class Exchange implements MediaRequest {
   readonly request: IncomingMessage;
@@ -52,6 +61,10 @@ export class Exchange implements MediaRequest {
 
   get credential(): string | null {
     return credentialOf(this.request.headers, this.query);
+  }
+
+  get clientAddress(): string | null {
+    return clientAddressOf(this.request);
   }
 
   get signal(): AbortSignal {

@@ -9,7 +9,7 @@ import { lateBody, watchBody } from '../../platform/body-deadline.ts';
 import type { Logger } from '../../platform/logging.ts';
 import type { Metrics } from '../../platform/metrics.ts';
 import { CorsPolicy } from './cors.ts';
-import { credentialOf } from './credentials.ts';
+import { credentialOf } from '../../platform/bearer-credential.ts';
 import { Exchange, targetOf, traceIdOf } from './exchange.ts';
 import type { MediaHandler, MediaRouter, UpgradeRequest } from './port.ts';
 import { statusOf, toProblem } from './problem.ts';

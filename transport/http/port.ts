@@ -10,6 +10,11 @@ export interface MediaRequest {
   readonly query: URLSearchParams;
   /** Bearer credential: `Authorization: Bearer` (any case), else `?token=`; null when none was shown. */
   readonly credential: string | null;
+  /**
+   * Where the client is, as the front door or a proxy says (`X-Forwarded-For`, its first), else the other end of the connection. Anybody can
+   * say anything here: no right is to depend on it.
+   */
+  readonly clientAddress: string | null;
   /** Aborted when the client hangs up. */
   readonly signal: AbortSignal;
 }

@@ -7,7 +7,7 @@ import { emptyMedia, emptySession } from '../../core/sdp/description.ts';
 import type { MediaDescription, SessionDescription } from '../../core/sdp/description.ts';
 import { isDataChannel, isOffered, parseWebRtcOffer } from '../../core/sdp/offer.ts';
 import { writeSdp } from '../../core/sdp/write.ts';
-import { isUsableCandidate } from './candidates.ts';
+import { usableCandidates } from './candidates.ts';
 import type { PeerPlan } from './port.ts';
 
 const MAX_REMOTE_CANDIDATES = 32;
@@ -15,7 +15,7 @@ const DIGEST_BYTES: Readonly<Record<string, number>> = { 'sha-1': 20, 'sha-224':
 
 export interface NativeOffer {
   readonly sdp: string;
-  /** The client's candidates that the transport can use, without `a=`. */
+  /** The client's candidates that the transport can use, without `a=`, in the order they are to be checked. */
   readonly candidates: readonly string[];
 }
 
@@ -42,7 +42,7 @@ export const nativeOffer = (plan: PeerPlan): NativeOffer => {
     bundle: media.map((section) => section.mid ?? ''),
     media: media.map((section) => ({ ...section, iceUfrag, icePwd, fingerprint, setup: setupFor(carrier?.setup ?? null) })),
   };
-  const candidates = [...new Set(offered.flatMap((section) => section.candidates))].filter(isUsableCandidate).slice(0, MAX_REMOTE_CANDIDATES);
+  const candidates = usableCandidates(offered.flatMap((section) => section.candidates), plan.clientAddress).slice(0, MAX_REMOTE_CANDIDATES);
   return { sdp: writeSdp(session), candidates };
 };
 

@@ -5,7 +5,7 @@ import { MediaError, invariant, messageOf } from '../../core/errors.ts';
 import { parseSdp } from '../../core/sdp/parse.ts';
 import type { Milliseconds } from '../../core/units.ts';
 import type { Logger } from '../../platform/logging.ts';
-import { isUsableCandidate } from './candidates.ts';
+import { usableCandidate } from './candidates.ts';
 import { guard } from './guard.ts';
 import { NativeLane } from './native-lane.ts';
 import { nativeOffer } from './native-offer.ts';
@@ -30,6 +30,8 @@ const CONNECT_DEADLINE_MS = 20_000;
 const DISCONNECTED_DEADLINE_MS = 10_000;
 const CNAME = 'imageflow';
 const MAX_LANES = 16;
+/** A round trip in the networks this is for. */
+const FAREWELL_MS: Milliseconds = 100;
 
 /** One peer connection of libdatachannel that answers an offer. */
 export class NativePeer implements WebRtcPeer {
@@ -45,6 +47,8 @@ export class NativePeer implements WebRtcPeer {
   /** Native objects that have not said they are closed. */
   #open = 1; // the peer connection
   #closing = false;
+  /** What is left of the time for a farewell; null: none is said. */
+  #farewell: Disposable | null = null;
   #stateListener: ((state: PeerState) => void) | undefined;
   #laneListener: ((lane: DataLane) => void) | undefined;
   #remoteCandidates = 0;
@@ -121,9 +125,10 @@ export class NativePeer implements WebRtcPeer {
 
   /** Candidates that are of no use are ignored (RFC 9725 §4.3.2). */
   addRemoteCandidate(candidate: string, mid: string): void {
-    if (this.#closing || !isUsableCandidate(candidate) || ++this.#remoteCandidates > 64) return;
+    const usable = usableCandidate(candidate, this.#options.plan.clientAddress);
+    if (this.#closing || usable === null || ++this.#remoteCandidates > 64) return;
     try {
-      this.#pc.addRemoteCandidate(candidate, mid);
+      this.#pc.addRemoteCandidate(usable, mid);
     } catch (error) {
       this.#options.logger.debug({ peer: this.#options.plan.name, error: messageOf(error) }, 'ice candidate ignored');
     }
@@ -132,6 +137,7 @@ export class NativePeer implements WebRtcPeer {
   [Symbol.dispose](): void {
     this.#stateListener = undefined;
     this.#laneListener = undefined;
+    this.#sayFarewell(); // told twice: at once
     this.#close('closed');
   }
 
@@ -200,9 +206,19 @@ export class NativePeer implements WebRtcPeer {
     this.#closing = true;
     this.#state = state;
     this.#deadline?.[Symbol.dispose]();
+    const open = [...this.#lanes].some(({ isOpen }) => isOpen);
     for (const lane of this.#lanes) lane[Symbol.dispose]();
     for (const track of this.#sendTracks) track[Symbol.dispose]();
     this.#receiveTrack?.[Symbol.dispose]();
+    // The other side answers the end of a channel; the connection's end in the midst of that leaves some browsers with a channel that never ends.
+    if (state === 'closed' && open) this.#farewell = this.#options.clock.after(FAREWELL_MS, () => { this.#sayFarewell(); });
+    else this.#pc.close();
+  }
+
+  #sayFarewell(): void {
+    if (this.#farewell === null) return;
+    this.#farewell[Symbol.dispose]();
+    this.#farewell = null;
     this.#pc.close();
   }
 

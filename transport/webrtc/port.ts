@@ -16,6 +16,8 @@ export interface PeerPlan {
   readonly name: string;
   /** The client's offer as received. */
   readonly offer: string;
+  /** The address it came from, null when that is not known: browsers hide theirs from the offer. */
+  readonly clientAddress: string | null;
   /** Sending peers: one entry per accepted media section. */
   readonly send: readonly SendTrackPlan[];
   /** Receiving peers: the first bundled media section; everything arrives on it and is demultiplexed by payload type (WEBRTC-NOTES 4). */

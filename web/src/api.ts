@@ -1,7 +1,8 @@
 /** The REST API as the pages use it (contract 0.3–0.5); what is about recordings is in `recordings/api.ts`. */
 import { toApiError } from './api-error.ts';
-import { all, json } from './http.ts';
+import { json, pages } from './http.ts';
 import type { Page } from './http.ts';
+import type { DetectionRate } from './live/rate-words.ts';
 import { forgetTokens, keepTokens, refreshToken } from './session.ts';
 
 export interface CameraUrls {
@@ -44,7 +45,7 @@ export interface Camera {
   readonly distribution: { readonly state: 'on' | 'off' };
   readonly session?: CameraSession | null;
   /** The edge's figures while there is a session. */
-  readonly stats?: { readonly video_codec?: string | null; readonly audio_codec?: string | null } | null;
+  readonly stats?: { readonly video_codec?: string | null; readonly audio_codec?: string | null; readonly detection?: { readonly qos?: DetectionRate | null } | null } | null;
 }
 
 /** What needs an operator. */
@@ -75,7 +76,7 @@ export const api = {
     await json('/v1/auth/logout', 'POST', { refresh_token: refreshToken() }).catch(() => undefined);
     forgetTokens();
   },
-  cameras: () => all<Camera>('/v1/cameras?', 1000),
+  cameras: async () => (await pages<Camera>('/v1/cameras?', 1000)).items,
   camera: (id: string) => json<Camera>(`/v1/cameras/${id}`),
   addCamera: (id: string, name: string) => json<Camera & { publish_key: string }>('/v1/cameras', 'POST', { id, name }),
   newPublishKey: (id: string) => json<{ key: string }>(`/v1/cameras/${id}/keys`, 'POST', { kind: 'publish' }),

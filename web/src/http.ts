@@ -22,8 +22,11 @@ export const json = async <T>(path: string, method = 'GET', body?: unknown, sign
 
 export interface Page<T> { readonly items: readonly T[]; readonly next_cursor: string | null }
 
+/** `complete`: these are all there are. */
+export interface Items<T> { readonly items: readonly T[]; readonly complete: boolean }
+
 /** Page after page, until there are `limit` items or no more. `path` ends in `?` or holds a query. */
-export const all = async <T>(path: string, limit: number): Promise<readonly T[]> => {
+export const pages = async <T>(path: string, limit: number): Promise<Items<T>> => {
   const items: T[] = [];
   let cursor: string | null = null;
   do {
@@ -31,5 +34,5 @@ export const all = async <T>(path: string, limit: number): Promise<readonly T[]>
     items.push(...page.items);
     cursor = page.next_cursor;
   } while (cursor && items.length < limit);
-  return items;
+  return { items, complete: cursor === null };
 };

@@ -8,6 +8,7 @@
  * Events that come a second time are told: `{type: 'redelivered', count}`.
  */
 import { EdgeService } from '../../../control-api/edges/media-control-service.ts';
+import { WorkerDirectory } from '../../../control-api/edges/worker-directory.ts';
 import { systemClock } from '../../../core/clock.ts';
 import { openDatabase } from '../../../platform/database/open.ts';
 import { GrpcServer } from '../../../platform/grpc/server.ts';
@@ -25,7 +26,7 @@ const ACKNOWLEDGE_AFTER_MS = 15;
 const [database = '', socket = ''] = process.argv.slice(2);
 const parent = exitWithParent();
 const db = await openDatabase(database);
-const service = new EdgeService({ db, desired: new SettableDesiredState(), workerAddresses: [], clock: systemClock, logger: silentLogger() });
+const service = new EdgeService({ db, desired: new SettableDesiredState(), workers: new WorkerDirectory({ fixed: [], logger: silentLogger() }), clock: systemClock, logger: silentLogger() });
 const { attach, ...others } = service.registration.handlers;
 
 let dieAtCommit = false;

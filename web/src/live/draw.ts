@@ -1,6 +1,5 @@
+import { colourOf, labelOf } from './box-label.ts';
 import type { BoxMessage } from './boxes.ts';
-
-const COLOURS = ['#f59e0b', '#38bdf8', '#a3e635', '#f472b6', '#c084fc', '#fb7185', '#2dd4bf', '#facc15'];
 
 export interface DrawStyle {
   /** `exact` full strength, `held` dashed, `late` dimmed. */
@@ -33,19 +32,20 @@ export const drawBoxes = (canvas: HTMLCanvasElement, video: HTMLVideoElement, me
     const sx = (video.videoWidth / message.width) * scale;
     const sy = (video.videoHeight / message.height) * scale;
     for (const detection of message.detections) {
-      const colour = COLOURS[detection.class_id % COLOURS.length] ?? '#f59e0b';
+      const colour = colourOf(detection);
       const x = left + detection.bbox.x * sx;
       const y = top + detection.bbox.y * sy;
       context.globalAlpha = style.how === 'late' ? 0.45 : style.how === 'held' ? 0.8 : 1;
       context.strokeStyle = colour;
       context.strokeRect(x, y, detection.bbox.width * sx, detection.bbox.height * sy);
-      const label = small ? detection.class_name : `${detection.class_name} ${Math.round(detection.confidence * 100)} %`;
+      const label = labelOf(detection, small);
       const textWidth = context.measureText(label).width + 8 * ratio;
       const labelTop = Math.max(top, y - fontSize - 6 * ratio);
+      const labelLeft = Math.max(left, Math.min(x - context.lineWidth / 2, width - left - textWidth));
       context.fillStyle = colour;
-      context.fillRect(x - context.lineWidth / 2, labelTop, textWidth, fontSize + 6 * ratio);
+      context.fillRect(labelLeft, labelTop, textWidth, fontSize + 6 * ratio);
       context.fillStyle = '#0b0f14';
-      context.fillText(label, x + 4 * ratio - context.lineWidth / 2, labelTop + 3 * ratio);
+      context.fillText(label, labelLeft + 4 * ratio, labelTop + 3 * ratio);
     }
   }
   context.globalAlpha = 1;

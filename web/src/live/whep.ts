@@ -1,5 +1,6 @@
 /** A WHEP player (draft-ietf-wish-whep-03): one attempt, from offer to end. Reconnecting is `live-player.ts`'s affair. */
 import type { BoxMessage, TimelineMessage } from './boxes.ts';
+import { hostCandidates } from './host-candidates.ts';
 
 export interface WhepOptions {
   readonly url: string;
@@ -21,15 +22,6 @@ export class WhepRefused extends Error {
     this.retryAfterSeconds = retryAfterSeconds;
   }
 }
-
-const gathered = (pc: RTCPeerConnection): Promise<void> =>
-  new Promise((resolve) => {
-    if (pc.iceGatheringState === 'complete') { resolve(); return; }
-    const timer = setTimeout(resolve, 500); // host candidates come at once; the server needs none of them to answer
-    pc.addEventListener('icegatheringstatechange', () => {
-      if (pc.iceGatheringState === 'complete') { clearTimeout(timer); resolve(); }
-    });
-  });
 
 /** Posts an offer; throws WhepRefused. */
 export const postOffer = async (url: string, token: string, sdp: string): Promise<{ answer: string; resource: string | null }> => {
@@ -73,8 +65,7 @@ export class WhepPlayer {
       if (pc.connectionState === 'connected') this.reach = 'connected';
       if (pc.connectionState === 'failed' || pc.connectionState === 'closed') this.#end(`connection ${pc.connectionState}`);
     };
-    await pc.setLocalDescription();
-    await gathered(pc);
+    await hostCandidates(pc, () => pc.setLocalDescription());
     const { answer, resource } = await postOffer(this.#options.url, this.#options.token, pc.localDescription?.sdp ?? '');
     this.#resource = resource;
     if (this.#closed) { this.close(); return; }

@@ -6,6 +6,7 @@ import type { LiveReadout, LiveState, Mode } from '../live/live-player.ts';
 import { Alarms } from '../ui/alarms.tsx';
 import { BrowserPublisher } from '../ui/browser-publisher.tsx';
 import { CameraTitle } from '../ui/camera-title.tsx';
+import { DetectionRate } from '../ui/detection-rate.tsx';
 import { DistributionState } from '../ui/distribution-state.tsx';
 import { LiveView } from '../ui/live-view.tsx';
 import { Missing } from '../ui/missing.tsx';
@@ -64,6 +65,7 @@ export const CameraPage = (props: { id: string }) => {
           </div>
           {shown && <Readout values={readout} transport={state?.transport ?? null} />}
           <NotRecorded camera={camera} />
+          <DetectionRate camera={camera} />
           {state?.status === 'playing' && state.transport === 'hls' && <p class="note" data-note="hls"><strong>Shown by LL-HLS, a second or more behind.</strong> {state.note}</p>}
           {mode === 'exact' && (readout?.boxesMs ?? 0) > BOXES_TOO_LATE_MS && state?.transport === 'webrtc' && (
             <p class="note">The detector is behind: boxes come {(readout?.boxesMs ?? 0).toFixed(0)} ms after their picture, longer than the video waits. “Lowest latency” shows the newest ones there are.</p>

@@ -4,7 +4,8 @@ import { linkOf, pathTo } from '../recordings/link.ts';
 import { amount, between, moment } from '../recordings/moments.ts';
 import { CLIP_MS } from '../recordings/range-player.ts';
 import { midnight } from '../recordings/midnight.ts';
-import { recordedFrom, recordedSeconds, recordedUntil } from '../recordings/stretches.ts';
+import { classesOf, partsOf } from '../recordings/seen.ts';
+import { recordedFrom, recordedSeconds, recordedUntil, withoutLead } from '../recordings/stretches.ts';
 import { around, moved, spanOf, zoomed } from '../recordings/time-window.ts';
 import type { TimeWindow } from '../recordings/time-window.ts';
 import { usePlayerKeys } from '../recordings/use-player-keys.ts';
@@ -39,6 +40,8 @@ export const Recordings = (props: { id: string }) => {
   const [selection, setSelection] = useState<Selection | null>(link !== null && 'from' in link ? link : null);
   const [shownMark, setShownMark] = useState<string | null>(null);
   const content = useWindow(props.id, shown, following, (now) => setShown({ start: now - spanOf(shown), end: now }));
+  const [className, setClassName] = useState<string | null>(null);
+  const seen = useMemo(() => (content.seen === null ? [] : partsOf(content.seen, className)), [content.seen, className]);
   const list = content.stretches ?? [];
   const last = list.at(-1);
   const stage = useRef<HTMLDivElement>(null);
@@ -73,7 +76,7 @@ export const Recordings = (props: { id: string }) => {
     select(range);
     setShownMark(mark.id);
     if (range.from < shown.start || range.to > shown.end) window(around(range.from, range.to));
-    player?.open(range, { exact: true });
+    player?.open(withoutLead(list, range), { exact: true });
     stage.current?.scrollIntoView({ block: 'nearest' });
   };
   const end = (which: 'from' | 'to'): void => {
@@ -92,7 +95,7 @@ export const Recordings = (props: { id: string }) => {
     if (opened.current || !player || link === null || content.stretches === null) return;
     opened.current = true;
     if ('at' in link) play(link.at);
-    else if (list.length > 0) player.open(link, { exact: true });
+    else if (list.length > 0) player.open(withoutLead(list, link), { exact: true });
   }, [player, content.stretches]);
   usePlayerKeys({ player, state, onIn: () => end('from'), onOut: () => end('to'), onClear: clear });
 
@@ -122,7 +125,7 @@ export const Recordings = (props: { id: string }) => {
       {failure !== null && <p class="failure" role="alert">{failure}</p>}
       <PlayerControls player={player} state={state} muted={muted} onMute={() => setMuted(!muted)} onFull={document.fullscreenEnabled ? () => void stage.current?.requestFullscreen() : null}
         onIn={() => end('from')} onOut={() => end('to')} />
-      <Timeline camera={props.id} window={shown} latest={latest} stretches={list} gaps={content.gaps} marks={content.marks} detections={content.detections} position={position} selection={selection}
+      <Timeline camera={props.id} window={shown} latest={latest} stretches={list} gaps={content.gaps} marks={content.marks} seen={seen} notShown={content.notShown} position={position} selection={selection}
         onPick={play} onSelect={(next) => { setShownMark(null); select(next); }} onWindow={window} onMark={showMark}>
         <p class="muted summary">
           <span>{between(shown.start, shown.end)}</span>
@@ -131,9 +134,9 @@ export const Recordings = (props: { id: string }) => {
         </p>
       </Timeline>
       {selection
-        ? <RangeActions camera={props.id} selection={selection} onPlay={() => player?.open(selection, { exact: true })} onClear={clear} onExport={() => setAsked(asked + 1)} onMarked={(mark) => { setShownMark(mark.id); void content.reload(); }} />
+        ? <RangeActions camera={props.id} selection={selection} onPlay={() => player?.open(withoutLead(list, selection), { exact: true })} onClear={clear} onExport={() => setAsked(asked + 1)} onMarked={(mark) => { setShownMark(mark.id); void content.reload(); }} />
         : list.length > 0 && <p class="muted hint">Drag on the time line to mark a range, or play it and choose where it begins and ends: then pin it, link it to a work order, keep it as a clip, export or share it.</p>}
-      <WindowControls window={shown} following={following} onSpan={(span) => (following ? setShown({ start: Date.now() - span, end: Date.now() }) : window(zoomed(shown, span / spanOf(shown), position ?? (shown.start + shown.end) / 2, latest)))}
+      <WindowControls window={shown} following={following} classes={classesOf(content.seen)} className={className} onClass={setClassName} onSpan={(span) => (following ? setShown({ start: Date.now() - span, end: Date.now() }) : window(zoomed(shown, span / spanOf(shown), position ?? (shown.start + shown.end) / 2, latest)))}
         onDay={(day) => window({ start: day, end: midnight(day, 1) })} onMove={(by) => window(moved(shown, by, latest))} onZoom={(by) => window(zoomed(shown, by, position ?? (shown.start + shown.end) / 2, latest))}
         onNow={() => { setFollowing(true); setShown({ start: Date.now() - spanOf(shown), end: Date.now() }); }} />
       <MarkList marks={content.marks} shown={shownMark} onShow={showMark} onChanged={() => void content.reload()} />

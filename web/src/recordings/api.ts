@@ -1,7 +1,8 @@
 /** Recordings, marks and what was detected, as the pages ask for them. */
-import { all, json, request } from '../http.ts';
+import { json, pages, request } from '../http.ts';
 import type { Page } from '../http.ts';
 import { accessToken } from '../session.ts';
+import type { Buckets, SeenTime } from './seen.ts';
 
 /** Gapless segments of one session. */
 export interface Recording {
@@ -19,12 +20,6 @@ export interface Gap {
   readonly end: string;
   readonly duration: number;
   readonly cause: string | null;
-}
-
-export interface StoredDetection {
-  readonly captured_at: string;
-  readonly class_name: string;
-  readonly confidence: number;
 }
 
 export const MARK_TEXTS = ['title', 'note', 'work_order_id', 'instruction_id', 'product_id', 'product_type', 'machine_number', 'production_date', 'inspection_id', 'inspection_result'] as const;
@@ -49,8 +44,8 @@ export interface Mark extends Readonly<Record<MarkText, string | null>> {
 export interface Hit extends Recording {
   /** That it was found by. */
   readonly mark: Mark | null;
-  /** Of the class asked for. `model`: of the analysis that found it; null: it was seen live. */
-  readonly detections: { readonly class_name: string; readonly count: number; readonly max_confidence: number; readonly model: string | null } | null;
+  /** Of the class asked for. `at_once`: the most in one picture. `model`: of the analysis that found it; null: it was seen live. */
+  readonly detections: { readonly class_name: string; readonly count: number; readonly at_once: number; readonly max_confidence: number; readonly model: string | null } | null;
 }
 
 /** Of a new mark or of a change: null takes a text away. */
@@ -61,13 +56,14 @@ const range = (from: number, to: number): string => `from=${new Date(from).toISO
 /** Times are Unix ms. */
 export const recordingsApi = {
   /** What was recorded of one camera, newest first. */
-  recordings: (camera: string, from: number, to: number) => all<Recording>(`/v1/recordings?camera=${camera}&${range(from, to)}`, 2_000),
-  gaps: (camera: string, from: number, to: number) => all<Gap>(`/v1/recordings/${camera}/gaps?${range(from, to)}`, 1_000),
-  detections: (camera: string, from: number, to: number) => all<StoredDetection>(`/v1/detections?camera=${camera}&${range(from, to)}`, 5_000),
+  recordings: (camera: string, from: number, to: number) => pages<Recording>(`/v1/recordings?camera=${camera}&${range(from, to)}`, 2_000),
+  gaps: (camera: string, from: number, to: number) => pages<Gap>(`/v1/recordings/${camera}/gaps?${range(from, to)}`, 1_000),
+  seen: (camera: string, { from, to, count }: Buckets) => json<SeenTime>(`/v1/detections/timeline?camera=${camera}&${range(from, to)}&buckets=${count}`),
   playbackUrl: (camera: string, from: number, to: number): string => `/v1/recordings/${camera}/playback?${range(from, to)}&token=${encodeURIComponent(accessToken() ?? '')}`,
   /** A signed ZIP that others can check. */
   evidenceUrl: (camera: string, from: number, to: number): string => `/v1/recordings/${camera}/evidence?${range(from, to)}&token=${encodeURIComponent(accessToken() ?? '')}`,
-  marks: (camera: string, from: number, to: number) => all<Mark>(`/v1/recordings/${camera}/marks?${range(from, to)}`, 500),
+  /** Newest first. */
+  marks: (camera: string, from: number, to: number) => pages<Mark>(`/v1/recordings/${camera}/marks?${range(from, to)}`, 500),
   addMark: (camera: string, kind: MarkKind, from: number, to: number, change: MarkChange) =>
     json<Mark>(`/v1/recordings/${camera}/marks`, 'POST', { kind, from: new Date(from).toISOString(), to: new Date(to).toISOString(), ...change }),
   changeMark: (id: string, change: MarkChange) => json<Mark>(`/v1/marks/${encodeURIComponent(id)}`, 'PATCH', change),

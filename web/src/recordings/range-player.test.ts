@@ -5,6 +5,7 @@ import { RangePlayer } from './range-player.ts';
 class FakeVideo extends EventTarget {
   src = '';
   currentTime = 0;
+  duration = NaN;
   playbackRate = 1;
   seeking = false;
   readyState = 4;
@@ -95,4 +96,29 @@ test('a range that fails because its token is out of date is asked for once more
   expect([player.state.failure, video.currentTime, video.paused]).toEqual([null, 4, false]);
   video.dispatchEvent(new Event('error'));
   expect(player.state.failure).toContain('could not be played');
+});
+
+test('[REC-5] a key that steps again before the browser has shown the picture goes on from there', () => {
+  let shown: VideoFrameRequestCallback | undefined;
+  const video = Object.assign(new FakeVideo(), { requestVideoFrameCallback: (callback: VideoFrameRequestCallback) => { shown = callback; return 0; } });
+  const player = new RangePlayer({ video: video as unknown as HTMLVideoElement, url: () => 'a', after: () => null, before: () => null, onState: () => undefined });
+  const show = (mediaTime: number): void => { shown?.(0, { mediaTime } as VideoFrameCallbackMetadata); };
+  player.open({ from: 0, to: 10_000 });
+  for (const picture of [30, 31, 32]) show(picture / 30);
+  player.step(1);
+  expect(video.currentTime).toBeCloseTo(33.5 / 30);
+  player.step(1);
+  expect(video.currentTime).toBeCloseTo(34.5 / 30);
+  show(34 / 30);
+  player.step(-1);
+  expect(video.currentTime).toBeCloseTo(33.5 / 30);
+  player.step(-1);
+  expect(video.currentTime).toBeCloseTo(32.5 / 30);
+
+  // At the end every further step stays there, and one back goes back.
+  video.duration = 40 / 30;
+  show(39 / 30);
+  for (let i = 0; i < 3; i++) player.step(1);
+  player.step(-1);
+  expect(video.currentTime).toBeCloseTo(38.5 / 30);
 });

@@ -113,7 +113,12 @@ export class RangePlayer implements Disposable {
     const { video } = this.#options;
     if (!this.#state.range) return;
     this.pause();
-    video.currentTime = Math.max(0, (this.#shownAt ?? video.currentTime) + (by > 0 ? 1.5 : -0.5) * this.#frameSeconds);
+    const shownAt = this.#shownAt ?? video.currentTime;
+    video.currentTime = Math.max(0, shownAt + (by > 0 ? 1.5 : -0.5) * this.#frameSeconds);
+    // Where it will be: a key that is pressed again before the browser tells counts from there.
+    // Behind the last picture there is none, and the browser will tell of none.
+    const next = shownAt + by * this.#frameSeconds;
+    if (this.#shownAt !== null && !(next > video.duration - this.#frameSeconds / 2)) this.#shownAt = Math.max(0, next);
   }
 
   [Symbol.dispose](): void {

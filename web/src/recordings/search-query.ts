@@ -6,50 +6,76 @@ export const QUICK_TIMES = ['today', 'yesterday', 'week'] as const;
 export type Time = '' | (typeof QUICK_TIMES)[number] | 'custom';
 
 /** Those that are one line of text, by their names in the API. */
-export const TEXT_FILTERS = ['q', 'work_order_id', 'product_type', 'machine_number', 'production_date', 'inspection_result', 'class'] as const;
+const TEXT_FILTERS = ['q', 'work_order_id', 'product_type', 'machine_number', 'inspection_result', 'class', 'product_id', 'inspection_id', 'instruction_id'] as const;
 export type TextFilter = (typeof TEXT_FILTERS)[number];
+/** Days, `YYYY-MM-DD`: the first and the last one. */
+const DAY_FILTERS = ['production_date_from', 'production_date_to'] as const;
+export type DayFilter = (typeof DAY_FILTERS)[number];
+/** Whole numbers, and the least and the most that makes sense of each. */
+export const NUMBER_FILTERS = { monthly_sequence: [0, 1_000_000_000], min_count: [1, 1_000_000_000], min_at_once: [1, 1_000_000] } as const;
+export type NumberFilter = keyof typeof NUMBER_FILTERS;
+const NUMBER_NAMES = Object.keys(NUMBER_FILTERS) as NumberFilter[];
+/** Who has seen a class. */
+export const SOURCES = ['live', 'analysis'] as const;
+export type Source = '' | (typeof SOURCES)[number];
 
-/** Empty means: whatever it is. */
-export interface SearchFilters extends Readonly<Record<TextFilter, string>> {
+/** Empty and null mean: whatever it is. */
+export interface SearchFilters extends Readonly<Record<TextFilter | DayFilter, string>>, Readonly<Record<NumberFilter, number | null>> {
   readonly cameras: readonly string[];
   readonly time: Time;
   /** Of a custom time, RFC 3339; either may be missing. */
   readonly from: string;
   readonly to: string;
-  /** 0 to 1. */
+  /** 0 to 1. Of a class, as `min_count`, `min_at_once` and `source`. */
   readonly minConfidence: number | null;
+  readonly source: Source;
   readonly tags: readonly string[];
 }
 
 export const NO_FILTERS: SearchFilters = {
-  q: '', work_order_id: '', product_type: '', machine_number: '', production_date: '', inspection_result: '', class: '',
-  cameras: [], time: '', from: '', to: '', minConfidence: null, tags: [],
+  q: '', work_order_id: '', product_type: '', machine_number: '', inspection_result: '', class: '', product_id: '', inspection_id: '', instruction_id: '',
+  production_date_from: '', production_date_to: '', monthly_sequence: null, min_count: null, min_at_once: null,
+  cameras: [], time: '', from: '', to: '', minConfidence: null, source: '', tags: [],
 };
 
-const MAX_TEXT = 200;
+/** Of what the API takes; of all others 128. */
+const MAX_TEXT: Readonly<Partial<Record<TextFilter, number>>> = { q: 200, inspection_result: 32 };
 const MAX_LIST = 16;
 const CAMERA = /^[a-z0-9][a-z0-9-]{0,62}$/;
-const DAY = /^\d{4}-\d{2}-\d{2}$/;
+const DAY = /^[12]\d{3}-\d{2}-\d{2}$/;
 
-const oneLine = (value: string | null): string => (value ?? '').replaceAll(/\p{Cc}/gu, ' ').trim().slice(0, MAX_TEXT).trim();
+/** Without the half of a character that is left where it is cut. */
+const oneLine = (value: string | null, max = 128): string => (value ?? '').replaceAll(/\p{Cc}/gu, ' ').trim().slice(0, max).replaceAll(/\p{Cs}/gu, '').trim();
+/** A day of these centuries; empty for anything else. */
+export const dayOf = (value: string | null): string => (value !== null && DAY.test(value) && !Number.isNaN(Date.parse(value)) ? value : '');
+/** A whole number between the least and the most of a filter; null for anything else. */
+export const numberOf = (name: NumberFilter, value: string | null): number | null => {
+  const [least, most] = NUMBER_FILTERS[name];
+  const number = value === null || !/^\d+$/.test(value) ? NaN : Number(value);
+  return number >= least && number <= most ? number : null;
+};
 const instant = (value: string | null): string => (value !== null && !Number.isNaN(Date.parse(value)) ? new Date(value).toISOString() : '');
 /** Comma-separated, each once. */
-export const listOf = (value: string | null): readonly string[] => [...new Set((value ?? '').split(',').map(oneLine).filter((each) => each !== ''))].slice(0, MAX_LIST);
+export const listOf = (value: string | null): readonly string[] => [...new Set((value ?? '').split(',').map((each) => oneLine(each)).filter((each) => each !== ''))].slice(0, MAX_LIST);
 
 /** What an address asks for; whatever makes no sense in it counts as not there. */
 export const filtersOf = (search: string): SearchFilters => {
   const query = new URLSearchParams(search);
-  const texts = Object.fromEntries(TEXT_FILTERS.map((name) => [name, oneLine(query.get(name))])) as Record<TextFilter, string>;
+  const texts = Object.fromEntries(TEXT_FILTERS.map((name) => [name, oneLine(query.get(name), MAX_TEXT[name])])) as Record<TextFilter, string>;
+  const numbers = Object.fromEntries(NUMBER_NAMES.map((name) => [name, numberOf(name, query.get(name))])) as Record<NumberFilter, number | null>;
+  const day = dayOf(query.get('production_date'));
   const [from, to] = [instant(query.get('from')), instant(query.get('to'))];
   const quick = QUICK_TIMES.find((each) => each === query.get('time'));
   const confidence = Number(query.get('min_confidence') ?? NaN);
   return {
-    ...texts,
-    production_date: DAY.test(texts.production_date) ? texts.production_date : '',
+    ...texts, ...numbers,
+    production_date_from: day === '' ? dayOf(query.get('production_date_from')) : day,
+    production_date_to: day === '' ? dayOf(query.get('production_date_to')) : day,
     cameras: listOf(query.get('camera')).filter((each) => CAMERA.test(each)),
     time: quick ?? (from !== '' || to !== '' || query.get('time') === 'custom' ? 'custom' : ''),
     from: quick === undefined ? from : '', to: quick === undefined ? to : '',
     minConfidence: confidence > 0 && confidence <= 1 ? confidence : null,
+    source: SOURCES.find((each) => each === query.get('source')) ?? '',
     tags: listOf(query.get('tags')),
   };
 };
@@ -58,6 +84,10 @@ export const filtersOf = (search: string): SearchFilters => {
 export const addressOf = (filters: SearchFilters): string => {
   const query = new URLSearchParams();
   for (const name of TEXT_FILTERS) if (filters[name] !== '') query.set(name, filters[name]);
+  const [first, last] = [filters.production_date_from, filters.production_date_to];
+  if (first !== '' && first === last) query.set('production_date', first);
+  else for (const name of DAY_FILTERS) if (filters[name] !== '') query.set(name, filters[name]);
+  for (const name of NUMBER_NAMES) if (filters[name] !== null) query.set(name, String(filters[name]));
   if (filters.cameras.length > 0) query.set('camera', filters.cameras.join(','));
   if (filters.time !== '') query.set('time', filters.time);
   if (filters.time === 'custom') {
@@ -65,6 +95,7 @@ export const addressOf = (filters: SearchFilters): string => {
     if (filters.to !== '') query.set('to', filters.to);
   }
   if (filters.minConfidence !== null) query.set('min_confidence', String(filters.minConfidence));
+  if (filters.source !== '') query.set('source', filters.source);
   if (filters.tags.length > 0) query.set('tags', filters.tags.join(','));
   return query.toString();
 };
@@ -80,17 +111,15 @@ export const rangeOf = (filters: SearchFilters, now: number): { readonly from: n
   }
 };
 
+/** What is asked of a class says nothing without one. */
+const OF_NO_CLASS = { minConfidence: null, min_count: null, min_at_once: null, source: '' } as const;
+
 /** The query of `GET /v1/recordings` that answers it at `now`. */
 export const requestOf = (filters: SearchFilters, now: number): string => {
-  const query = new URLSearchParams(addressOf({ ...filters, time: '' }));
+  const query = new URLSearchParams(addressOf({ ...filters, time: '', ...(filters.class === '' ? OF_NO_CLASS : {}) }));
   const { from, to } = rangeOf(filters, now);
   if (from !== undefined) query.set('from', new Date(from).toISOString());
   if (to !== undefined) query.set('to', new Date(to).toISOString());
-  if (filters.class === '') query.delete('min_confidence'); // says something of a class only
   if (!/[\p{L}\p{N}\p{M}]/u.test(filters.q)) query.delete('q'); // there is no word in it yet
   return query.toString();
 };
-
-/** How many filters other than text, camera and time are set: those the page may hide. */
-export const furtherFilters = (filters: SearchFilters): number =>
-  TEXT_FILTERS.filter((name) => name !== 'q' && filters[name] !== '').length + (filters.tags.length > 0 ? 1 : 0);

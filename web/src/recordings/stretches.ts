@@ -25,6 +25,12 @@ export const recordedFrom = (stretches: readonly Stretch[], at: number): number 
   return last ? Math.max(last.start, last.end - TAIL_MS) : null;
 };
 
+/** A range without the time at its beginning in which nothing was recorded: its file begins with the first picture there is. */
+export const withoutLead = <R extends { readonly from: number; readonly to: number }>(stretches: readonly Stretch[], range: R): R => {
+  const first = stretches.find(({ end }) => end > range.from);
+  return first && first.start > range.from && first.start < range.to ? { ...range, from: first.start } : range;
+};
+
 /** The last recorded moment at or before `at`, a little before the end of what it is in; null when nothing is. */
 export const recordedUntil = (stretches: readonly Stretch[], at: number): number | null => {
   const before = stretches.findLast(({ start }) => start < at - LEAST_MS);

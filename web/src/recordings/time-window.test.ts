@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { MAX_SPAN, around, barOf, fractionOf, histogram, momentAt, moved, spanOf, ticksOf, zoomed } from './time-window.ts';
+import { MAX_SPAN, around, barOf, fractionOf, heldBy, momentAt, moved, spanOf, ticksOf, zoomed } from './time-window.ts';
 
 const NOON = new Date(2026, 10, 28, 12).getTime();
 const HOUR = 3_600_000;
@@ -40,6 +40,23 @@ test('zooming keeps the moment under the pointer, stays between ten seconds and 
   }));
 });
 
+test('two fingers hold two moments: spread, closed or moved together, those stay under them', () => {
+  const fingers = fc.tuple(fc.double({ min: 0, max: 1, noNaN: true }), fc.double({ min: 0, max: 1, noNaN: true }));
+  fc.assert(fc.property(windows, fingers, fingers, (window, [a, b], [toA, toB]) => {
+    const [first, second] = [{ at: momentAt(window, a), place: toA }, { at: momentAt(window, b), place: toB }];
+    const held = heldBy(first, second, Infinity);
+    if (held === null) { expect(Math.abs(toB - toA) < 0.02 || (second.at - first.at) * (toB - toA) <= 0).toBe(true); return; }
+    expect(spanOf(held)).toBeGreaterThanOrEqual(9_999);
+    expect(spanOf(held)).toBeLessThanOrEqual(MAX_SPAN + 1);
+    const wanted = (second.at - first.at) / (toB - toA);
+    if (wanted < 10_001 || wanted > MAX_SPAN - 1) return;
+    expect(fractionOf(held, first.at)).toBeCloseTo(toA, 3);
+    expect(fractionOf(held, second.at)).toBeCloseTo(toB, 3);
+    expect(heldBy(first, second, held.end - 1000)?.end).toBeCloseTo(held.end - 1000, 0);
+  }));
+  expect(heldBy({ at: NOON, place: 0.25 }, { at: NOON + HOUR / 2, place: 0.75 }, Infinity)).toEqual({ start: NOON - HOUR / 4, end: NOON + (3 * HOUR) / 4 });
+});
+
 test('moving goes by a share of the window and stops at the latest', () => {
   expect(moved(hour, -0.5, NOON + HOUR)).toEqual({ start: NOON - HOUR / 2, end: NOON + HOUR / 2 });
   expect(moved(hour, 0.5, NOON + HOUR)).toEqual(hour);
@@ -66,8 +83,4 @@ test('ticks are on full steps of the local day, in order, in the window, and no 
     }
     expect(step).toBeGreaterThan(0);
   }));
-});
-
-test('a histogram counts what is in the window, each once', () => {
-  expect(histogram(hour, [NOON, NOON + 1, NOON + HOUR - 1, NOON + HOUR, NOON - 1], 4)).toEqual([2, 0, 0, 1]);
 });

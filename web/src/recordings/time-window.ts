@@ -46,6 +46,24 @@ export const around = (from: number, to: number): TimeWindow => {
   return { start, end: start + span };
 };
 
+/** A moment that is held at a place of the bar: 0 its left end, 1 its right. */
+export interface Held {
+  readonly at: number;
+  readonly place: number;
+}
+
+/** Fingers closer to each other than this share of the bar tell nothing. */
+const LEAST_APART = 0.02;
+
+/** The window in which two moments are where two fingers hold them; where it would be too short or too long, or reach beyond `latest`, as near to it as can be. Null: the fingers are too close, or have crossed. */
+export const heldBy = (a: Held, b: Held, latest: number): TimeWindow | null => {
+  const [apart, time] = [b.place - a.place, b.at - a.at];
+  if (Math.abs(apart) < LEAST_APART || time / apart <= 0) return null;
+  const span = Math.min(MAX_SPAN, Math.max(MIN_SPAN, time / apart));
+  const start = (a.at + b.at) / 2 - ((a.place + b.place) / 2) * span;
+  return within({ start, end: start + span }, latest);
+};
+
 const within = (window: TimeWindow, latest: number): TimeWindow =>
   (window.end <= latest ? window : { start: latest - spanOf(window), end: latest });
 
@@ -59,15 +77,4 @@ export const ticksOf = (window: TimeWindow, most: number): { readonly at: readon
     for (let tick = day + Math.max(0, Math.ceil((window.start - day) / step)) * step; tick < Math.min(next, window.end); tick += step) at.push(tick);
   }
   return { at, step };
-};
-
-/** How many of `times` are in each of so many equal parts of the window. */
-export const histogram = (window: TimeWindow, times: readonly number[], parts: number): readonly number[] => {
-  const counts = new Array<number>(parts).fill(0);
-  for (const at of times) {
-    const part = Math.floor(fractionOf(window, at) * parts);
-    const count = counts[part];
-    if (count !== undefined) counts[part] = count + 1;
-  }
-  return counts;
 };

@@ -2,6 +2,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { inWords } from '../api-error.ts';
 import { mediaUrls } from '../api.ts';
 import type { Camera } from '../api.ts';
+import { hostCandidates } from '../live/host-candidates.ts';
 import { postOffer } from '../live/whep.ts';
 import { accessToken, may } from '../session.ts';
 
@@ -24,7 +25,7 @@ const publish = async (camera: Camera, media: MediaStream): Promise<Publishing> 
       const transceiver = pc.addTransceiver(track, { direction: 'sendonly', streams: [media], ...(track.kind === 'video' ? { sendEncodings: [{ maxBitrate: 4_000_000 }] } : {}) });
       if (track.kind === 'video') preferH264(transceiver);
     }
-    await pc.setLocalDescription();
+    await hostCandidates(pc, () => pc.setLocalDescription());
     const { answer, resource } = await postOffer(mediaUrls(camera).whip, accessToken() ?? '', pc.localDescription?.sdp ?? '');
     await pc.setRemoteDescription({ type: 'answer', sdp: answer });
     return { pc, media, resource };

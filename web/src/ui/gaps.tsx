@@ -5,6 +5,7 @@ const WORDS: Readonly<Record<string, string>> = {
   publisher_lost: 'the connection to the camera was lost',
   publisher_left: 'the camera had stopped sending',
   network_loss: 'pictures did not arrive',
+  codec_not_recorded: 'the camera sent VP8, which is not recorded',
   disk: 'the disk could not be written',
   restart: 'the server was restarted',
   recording_off: 'recording was switched off',

@@ -27,7 +27,7 @@ export const HitCard = (props: { hit: Hit; camera: string; tabIndex: number; onF
         <p class="badges">
           {mark !== null && <KindBadge kind={mark.kind} />}
           <Result result={mark?.inspection_result ?? null} />
-          {detections && <span class="badge class">{detections.class_name} × {detections.count}, up to {Math.round(detections.max_confidence * 100)} %{detections.model !== null && ` (analysis, ${detections.model})`}</span>}
+          {detections && <span class="badge class">{detections.class_name} × {detections.count}{detections.at_once > 1 && `, ${detections.at_once} at once`}, up to {Math.round(detections.max_confidence * 100)} %{detections.model !== null && ` (analysis, ${detections.model})`}</span>}
           {hit.open && <span class="badge live">recording</span>}
           <Tags tags={mark?.tags ?? []} />
         </p>

@@ -1,5 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { moment } from '../recordings/moments.ts';
+import { seenAt } from '../recordings/seen.ts';
+import type { SeenPart } from '../recordings/seen.ts';
 import type { Stretch } from '../recordings/stretches.ts';
 import { thumbnail } from '../recordings/thumbnails.ts';
 import { fractionOf, spanOf } from '../recordings/time-window.ts';
@@ -9,8 +11,8 @@ const WIDTH = 192;
 /** A pointer that hurries past asks for nothing. */
 const REST_MS = 60;
 
-/** The picture of the moment that is pointed at on the time line, above it. Nothing while `at` is null. */
-export const ScrubPreview = (props: { camera: string; window: TimeWindow; stretches: readonly Stretch[]; at: number | null; width: number }) => {
+/** The picture of the moment that is pointed at on the time line, and what was detected then, above it. Nothing while `at` is null. */
+export const ScrubPreview = (props: { camera: string; window: TimeWindow; stretches: readonly Stretch[]; seen: readonly SeenPart[]; at: number | null; width: number }) => {
   const { camera, window: shown, at, width } = props;
   const [picture, setPicture] = useState<string | null>(null);
   const asked = useRef<AbortController | null>(null);
@@ -31,11 +33,13 @@ export const ScrubPreview = (props: { camera: string; window: TimeWindow; stretc
   }, [camera, wanted, recorded]);
 
   if (at === null) return null;
+  const seen = seenAt(props.seen, at);
   const left = Math.max(WIDTH / 2, Math.min(width - WIDTH / 2, fractionOf(shown, at) * width));
   return (
     <div class="preview-frame" style={{ left: `${left}px` }} aria-hidden="true">
       {recorded && <div class="thumb">{picture !== null && <img src={picture} alt="" />}</div>}
       <span>{recorded ? moment(at) : `${moment(at)}, nothing recorded`}</span>
+      {seen !== '' && <span class="seen">{seen}</span>}
     </div>
   );
 };

@@ -1,30 +1,31 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { Gap, Mark, StoredDetection } from '../recordings/api.ts';
+import type { Gap, Mark } from '../recordings/api.ts';
 import { clock, moment } from '../recordings/moments.ts';
+import { seenAt } from '../recordings/seen.ts';
+import type { SeenPart } from '../recordings/seen.ts';
 import type { Stretch } from '../recordings/stretches.ts';
-import { barOf, fractionOf, histogram, spanOf, ticksOf, zoomed } from '../recordings/time-window.ts';
+import { barOf, fractionOf, spanOf, ticksOf, zoomed } from '../recordings/time-window.ts';
 import type { TimeWindow } from '../recordings/time-window.ts';
 import { lossOf } from './gaps.tsx';
 import { KIND_WORDS } from './mark-badges.tsx';
 import { ScrubPreview } from './scrub-preview.tsx';
 import { useTimelinePointers } from './use-timeline-pointers.ts';
 
-const PARTS = 200;
 const TICK_PIXELS = 90;
 
 export interface Selection { readonly from: number; readonly to: number }
 
 /**
  * A window of a camera's recordings (Unix ms). A click plays from there, dragging marks a range; dragging on the scale looks for a moment; wheel, pinch
- * and +/- zoom; arrow keys move the needle. `detections` null: not asked for.
+ * and +/- zoom; arrow keys move the needle. `seen`: the parts of the time in which something was detected. `notShown`: of the window, in words.
  */
 export const Timeline = (props: {
-  camera: string; window: TimeWindow; latest: number; stretches: readonly Stretch[]; gaps: readonly Gap[]; marks: readonly Mark[]; detections: readonly StoredDetection[] | null;
+  camera: string; window: TimeWindow; latest: number; stretches: readonly Stretch[]; gaps: readonly Gap[]; marks: readonly Mark[]; seen: readonly SeenPart[]; notShown: readonly string[];
   position: number | null; selection: Selection | null;
-  onPick: (at: number) => void; onSelect: (selection: Selection) => void; onWindow: (window: TimeWindow) => void; onMark: (mark: Mark) => void; children: ComponentChildren;
+  onPick: (at: number) => void; onSelect: (selection: Selection | null) => void; onWindow: (window: TimeWindow) => void; onMark: (mark: Mark) => void; children: ComponentChildren;
 }) => {
-  const { window: shown, latest, stretches, position, selection } = props;
+  const { window: shown, latest, stretches, seen, position, selection } = props;
   const bar = useRef<HTMLDivElement>(null);
   const [width, setWidth] = useState(800);
   const [hover, setHover] = useState<number | null>(null);
@@ -51,8 +52,6 @@ export const Timeline = (props: {
 
   const { at: ticks, step } = ticksOf(shown, Math.max(2, Math.floor(width / TICK_PIXELS)));
   const labelled = ticks.filter((at) => { const x = fractionOf(shown, at) * width; return x >= TICK_PIXELS / 2.5 && x <= width - TICK_PIXELS / 2.5; }); // whole, or not at all
-  const counts = histogram(shown, (props.detections ?? []).map((each) => Date.parse(each.captured_at)), PARTS);
-  const most = Math.max(1, ...counts);
   const label = (at: number): string =>
     (step >= 86_400_000 || (spanOf(shown) > 86_400_000 && new Date(at).getHours() === 0)
       ? new Date(at).toLocaleDateString([], { day: 'numeric', month: 'short' })
@@ -60,14 +59,17 @@ export const Timeline = (props: {
   const selected = selection && barOf(shown, selection.from, selection.to);
   return (
     <div class="timeline">
-      <ScrubPreview camera={props.camera} window={shown} stretches={stretches} at={hover} width={width} />
+      <ScrubPreview camera={props.camera} window={shown} stretches={stretches} seen={seen} at={hover} width={width} />
       <div ref={bar} class="track" role="slider" tabIndex={0} aria-label="Time line: choose a moment, or drag to mark a range" aria-valuemin={shown.start} aria-valuemax={shown.end}
-        aria-valuenow={position ?? shown.start} aria-valuetext={clock(position ?? shown.start)} onKeyDown={key} {...pointers.track}>
+        aria-valuenow={position ?? shown.start} aria-valuetext={[clock(position ?? shown.start), ...(position === null ? [] : [seenAt(seen, position)])].filter((each) => each !== '').join(', ')} onKeyDown={key} {...pointers.track}>
         {stretches.map((stretch) => {
           const style = barOf(shown, stretch.start, stretch.end);
           return style && <span key={stretch.start} class={stretch.open ? 'segment open' : 'segment'} style={style} />;
         })}
-        {counts.map((count, i) => count > 0 && <span key={`d${i}`} class="found" style={{ left: `${(100 * i) / PARTS}%`, width: `${100 / PARTS}%`, height: `${12 + (38 * count) / most}%` }} />)}
+        {seen.map((part) => {
+          const style = barOf(shown, part.start, part.end);
+          return style && <span key={`d${part.start}`} class="found" style={{ ...style, height: `${12 + 38 * part.height}%` }} />;
+        })}
         {selected && <span class="selection" style={selected} />}
         {hover !== null && <span class="cursor" style={{ left: `${100 * fractionOf(shown, hover)}%` }} />}
         {position !== null && position >= shown.start && position <= shown.end && <span class="needle" style={{ left: `${100 * fractionOf(shown, position)}%` }} />}
@@ -93,10 +95,11 @@ export const Timeline = (props: {
       <div class="timeline-foot">
         {props.children}
         <div class="legend muted" aria-hidden="true">
-          <span><i class="segment" />recorded</span>{props.detections && <span><i class="found" />detections</span>}
+          <span><i class="segment" />recorded</span>{seen.length > 0 && <span><i class="found" />detections</span>}
           {props.marks.length > 0 && <span><i class="mark" />marks</span>}{props.gaps.length > 0 && <span><i class="gap" />gaps</span>}
         </div>
       </div>
+      {props.notShown.length > 0 && <p class="not-shown small" role="status">Not shown: {props.notShown.join(', ')}. Zoom in to see them.</p>}
     </div>
   );
 };

@@ -1,6 +1,6 @@
 import { useEffect, useRef } from 'preact/hooks';
 import type { RefObject } from 'preact';
-import { momentAt, moved, spanOf, zoomed } from '../recordings/time-window.ts';
+import { heldBy, momentAt, moved, spanOf, zoomed } from '../recordings/time-window.ts';
 import type { TimeWindow } from '../recordings/time-window.ts';
 import type { Selection } from './timeline.tsx';
 
@@ -14,7 +14,8 @@ interface Options {
   readonly latest: number;
   readonly selection: Selection | null;
   readonly onPick: (at: number) => void;
-  readonly onSelect: (selection: Selection) => void;
+  /** Null: what was there before is to be there again, and that was none. */
+  readonly onSelect: (selection: Selection | null) => void;
   readonly onWindow: (window: TimeWindow) => void;
   /** The moment that is pointed at; null: none. */
   readonly onHover: (at: number | null) => void;
@@ -28,11 +29,16 @@ export const useTimelinePointers = (options: Options) => {
   const down = useRef(new Map<number, number>());
   const began = useRef<{ readonly x: number; readonly at: number } | null>(null);
   const dragging = useRef(false);
+  /** What was marked before a finger began to drag. */
+  const marked = useRef<Selection | null>(null);
+  /** The moments that two fingers took hold of, by pointer. */
+  const held = useRef<ReadonlyMap<number, number>>(new Map());
 
-  const momentUnder = (clientX: number): number => {
+  const placeOf = (clientX: number): number => {
     const box = now.current.bar.current?.getBoundingClientRect();
-    return box ? momentAt(now.current.window, (clientX - box.left) / box.width) : now.current.window.start;
+    return box ? (clientX - box.left) / box.width : 0;
   };
+  const momentUnder = (clientX: number): number => momentAt(now.current.window, placeOf(clientX));
 
   // The browser's own listeners may not keep it from scrolling the page; this one may.
   useEffect(() => {
@@ -47,21 +53,23 @@ export const useTimelinePointers = (options: Options) => {
     return () => bar?.removeEventListener('wheel', wheel);
   }, []);
 
-  /** What two fingers held stays under them. */
-  const pinch = (id: number, x: number): void => {
-    const other = [...down.current].find(([each]) => each !== id)?.[1];
-    const before = down.current.get(id);
-    if (other === undefined || before === undefined) return;
-    const { window, latest, onWindow } = now.current;
-    const factor = Math.abs(before - other) / Math.max(10, Math.abs(x - other));
-    onWindow(zoomed(window, Math.max(0.5, Math.min(2, factor)), momentUnder((x + other) / 2), latest));
+  /** What two fingers held stays under them, whether they spread, close or move together. */
+  const pinch = (): void => {
+    const [a, b] = [...held.current].map(([id, at]) => ({ at, place: placeOf(down.current.get(id) ?? 0) }));
+    const next = a && b ? heldBy(a, b, now.current.latest) : null;
+    if (next) now.current.onWindow(next);
   };
 
   const press = (event: PointerEvent): void => {
     if (event.button !== 0) return;
     (event.currentTarget as HTMLElement).setPointerCapture(event.pointerId);
     down.current.set(event.pointerId, event.clientX);
+    if (down.current.size === 2) {
+      held.current = new Map([...down.current].map(([id, x]) => [id, momentUnder(x)]));
+      if (dragging.current) now.current.onSelect(marked.current); // it was no range that the first finger began
+    }
     began.current = down.current.size === 1 ? { x: event.clientX, at: momentUnder(event.clientX) } : null;
+    marked.current = now.current.selection;
     dragging.current = false;
   };
   const lift = (event: PointerEvent): boolean => {
@@ -71,11 +79,15 @@ export const useTimelinePointers = (options: Options) => {
     return alone && began.current !== null;
   };
   const move = (event: PointerEvent): void => {
-    if (down.current.size >= 2) pinch(event.pointerId, event.clientX);
     if (down.current.has(event.pointerId)) down.current.set(event.pointerId, event.clientX);
+    if (down.current.size >= 2) {
+      pinch();
+      now.current.onHover(null);
+      return;
+    }
     now.current.onHover(momentUnder(event.clientX));
     const from = began.current;
-    if (!from || down.current.size !== 1) return;
+    if (!from) return;
     if (!dragging.current && Math.abs(event.clientX - from.x) < CLICK_PIXELS) return;
     dragging.current = true;
   };

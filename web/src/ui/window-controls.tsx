@@ -10,11 +10,12 @@ const WINDOWS: readonly { readonly label: string; readonly minutes: number }[] =
   { label: '24 h', minutes: 1440 },
 ];
 
-/** How much of the time the time line shows, and which. */
+/** How much of the time the time line shows, which, and detections of which class (null: of all). */
 export const WindowControls = (props: {
-  window: TimeWindow; following: boolean; onSpan: (ms: number) => void; onDay: (midnight: number) => void; onMove: (share: number) => void; onZoom: (factor: number) => void; onNow: () => void;
+  window: TimeWindow; following: boolean; classes: readonly string[]; className: string | null; onClass: (name: string | null) => void; onSpan: (ms: number) => void; onDay: (midnight: number) => void; onMove: (share: number) => void; onZoom: (factor: number) => void; onNow: () => void;
 }) => {
-  const { window: shown, following } = props;
+  const { window: shown, following, classes, className } = props;
+  const choice = className === null || classes.includes(className) ? classes : [...classes, className];
   return (
     <div class="controls window-controls">
       <fieldset class="segmented"><legend class="sr">Window</legend>
@@ -33,6 +34,14 @@ export const WindowControls = (props: {
         <button type="button" class="icon" aria-label="Zoom out" onClick={() => props.onZoom(2)}>−</button>
         <button type="button" class="icon" aria-label="Zoom in" onClick={() => props.onZoom(0.5)}>+</button>
       </div>
+      {(choice.length > 1 || className !== null) && (
+        <label class="class-choice"><span class="sr">Detections on the time line</span>
+          <select name="class" value={className ?? ''} onChange={(event) => props.onClass(event.currentTarget.value === '' ? null : event.currentTarget.value)}>
+            <option value="">All detections</option>
+            {choice.map((name) => <option key={name} value={name}>{name}</option>)}
+          </select>
+        </label>
+      )}
     </div>
   );
 };

@@ -10,7 +10,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file imageflow/v1/inference.proto.
  */
 export const file_imageflow_v1_inference: GenFile = /*@__PURE__*/
-  fileDesc("ChxpbWFnZWZsb3cvdjEvaW5mZXJlbmNlLnByb3RvEgxpbWFnZWZsb3cudjEi1gEKDURldGVjdFJlcXVlc3QSEgoKcmVxdWVzdF9pZBgBIAEoBBINCgVtb2RlbBgCIAEoCRITCgtkZWFkbGluZV9tcxgDIAEoDRIOCgZwaXhlbHMYBCABKAwSFAoMc291cmNlX3dpZHRoGAUgASgNEhUKDXNvdXJjZV9oZWlnaHQYBiABKA0SFwoKY29uZmlkZW5jZRgHIAEoAkgAiAEBEigKB3BpY3R1cmUYCCABKAsyFy5pbWFnZWZsb3cudjEuUGljdHVyZUlkQg0KC19jb25maWRlbmNlIlMKCVBpY3R1cmVJZBIOCgZzdHJlYW0YASABKAkSDQoFZXBvY2gYAiABKAESFQoNcnRwX3RpbWVzdGFtcBgDIAEoDRIQCghzZXF1ZW5jZRgEIAEoBCKVAQoORGV0ZWN0UmVzcG9uc2USJAoFZ3JhbnQYASABKAsyEy5pbWFnZWZsb3cudjEuR3JhbnRIABIoCgdvdXRjb21lGAIgASgLMhUuaW1hZ2VmbG93LnYxLk91dGNvbWVIABIoCgdyZWZ1c2FsGAMgASgLMhUuaW1hZ2VmbG93LnYxLlJlZnVzYWxIAEIJCgdtZXNzYWdlIj0KBUdyYW50Eg8KB2NyZWRpdHMYASABKA0SIwoGbW9kZWxzGAIgAygLMhMuaW1hZ2VmbG93LnYxLk1vZGVsIosBCgdPdXRjb21lEhIKCnJlcXVlc3RfaWQYASABKAQSLQoHb2JqZWN0cxgCIAMoCzIcLmltYWdlZmxvdy52MS5EZXRlY3RlZE9iamVjdBIUCgxtb2RlbF9kaWdlc3QYAyABKAkSFAoMaW5mZXJlbmNlX21zGAQgASgCEhEKCXdhaXRlZF9tcxgFIAEoAiJ/Cg5EZXRlY3RlZE9iamVjdBIQCghjbGFzc19pZBgBIAEoDRISCgpjbGFzc19uYW1lGAIgASgJEhIKCmNvbmZpZGVuY2UYAyABKAISCQoBeBgEIAEoAhIJCgF5GAUgASgCEg0KBXdpZHRoGAYgASgCEg4KBmhlaWdodBgHIAEoAiJaCgdSZWZ1c2FsEhIKCnJlcXVlc3RfaWQYASABKAQSKwoGcmVhc29uGAIgASgOMhsuaW1hZ2VmbG93LnYxLlJlZnVzYWxSZWFzb24SDgoGZGV0YWlsGAMgASgJIucBCgVNb2RlbBIMCgRuYW1lGAEgASgJEg4KBmRpZ2VzdBgCIAEoCRITCgtpbnB1dF93aWR0aBgDIAEoDRIUCgxpbnB1dF9oZWlnaHQYBCABKA0SLwoMaW5wdXRfbGF5b3V0GAUgASgOMhkuaW1hZ2VmbG93LnYxLklucHV0TGF5b3V0Eg4KBmxhYmVscxgGIAMoCRIaChJkZWZhdWx0X2NvbmZpZGVuY2UYByABKAISJwoFc3RhdGUYCCABKA4yGC5pbWFnZWZsb3cudjEuTW9kZWxTdGF0ZRIPCgdmYWlsdXJlGAkgASgJIhMKEUxpc3RNb2RlbHNSZXF1ZXN0IjkKEkxpc3RNb2RlbHNSZXNwb25zZRIjCgZtb2RlbHMYASADKAsyEy5pbWFnZWZsb3cudjEuTW9kZWwq9QEKDVJlZnVzYWxSZWFzb24SHgoaUkVGVVNBTF9SRUFTT05fVU5TUEVDSUZJRUQQABIbChdSRUZVU0FMX1JFQVNPTl9ERUFETElORRABEiAKHFJFRlVTQUxfUkVBU09OX1VOS05PV05fTU9ERUwQAhIiCh5SRUZVU0FMX1JFQVNPTl9NT0RFTF9OT1RfUkVBRFkQAxIeChpSRUZVU0FMX1JFQVNPTl9CQURfUkVRVUVTVBAEEhwKGFJFRlVTQUxfUkVBU09OX05PX0NSRURJVBAFEiMKH1JFRlVTQUxfUkVBU09OX0lORkVSRU5DRV9GQUlMRUQQBipgCgtJbnB1dExheW91dBIcChhJTlBVVF9MQVlPVVRfVU5TUEVDSUZJRUQQABIYChRJTlBVVF9MQVlPVVRfVThfTkhXQxABEhkKFUlOUFVUX0xBWU9VVF9GMzJfTkNIVxACKnEKCk1vZGVsU3RhdGUSGwoXTU9ERUxfU1RBVEVfVU5TUEVDSUZJRUQQABIXChNNT0RFTF9TVEFURV9MT0FESU5HEAESFQoRTU9ERUxfU1RBVEVfUkVBRFkQAhIWChJNT0RFTF9TVEFURV9GQUlMRUQQAzKsAQoQSW5mZXJlbmNlU2VydmljZRJHCgZEZXRlY3QSGy5pbWFnZWZsb3cudjEuRGV0ZWN0UmVxdWVzdBocLmltYWdlZmxvdy52MS5EZXRlY3RSZXNwb25zZSgBMAESTwoKTGlzdE1vZGVscxIfLmltYWdlZmxvdy52MS5MaXN0TW9kZWxzUmVxdWVzdBogLmltYWdlZmxvdy52MS5MaXN0TW9kZWxzUmVzcG9uc2ViBnByb3RvMw");
+  fileDesc("ChxpbWFnZWZsb3cvdjEvaW5mZXJlbmNlLnByb3RvEgxpbWFnZWZsb3cudjEi1gEKDURldGVjdFJlcXVlc3QSEgoKcmVxdWVzdF9pZBgBIAEoBBINCgVtb2RlbBgCIAEoCRITCgtkZWFkbGluZV9tcxgDIAEoDRIOCgZwaXhlbHMYBCABKAwSFAoMc291cmNlX3dpZHRoGAUgASgNEhUKDXNvdXJjZV9oZWlnaHQYBiABKA0SFwoKY29uZmlkZW5jZRgHIAEoAkgAiAEBEigKB3BpY3R1cmUYCCABKAsyFy5pbWFnZWZsb3cudjEuUGljdHVyZUlkQg0KC19jb25maWRlbmNlIlMKCVBpY3R1cmVJZBIOCgZzdHJlYW0YASABKAkSDQoFZXBvY2gYAiABKAESFQoNcnRwX3RpbWVzdGFtcBgDIAEoDRIQCghzZXF1ZW5jZRgEIAEoBCKVAQoORGV0ZWN0UmVzcG9uc2USJAoFZ3JhbnQYASABKAsyEy5pbWFnZWZsb3cudjEuR3JhbnRIABIoCgdvdXRjb21lGAIgASgLMhUuaW1hZ2VmbG93LnYxLk91dGNvbWVIABIoCgdyZWZ1c2FsGAMgASgLMhUuaW1hZ2VmbG93LnYxLlJlZnVzYWxIAEIJCgdtZXNzYWdlIj0KBUdyYW50Eg8KB2NyZWRpdHMYASABKA0SIwoGbW9kZWxzGAIgAygLMhMuaW1hZ2VmbG93LnYxLk1vZGVsIosBCgdPdXRjb21lEhIKCnJlcXVlc3RfaWQYASABKAQSLQoHb2JqZWN0cxgCIAMoCzIcLmltYWdlZmxvdy52MS5EZXRlY3RlZE9iamVjdBIUCgxtb2RlbF9kaWdlc3QYAyABKAkSFAoMaW5mZXJlbmNlX21zGAQgASgCEhEKCXdhaXRlZF9tcxgFIAEoAiJ/Cg5EZXRlY3RlZE9iamVjdBIQCghjbGFzc19pZBgBIAEoDRISCgpjbGFzc19uYW1lGAIgASgJEhIKCmNvbmZpZGVuY2UYAyABKAISCQoBeBgEIAEoAhIJCgF5GAUgASgCEg0KBXdpZHRoGAYgASgCEg4KBmhlaWdodBgHIAEoAiJaCgdSZWZ1c2FsEhIKCnJlcXVlc3RfaWQYASABKAQSKwoGcmVhc29uGAIgASgOMhsuaW1hZ2VmbG93LnYxLlJlZnVzYWxSZWFzb24SDgoGZGV0YWlsGAMgASgJIo8CCgVNb2RlbBIMCgRuYW1lGAEgASgJEg4KBmRpZ2VzdBgCIAEoCRITCgtpbnB1dF93aWR0aBgDIAEoDRIUCgxpbnB1dF9oZWlnaHQYBCABKA0SLwoMaW5wdXRfbGF5b3V0GAUgASgOMhkuaW1hZ2VmbG93LnYxLklucHV0TGF5b3V0Eg4KBmxhYmVscxgGIAMoCRIaChJkZWZhdWx0X2NvbmZpZGVuY2UYByABKAISJwoFc3RhdGUYCCABKA4yGC5pbWFnZWZsb3cudjEuTW9kZWxTdGF0ZRIPCgdmYWlsdXJlGAkgASgJEiYKB2JhY2tlbmQYCiABKA4yFS5pbWFnZWZsb3cudjEuQmFja2VuZCITChFMaXN0TW9kZWxzUmVxdWVzdCI5ChJMaXN0TW9kZWxzUmVzcG9uc2USIwoGbW9kZWxzGAEgAygLMhMuaW1hZ2VmbG93LnYxLk1vZGVsKvUBCg1SZWZ1c2FsUmVhc29uEh4KGlJFRlVTQUxfUkVBU09OX1VOU1BFQ0lGSUVEEAASGwoXUkVGVVNBTF9SRUFTT05fREVBRExJTkUQARIgChxSRUZVU0FMX1JFQVNPTl9VTktOT1dOX01PREVMEAISIgoeUkVGVVNBTF9SRUFTT05fTU9ERUxfTk9UX1JFQURZEAMSHgoaUkVGVVNBTF9SRUFTT05fQkFEX1JFUVVFU1QQBBIcChhSRUZVU0FMX1JFQVNPTl9OT19DUkVESVQQBRIjCh9SRUZVU0FMX1JFQVNPTl9JTkZFUkVOQ0VfRkFJTEVEEAYqSAoHQmFja2VuZBIXChNCQUNLRU5EX1VOU1BFQ0lGSUVEEAASEAoMQkFDS0VORF9PTk5YEAESEgoOQkFDS0VORF9LU0VSVkUQAipgCgtJbnB1dExheW91dBIcChhJTlBVVF9MQVlPVVRfVU5TUEVDSUZJRUQQABIYChRJTlBVVF9MQVlPVVRfVThfTkhXQxABEhkKFUlOUFVUX0xBWU9VVF9GMzJfTkNIVxACKnEKCk1vZGVsU3RhdGUSGwoXTU9ERUxfU1RBVEVfVU5TUEVDSUZJRUQQABIXChNNT0RFTF9TVEFURV9MT0FESU5HEAESFQoRTU9ERUxfU1RBVEVfUkVBRFkQAhIWChJNT0RFTF9TVEFURV9GQUlMRUQQAzKsAQoQSW5mZXJlbmNlU2VydmljZRJHCgZEZXRlY3QSGy5pbWFnZWZsb3cudjEuRGV0ZWN0UmVxdWVzdBocLmltYWdlZmxvdy52MS5EZXRlY3RSZXNwb25zZSgBMAESTwoKTGlzdE1vZGVscxIfLmltYWdlZmxvdy52MS5MaXN0TW9kZWxzUmVxdWVzdBogLmltYWdlZmxvdy52MS5MaXN0TW9kZWxzUmVzcG9uc2ViBnByb3RvMw");
 
 /**
  * @generated from message imageflow.v1.DetectRequest
@@ -196,7 +196,7 @@ export type Outcome = Message<"imageflow.v1.Outcome"> & {
   objects: DetectedObject[];
 
   /**
-   * SHA-256 of the model file, hex.
+   * `Model.digest`.
    *
    * @generated from field: string model_digest = 3;
    */
@@ -307,14 +307,14 @@ export const RefusalSchema: GenMessage<Refusal> = /*@__PURE__*/
  */
 export type Model = Message<"imageflow.v1.Model"> & {
   /**
-   * The file's name without `.onnx`.
+   * The file's name without `.onnx` or `.kserve.json`.
    *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
-   * SHA-256 of the file, hex.
+   * SHA-256, hex: of the file; with BACKEND_KSERVE of the file and of what the server says of the model.
    *
    * @generated from field: string digest = 2;
    */
@@ -358,6 +358,13 @@ export type Model = Message<"imageflow.v1.Model"> & {
    * @generated from field: string failure = 9;
    */
   failure: string;
+
+  /**
+   * Who runs it; unspecified, by older workers: ONNX Runtime.
+   *
+   * @generated from field: imageflow.v1.Backend backend = 10;
+   */
+  backend: Backend;
 };
 
 /**
@@ -455,6 +462,41 @@ export const RefusalReasonSchema: GenEnum<RefusalReason> = /*@__PURE__*/
   enumDesc(file_imageflow_v1_inference, 0);
 
 /**
+ * @generated from enum imageflow.v1.Backend
+ */
+export const Backend = {
+  /**
+   * @generated from enum value: BACKEND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * ONNX Runtime in the worker itself.
+   *
+   * @generated from enum value: BACKEND_ONNX = 1;
+   */
+  ONNX: 1,
+
+  /**
+   * A server that speaks KServe v2, NVIDIA Triton for one.
+   *
+   * @generated from enum value: BACKEND_KSERVE = 2;
+   */
+  KSERVE: 2,
+} as const;
+
+/**
+ * @generated from enum imageflow.v1.Backend
+ */
+export type Backend = (typeof Backend)[keyof typeof Backend] | UnknownEnum;
+
+/**
+ * Describes the enum imageflow.v1.Backend.
+ */
+export const BackendSchema: GenEnum<Backend> = /*@__PURE__*/
+  enumDesc(file_imageflow_v1_inference, 1);
+
+/**
  * @generated from enum imageflow.v1.InputLayout
  */
 export const InputLayout = {
@@ -487,7 +529,7 @@ export type InputLayout = (typeof InputLayout)[keyof typeof InputLayout] | Unkno
  * Describes the enum imageflow.v1.InputLayout.
  */
 export const InputLayoutSchema: GenEnum<InputLayout> = /*@__PURE__*/
-  enumDesc(file_imageflow_v1_inference, 1);
+  enumDesc(file_imageflow_v1_inference, 2);
 
 /**
  * @generated from enum imageflow.v1.ModelState
@@ -523,7 +565,7 @@ export type ModelState = (typeof ModelState)[keyof typeof ModelState] | UnknownE
  * Describes the enum imageflow.v1.ModelState.
  */
 export const ModelStateSchema: GenEnum<ModelState> = /*@__PURE__*/
-  enumDesc(file_imageflow_v1_inference, 2);
+  enumDesc(file_imageflow_v1_inference, 3);
 
 /**
  * Pictures to an AI worker, detections back. The worker knows models, not cameras or users.
@@ -531,6 +573,9 @@ export const ModelStateSchema: GenEnum<ModelState> = /*@__PURE__*/
  * Credit instead of queues: on a new Detect stream the worker speaks first with a Grant. Each request spends one credit, each
  * answer (Outcome or Refusal) returns it. A client without credit keeps its newest picture and drops older ones; nothing queues on
  * the wire. A request sent without credit is refused with REASON_NO_CREDIT and returns none.
+ *
+ * Answers may come in any order. A Grant without models after one with models says that the worker is about to leave: a client
+ * half-closes, and what it had sent is still answered.
  *
  * Deadlines are relative (milliseconds from receipt), so the two clocks need not agree. A picture whose deadline passed before
  * its turn came is answered REASON_DEADLINE without inference.
@@ -541,7 +586,7 @@ export const ModelStateSchema: GenEnum<ModelState> = /*@__PURE__*/
  */
 export const InferenceService: GenService<{
   /**
-   * One stream per client process. The client half-closes to leave; the worker then answers what it has and ends.
+   * One stream per client process and worker. The client half-closes to leave; the worker then answers what it has and ends.
    *
    * @generated from rpc imageflow.v1.InferenceService.Detect
    */

@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file imageflow/v1/media_control.proto.
  */
 export const file_imageflow_v1_media_control: GenFile = /*@__PURE__*/
-  fileDesc("CiBpbWFnZWZsb3cvdjEvbWVkaWFfY29udHJvbC5wcm90bxIMaW1hZ2VmbG93LnYxIpkBCg1BdHRhY2hSZXF1ZXN0EiQKBWhlbGxvGAEgASgLMhMuaW1hZ2VmbG93LnYxLkhlbGxvSAASKQoFYmF0Y2gYAiABKAsyGC5pbWFnZWZsb3cudjEuRXZlbnRCYXRjaEgAEiwKCWludmVudG9yeRgDIAEoCzIXLmltYWdlZmxvdy52MS5JbnZlbnRvcnlIAEIJCgdtZXNzYWdlIqwBCg5BdHRhY2hSZXNwb25zZRIoCgd3ZWxjb21lGAEgASgLMhUuaW1hZ2VmbG93LnYxLldlbGNvbWVIABIrCgVzdGF0ZRgCIAEoCzIaLmltYWdlZmxvdy52MS5EZXNpcmVkU3RhdGVIABI4Cg9hY2tub3dsZWRnZW1lbnQYAyABKAsyHS5pbWFnZWZsb3cudjEuQWNrbm93bGVkZ2VtZW50SABCCQoHbWVzc2FnZSKKAQoFSGVsbG8SDwoHZWRnZV9pZBgBIAEoCRISCgpqb3VybmFsX2lkGAIgASgJEhYKDm1lZGlhX2Jhc2VfdXJsGAMgASgJEhcKD2Rlc2lyZWRfdmVyc2lvbhgEIAEoCRIXCg9kZWxldGVkX3Rocm91Z2gYBSABKAQSEgoKbmV3ZXN0X3NlcRgGIAEoBCI1CgdXZWxjb21lEhAKCGxhc3Rfc2VxGAEgASgEEhgKEGludmVudG9yeV93YW50ZWQYAiABKAgiIwoPQWNrbm93bGVkZ2VtZW50EhAKCGxhc3Rfc2VxGAEgASgEIjEKCkV2ZW50QmF0Y2gSIwoGZXZlbnRzGAEgAygLMhMuaW1hZ2VmbG93LnYxLkV2ZW50IpQBCglJbnZlbnRvcnkSJwoIc2VnbWVudHMYASADKAsyFS5pbWFnZWZsb3cudjEuU2VnbWVudBIlCgdjYW1lcmFzGAIgAygLMhQuaW1hZ2VmbG93LnYxLkNhbWVyYRIlCgRrZXlzGAMgAygLMhcuaW1hZ2VmbG93LnYxLkNhbWVyYUtleRIQCghjb21wbGV0ZRgEIAEoCCLVAgoFRXZlbnQSCwoDc2VxGAEgASgEEigKB3Nlc3Npb24YAiABKAsyFS5pbWFnZWZsb3cudjEuU2Vzc2lvbkgAEigKB3NlZ21lbnQYAyABKAsyFS5pbWFnZWZsb3cudjEuU2VnbWVudEgAEjcKD3NlZ21lbnRfZXhwaXJlZBgEIAEoCzIcLmltYWdlZmxvdy52MS5TZWdtZW50RXhwaXJlZEgAEi4KCmRldGVjdGlvbnMYBSABKAsyGC5pbWFnZWZsb3cudjEuRGV0ZWN0aW9uc0gAEiQKBWFsYXJtGAYgASgLMhMuaW1hZ2VmbG93LnYxLkFsYXJtSAASIAoDZ2FwGAcgASgLMhEuaW1hZ2VmbG93LnYxLkdhcEgAEjEKDGVkZ2Vfc3RhcnRlZBgIIAEoCzIZLmltYWdlZmxvdy52MS5FZGdlU3RhcnRlZEgAQgcKBWV2ZW50IrwBCgdTZXNzaW9uEgoKAmlkGAEgASgJEg4KBmNhbWVyYRgCIAEoCRINCgVwaGFzZRgDIAEoCRIQCghwcm90b2NvbBgEIAEoCRISCgpzdGFydGVkX2F0GAUgASgBEhUKCGVuZGVkX2F0GAYgASgBSACIAQESEwoGcmVhc29uGAcgASgJSAGIAQESEgoFZXBvY2gYCCABKAFIAogBAUILCglfZW5kZWRfYXRCCQoHX3JlYXNvbkIICgZfZXBvY2giaQoMU2VnbWVudFRyYWNrEgwKBGtpbmQYASABKAkSDQoFY29kZWMYAiABKAkSEgoFd2lkdGgYAyABKA1IAIgBARITCgZoZWlnaHQYBCABKA1IAYgBAUIICgZfd2lkdGhCCQoHX2hlaWdodCLKAgoHU2VnbWVudBIKCgJpZBgBIAEoCRIOCgZjYW1lcmEYAiABKAkSEgoKc2Vzc2lvbl9pZBgDIAEoCRINCgVlcG9jaBgEIAEoARINCgVzdGFydBgFIAEoARIQCghkdXJhdGlvbhgGIAEoARINCgVieXRlcxgHIAEoBBITCgZzaGEyNTYYCCABKAlIAIgBARIMCgRvcGVuGAkgASgIEioKBnRyYWNrcxgKIAMoCzIaLmltYWdlZmxvdy52MS5TZWdtZW50VHJhY2sSFwoKZ2FwX2JlZm9yZRgLIAEoAUgBiAEBEhYKCWdhcF9jYXVzZRgMIAEoCUgCiAEBEhgKC3ByZXZfc2hhMjU2GA0gASgJSAOIAQFCCQoHX3NoYTI1NkINCgtfZ2FwX2JlZm9yZUIMCgpfZ2FwX2NhdXNlQg4KDF9wcmV2X3NoYTI1NiIsCg5TZWdtZW50RXhwaXJlZBIKCgJpZBgBIAEoCRIOCgZjYW1lcmEYAiABKAkiPAoKRGV0ZWN0aW9ucxIuCgdyZXN1bHRzGAEgAygLMh0uaW1hZ2VmbG93LnYxLkRldGVjdGlvblJlc3VsdCKfAgoPRGV0ZWN0aW9uUmVzdWx0Eg4KBmNhbWVyYRgBIAEoCRINCgVlcG9jaBgCIAEoARIVCg1ydHBfdGltZXN0YW1wGAMgASgNEhgKC2NhcHR1cmVfbnRwGAQgASgBSACIAQESEAoIc2VxdWVuY2UYBSABKAQSEwoLY2FwdHVyZWRfYXQYBiABKAESDQoFbW9kZWwYByABKAkSFAoMbW9kZWxfZGlnZXN0GAggASgJEhQKDGluZmVyZW5jZV9tcxgJIAEoARINCgV3aWR0aBgKIAEoDRIOCgZoZWlnaHQYCyABKA0SKwoKZGV0ZWN0aW9ucxgMIAMoCzIXLmltYWdlZmxvdy52MS5EZXRlY3Rpb25CDgoMX2NhcHR1cmVfbnRwIp4BCglEZXRlY3Rpb24SEgoKY2xhc3NfbmFtZRgBIAEoCRIQCghjbGFzc19pZBgCIAEoBRISCgpjb25maWRlbmNlGAMgASgBEgkKAXgYBCABKAESCQoBeRgFIAEoARINCgV3aWR0aBgGIAEoARIOCgZoZWlnaHQYByABKAESFQoIdHJhY2tfaWQYCCABKAlIAIgBAUILCglfdHJhY2tfaWQibgoFQWxhcm0SCgoCaWQYASABKAkSEwoGY2FtZXJhGAIgASgJSACIAQESDAoEY29kZRgDIAEoCRIPCgdtZXNzYWdlGAQgASgJEg4KBnJhaXNlZBgFIAEoCBIKCgJhdBgGIAEoAUIJCgdfY2FtZXJhIhkKC0VkZ2VTdGFydGVkEgoKAmF0GAEgASgBIjQKA0dhcBIMCgR0eXBlGAEgASgJEg4KBmV2ZW50cxgCIAEoBBIPCgdyZXN1bHRzGAMgASgEIqICCgxEZXNpcmVkU3RhdGUSDwoHdmVyc2lvbhgBIAEoCRIlCgdjYW1lcmFzGAIgAygLMhQuaW1hZ2VmbG93LnYxLkNhbWVyYRIlCgRrZXlzGAMgAygLMhcuaW1hZ2VmbG93LnYxLkNhbWVyYUtleRIqCgp0b2tlbl9rZXlzGAQgAygLMhYuaW1hZ2VmbG93LnYxLlRva2VuS2V5EhYKDnJldm9rZWRfdG9rZW5zGAUgAygJEhgKEHdvcmtlcl9hZGRyZXNzZXMYBiADKAkSJQoEa2VwdBgHIAMoCzIXLmltYWdlZmxvdy52MS5LZXB0UmFuZ2USGwoOY29uZmlybWVkX2hvbGQYCCABKAFIAIgBAUIRCg9fY29uZmlybWVkX2hvbGQiNQoJS2VwdFJhbmdlEg4KBmNhbWVyYRgBIAEoCRIMCgRmcm9tGAIgASgBEgoKAnRvGAMgASgBIksKDlJlY29yZGluZ0hvdXJzEhAKCHRpbWV6b25lGAEgASgJEicKBXRpbWVzGAIgAygLMhguaW1hZ2VmbG93LnYxLldlZWtseVRpbWUiNAoKV2Vla2x5VGltZRIMCgRkYXlzGAEgAygNEgwKBGZyb20YAiABKA0SCgoCdG8YAyABKA0iWgoIRGV0ZWN0b3ISCgoCaWQYASABKAkSDQoFbW9kZWwYAiABKAkSCwoDZnBzGAMgASgBEhcKCmNvbmZpZGVuY2UYBCABKAFIAIgBAUINCgtfY29uZmlkZW5jZSKAAwoGQ2FtZXJhEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSKAoEcHVzaBgDIAEoCzIYLmltYWdlZmxvdy52MS5QdXNoU291cmNlSAASKAoEZmlsZRgEIAEoCzIYLmltYWdlZmxvdy52MS5GaWxlU291cmNlSAASKQoJZGV0ZWN0b3JzGAUgAygLMhYuaW1hZ2VmbG93LnYxLkRldGVjdG9yEhEKCXJlY29yZGluZxgGIAEoCRIUCgxjb250cm9sX2pzb24YByABKAkSMAoFaG91cnMYCCABKAsyHC5pbWFnZWZsb3cudjEuUmVjb3JkaW5nSG91cnNIAYgBARIbCg53aW5kb3dfbWludXRlcxgJIAEoAUgCiAEBEhYKCW1heF9ieXRlcxgKIAEoBEgDiAEBEhgKEGRpc3RyaWJ1dGlvbl9vZmYYCyABKAhCCAoGc291cmNlQggKBl9ob3Vyc0IRCg9fd2luZG93X21pbnV0ZXNCDAoKX21heF9ieXRlcyIMCgpQdXNoU291cmNlIhkKCkZpbGVTb3VyY2USCwoDdXJsGAEgASgJIlQKCUNhbWVyYUtleRIKCgJpZBgBIAEoCRIOCgZjYW1lcmEYAiABKAkSDgoGZ3JhbnRzGAMgASgJEg4KBnNoYTI1NhgEIAEoCRILCgNoYTEYBSABKAkiJAoIVG9rZW5LZXkSCwoDa2lkGAEgASgJEgsKA2p3axgCIAEoCSJOChRSZXNvbHZlQ2FtZXJhUmVxdWVzdBIOCgZjYW1lcmEYASABKAkSFwoKY3JlZGVudGlhbBgCIAEoCUgAiAEBQg0KC19jcmVkZW50aWFsIk0KFVJlc29sdmVDYW1lcmFSZXNwb25zZRIpCgZjYW1lcmEYASABKAsyFC5pbWFnZWZsb3cudjEuQ2FtZXJhSACIAQFCCQoHX2NhbWVyYTK0AQoPRWRnZUxpbmtTZXJ2aWNlEkcKBkF0dGFjaBIbLmltYWdlZmxvdy52MS5BdHRhY2hSZXF1ZXN0GhwuaW1hZ2VmbG93LnYxLkF0dGFjaFJlc3BvbnNlKAEwARJYCg1SZXNvbHZlQ2FtZXJhEiIuaW1hZ2VmbG93LnYxLlJlc29sdmVDYW1lcmFSZXF1ZXN0GiMuaW1hZ2VmbG93LnYxLlJlc29sdmVDYW1lcmFSZXNwb25zZWIGcHJvdG8z");
+  fileDesc("CiBpbWFnZWZsb3cvdjEvbWVkaWFfY29udHJvbC5wcm90bxIMaW1hZ2VmbG93LnYxIr8BCg1BdHRhY2hSZXF1ZXN0EiQKBWhlbGxvGAEgASgLMhMuaW1hZ2VmbG93LnYxLkhlbGxvSAASKQoFYmF0Y2gYAiABKAsyGC5pbWFnZWZsb3cudjEuRXZlbnRCYXRjaEgAEiwKCWludmVudG9yeRgDIAEoCzIXLmltYWdlZmxvdy52MS5JbnZlbnRvcnlIABIkCgV0YWtlbhgEIAEoCzITLmltYWdlZmxvdy52MS5UYWtlbkgAQgkKB21lc3NhZ2UirAEKDkF0dGFjaFJlc3BvbnNlEigKB3dlbGNvbWUYASABKAsyFS5pbWFnZWZsb3cudjEuV2VsY29tZUgAEisKBXN0YXRlGAIgASgLMhouaW1hZ2VmbG93LnYxLkRlc2lyZWRTdGF0ZUgAEjgKD2Fja25vd2xlZGdlbWVudBgDIAEoCzIdLmltYWdlZmxvdy52MS5BY2tub3dsZWRnZW1lbnRIAEIJCgdtZXNzYWdlIooBCgVIZWxsbxIPCgdlZGdlX2lkGAEgASgJEhIKCmpvdXJuYWxfaWQYAiABKAkSFgoObWVkaWFfYmFzZV91cmwYAyABKAkSFwoPZGVzaXJlZF92ZXJzaW9uGAQgASgJEhcKD2RlbGV0ZWRfdGhyb3VnaBgFIAEoBBISCgpuZXdlc3Rfc2VxGAYgASgEIjUKB1dlbGNvbWUSEAoIbGFzdF9zZXEYASABKAQSGAoQaW52ZW50b3J5X3dhbnRlZBgCIAEoCCIYCgVUYWtlbhIPCgd2ZXJzaW9uGAEgASgJIiMKD0Fja25vd2xlZGdlbWVudBIQCghsYXN0X3NlcRgBIAEoBCIxCgpFdmVudEJhdGNoEiMKBmV2ZW50cxgBIAMoCzITLmltYWdlZmxvdy52MS5FdmVudCKUAQoJSW52ZW50b3J5EicKCHNlZ21lbnRzGAEgAygLMhUuaW1hZ2VmbG93LnYxLlNlZ21lbnQSJQoHY2FtZXJhcxgCIAMoCzIULmltYWdlZmxvdy52MS5DYW1lcmESJQoEa2V5cxgDIAMoCzIXLmltYWdlZmxvdy52MS5DYW1lcmFLZXkSEAoIY29tcGxldGUYBCABKAgiiAMKBUV2ZW50EgsKA3NlcRgBIAEoBBIoCgdzZXNzaW9uGAIgASgLMhUuaW1hZ2VmbG93LnYxLlNlc3Npb25IABIoCgdzZWdtZW50GAMgASgLMhUuaW1hZ2VmbG93LnYxLlNlZ21lbnRIABI3Cg9zZWdtZW50X2V4cGlyZWQYBCABKAsyHC5pbWFnZWZsb3cudjEuU2VnbWVudEV4cGlyZWRIABIuCgpkZXRlY3Rpb25zGAUgASgLMhguaW1hZ2VmbG93LnYxLkRldGVjdGlvbnNIABIkCgVhbGFybRgGIAEoCzITLmltYWdlZmxvdy52MS5BbGFybUgAEiAKA2dhcBgHIAEoCzIRLmltYWdlZmxvdy52MS5HYXBIABIxCgxlZGdlX3N0YXJ0ZWQYCCABKAsyGS5pbWFnZWZsb3cudjEuRWRnZVN0YXJ0ZWRIABIxCgxyYXRlX2NoYW5nZWQYCSABKAsyGS5pbWFnZWZsb3cudjEuUmF0ZUNoYW5nZWRIAEIHCgVldmVudCK8AQoHU2Vzc2lvbhIKCgJpZBgBIAEoCRIOCgZjYW1lcmEYAiABKAkSDQoFcGhhc2UYAyABKAkSEAoIcHJvdG9jb2wYBCABKAkSEgoKc3RhcnRlZF9hdBgFIAEoARIVCghlbmRlZF9hdBgGIAEoAUgAiAEBEhMKBnJlYXNvbhgHIAEoCUgBiAEBEhIKBWVwb2NoGAggASgBSAKIAQFCCwoJX2VuZGVkX2F0QgkKB19yZWFzb25CCAoGX2Vwb2NoImkKDFNlZ21lbnRUcmFjaxIMCgRraW5kGAEgASgJEg0KBWNvZGVjGAIgASgJEhIKBXdpZHRoGAMgASgNSACIAQESEwoGaGVpZ2h0GAQgASgNSAGIAQFCCAoGX3dpZHRoQgkKB19oZWlnaHQiygIKB1NlZ21lbnQSCgoCaWQYASABKAkSDgoGY2FtZXJhGAIgASgJEhIKCnNlc3Npb25faWQYAyABKAkSDQoFZXBvY2gYBCABKAESDQoFc3RhcnQYBSABKAESEAoIZHVyYXRpb24YBiABKAESDQoFYnl0ZXMYByABKAQSEwoGc2hhMjU2GAggASgJSACIAQESDAoEb3BlbhgJIAEoCBIqCgZ0cmFja3MYCiADKAsyGi5pbWFnZWZsb3cudjEuU2VnbWVudFRyYWNrEhcKCmdhcF9iZWZvcmUYCyABKAFIAYgBARIWCglnYXBfY2F1c2UYDCABKAlIAogBARIYCgtwcmV2X3NoYTI1NhgNIAEoCUgDiAEBQgkKB19zaGEyNTZCDQoLX2dhcF9iZWZvcmVCDAoKX2dhcF9jYXVzZUIOCgxfcHJldl9zaGEyNTYiLAoOU2VnbWVudEV4cGlyZWQSCgoCaWQYASABKAkSDgoGY2FtZXJhGAIgASgJIjwKCkRldGVjdGlvbnMSLgoHcmVzdWx0cxgBIAMoCzIdLmltYWdlZmxvdy52MS5EZXRlY3Rpb25SZXN1bHQinwIKD0RldGVjdGlvblJlc3VsdBIOCgZjYW1lcmEYASABKAkSDQoFZXBvY2gYAiABKAESFQoNcnRwX3RpbWVzdGFtcBgDIAEoDRIYCgtjYXB0dXJlX250cBgEIAEoAUgAiAEBEhAKCHNlcXVlbmNlGAUgASgEEhMKC2NhcHR1cmVkX2F0GAYgASgBEg0KBW1vZGVsGAcgASgJEhQKDG1vZGVsX2RpZ2VzdBgIIAEoCRIUCgxpbmZlcmVuY2VfbXMYCSABKAESDQoFd2lkdGgYCiABKA0SDgoGaGVpZ2h0GAsgASgNEisKCmRldGVjdGlvbnMYDCADKAsyFy5pbWFnZWZsb3cudjEuRGV0ZWN0aW9uQg4KDF9jYXB0dXJlX250cCKeAQoJRGV0ZWN0aW9uEhIKCmNsYXNzX25hbWUYASABKAkSEAoIY2xhc3NfaWQYAiABKAUSEgoKY29uZmlkZW5jZRgDIAEoARIJCgF4GAQgASgBEgkKAXkYBSABKAESDQoFd2lkdGgYBiABKAESDgoGaGVpZ2h0GAcgASgBEhUKCHRyYWNrX2lkGAggASgJSACIAQFCCwoJX3RyYWNrX2lkIm4KBUFsYXJtEgoKAmlkGAEgASgJEhMKBmNhbWVyYRgCIAEoCUgAiAEBEgwKBGNvZGUYAyABKAkSDwoHbWVzc2FnZRgEIAEoCRIOCgZyYWlzZWQYBSABKAgSCgoCYXQYBiABKAFCCQoHX2NhbWVyYSJsCgtSYXRlQ2hhbmdlZBIOCgZjYW1lcmEYASABKAkSCgoCYXQYAiABKAESEAoIZnJvbV9mcHMYAyABKAESDgoGdG9fZnBzGAQgASgBEhAKCGZ1bGxfZnBzGAUgASgBEg0KBWNhdXNlGAYgASgJIhkKC0VkZ2VTdGFydGVkEgoKAmF0GAEgASgBIjQKA0dhcBIMCgR0eXBlGAEgASgJEg4KBmV2ZW50cxgCIAEoBBIPCgdyZXN1bHRzGAMgASgEIqICCgxEZXNpcmVkU3RhdGUSDwoHdmVyc2lvbhgBIAEoCRIlCgdjYW1lcmFzGAIgAygLMhQuaW1hZ2VmbG93LnYxLkNhbWVyYRIlCgRrZXlzGAMgAygLMhcuaW1hZ2VmbG93LnYxLkNhbWVyYUtleRIqCgp0b2tlbl9rZXlzGAQgAygLMhYuaW1hZ2VmbG93LnYxLlRva2VuS2V5EhYKDnJldm9rZWRfdG9rZW5zGAUgAygJEhgKEHdvcmtlcl9hZGRyZXNzZXMYBiADKAkSJQoEa2VwdBgHIAMoCzIXLmltYWdlZmxvdy52MS5LZXB0UmFuZ2USGwoOY29uZmlybWVkX2hvbGQYCCABKAFIAIgBAUIRCg9fY29uZmlybWVkX2hvbGQiNQoJS2VwdFJhbmdlEg4KBmNhbWVyYRgBIAEoCRIMCgRmcm9tGAIgASgBEgoKAnRvGAMgASgBIksKDlJlY29yZGluZ0hvdXJzEhAKCHRpbWV6b25lGAEgASgJEicKBXRpbWVzGAIgAygLMhguaW1hZ2VmbG93LnYxLldlZWtseVRpbWUiNAoKV2Vla2x5VGltZRIMCgRkYXlzGAEgAygNEgwKBGZyb20YAiABKA0SCgoCdG8YAyABKA0icAoIRGV0ZWN0b3ISCgoCaWQYASABKAkSDQoFbW9kZWwYAiABKAkSCwoDZnBzGAMgASgBEhcKCmNvbmZpZGVuY2UYBCABKAFIAIgBARIUCgx0cmFja2luZ19vZmYYBSABKAhCDQoLX2NvbmZpZGVuY2UivgMKBkNhbWVyYRIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEigKBHB1c2gYAyABKAsyGC5pbWFnZWZsb3cudjEuUHVzaFNvdXJjZUgAEigKBGZpbGUYBCABKAsyGC5pbWFnZWZsb3cudjEuRmlsZVNvdXJjZUgAEikKCWRldGVjdG9ycxgFIAMoCzIWLmltYWdlZmxvdy52MS5EZXRlY3RvchIRCglyZWNvcmRpbmcYBiABKAkSFAoMY29udHJvbF9qc29uGAcgASgJEjAKBWhvdXJzGAggASgLMhwuaW1hZ2VmbG93LnYxLlJlY29yZGluZ0hvdXJzSAGIAQESGwoOd2luZG93X21pbnV0ZXMYCSABKAFIAogBARIWCgltYXhfYnl0ZXMYCiABKARIA4gBARIYChBkaXN0cmlidXRpb25fb2ZmGAsgASgIEhAKA3FvcxgMIAEoCUgEiAEBEhUKCHByaW9yaXR5GA0gASgNSAWIAQFCCAoGc291cmNlQggKBl9ob3Vyc0IRCg9fd2luZG93X21pbnV0ZXNCDAoKX21heF9ieXRlc0IGCgRfcW9zQgsKCV9wcmlvcml0eSIMCgpQdXNoU291cmNlIhkKCkZpbGVTb3VyY2USCwoDdXJsGAEgASgJIlQKCUNhbWVyYUtleRIKCgJpZBgBIAEoCRIOCgZjYW1lcmEYAiABKAkSDgoGZ3JhbnRzGAMgASgJEg4KBnNoYTI1NhgEIAEoCRILCgNoYTEYBSABKAkiJAoIVG9rZW5LZXkSCwoDa2lkGAEgASgJEgsKA2p3axgCIAEoCSJOChRSZXNvbHZlQ2FtZXJhUmVxdWVzdBIOCgZjYW1lcmEYASABKAkSFwoKY3JlZGVudGlhbBgCIAEoCUgAiAEBQg0KC19jcmVkZW50aWFsIk0KFVJlc29sdmVDYW1lcmFSZXNwb25zZRIpCgZjYW1lcmEYASABKAsyFC5pbWFnZWZsb3cudjEuQ2FtZXJhSACIAQFCCQoHX2NhbWVyYTK0AQoPRWRnZUxpbmtTZXJ2aWNlEkcKBkF0dGFjaBIbLmltYWdlZmxvdy52MS5BdHRhY2hSZXF1ZXN0GhwuaW1hZ2VmbG93LnYxLkF0dGFjaFJlc3BvbnNlKAEwARJYCg1SZXNvbHZlQ2FtZXJhEiIuaW1hZ2VmbG93LnYxLlJlc29sdmVDYW1lcmFSZXF1ZXN0GiMuaW1hZ2VmbG93LnYxLlJlc29sdmVDYW1lcmFSZXNwb25zZWIGcHJvdG8z");
 
 /**
  * @generated from message imageflow.v1.AttachRequest
@@ -37,6 +37,12 @@ export type AttachRequest = Message<"imageflow.v1.AttachRequest"> & {
      */
     value: Inventory;
     case: "inventory";
+  } | {
+    /**
+     * @generated from field: imageflow.v1.Taken taken = 4;
+     */
+    value: Taken;
+    case: "taken";
   } | { case: undefined; value?: undefined };
 };
 
@@ -159,6 +165,25 @@ export const WelcomeSchema: GenMessage<Welcome> = /*@__PURE__*/
   messageDesc(file_imageflow_v1_media_control, 3);
 
 /**
+ * The edge acts on the desired state of this version: the answer to each `state`.
+ *
+ * @generated from message imageflow.v1.Taken
+ */
+export type Taken = Message<"imageflow.v1.Taken"> & {
+  /**
+   * @generated from field: string version = 1;
+   */
+  version: string;
+};
+
+/**
+ * Describes the message imageflow.v1.Taken.
+ * Use `create(TakenSchema)` to create a new message.
+ */
+export const TakenSchema: GenMessage<Taken> = /*@__PURE__*/
+  messageDesc(file_imageflow_v1_media_control, 4);
+
+/**
  * In the database: all events of the journal up to this one.
  *
  * @generated from message imageflow.v1.Acknowledgement
@@ -175,7 +200,7 @@ export type Acknowledgement = Message<"imageflow.v1.Acknowledgement"> & {
  * Use `create(AcknowledgementSchema)` to create a new message.
  */
 export const AcknowledgementSchema: GenMessage<Acknowledgement> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 4);
+  messageDesc(file_imageflow_v1_media_control, 5);
 
 /**
  * @generated from message imageflow.v1.EventBatch
@@ -192,7 +217,7 @@ export type EventBatch = Message<"imageflow.v1.EventBatch"> & {
  * Use `create(EventBatchSchema)` to create a new message.
  */
 export const EventBatchSchema: GenMessage<EventBatch> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 5);
+  messageDesc(file_imageflow_v1_media_control, 6);
 
 /**
  * What the edge holds, whatever its journal still remembers; sent in pieces, the last one has `complete`.
@@ -228,7 +253,7 @@ export type Inventory = Message<"imageflow.v1.Inventory"> & {
  * Use `create(InventorySchema)` to create a new message.
  */
 export const InventorySchema: GenMessage<Inventory> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 6);
+  messageDesc(file_imageflow_v1_media_control, 7);
 
 /**
  * @generated from message imageflow.v1.Event
@@ -284,6 +309,12 @@ export type Event = Message<"imageflow.v1.Event"> & {
      */
     value: EdgeStarted;
     case: "edgeStarted";
+  } | {
+    /**
+     * @generated from field: imageflow.v1.RateChanged rate_changed = 9;
+     */
+    value: RateChanged;
+    case: "rateChanged";
   } | { case: undefined; value?: undefined };
 };
 
@@ -292,7 +323,7 @@ export type Event = Message<"imageflow.v1.Event"> & {
  * Use `create(EventSchema)` to create a new message.
  */
 export const EventSchema: GenMessage<Event> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 7);
+  messageDesc(file_imageflow_v1_media_control, 8);
 
 /**
  * @generated from message imageflow.v1.Session
@@ -348,7 +379,7 @@ export type Session = Message<"imageflow.v1.Session"> & {
  * Use `create(SessionSchema)` to create a new message.
  */
 export const SessionSchema: GenMessage<Session> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 8);
+  messageDesc(file_imageflow_v1_media_control, 9);
 
 /**
  * @generated from message imageflow.v1.SegmentTrack
@@ -382,7 +413,7 @@ export type SegmentTrack = Message<"imageflow.v1.SegmentTrack"> & {
  * Use `create(SegmentTrackSchema)` to create a new message.
  */
 export const SegmentTrackSchema: GenMessage<SegmentTrack> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 9);
+  messageDesc(file_imageflow_v1_media_control, 10);
 
 /**
  * @generated from message imageflow.v1.Segment
@@ -448,7 +479,7 @@ export type Segment = Message<"imageflow.v1.Segment"> & {
   gapBefore?: number | undefined;
 
   /**
-   * Why: publisher_lost, publisher_left, network_loss, disk, restart, recording_off, clock_set.
+   * Why: publisher_lost, publisher_left, network_loss, codec_not_recorded, disk, restart, recording_off, clock_set.
    *
    * @generated from field: optional string gap_cause = 12;
    */
@@ -467,7 +498,7 @@ export type Segment = Message<"imageflow.v1.Segment"> & {
  * Use `create(SegmentSchema)` to create a new message.
  */
 export const SegmentSchema: GenMessage<Segment> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 10);
+  messageDesc(file_imageflow_v1_media_control, 11);
 
 /**
  * @generated from message imageflow.v1.SegmentExpired
@@ -489,7 +520,7 @@ export type SegmentExpired = Message<"imageflow.v1.SegmentExpired"> & {
  * Use `create(SegmentExpiredSchema)` to create a new message.
  */
 export const SegmentExpiredSchema: GenMessage<SegmentExpired> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 11);
+  messageDesc(file_imageflow_v1_media_control, 12);
 
 /**
  * @generated from message imageflow.v1.Detections
@@ -506,7 +537,7 @@ export type Detections = Message<"imageflow.v1.Detections"> & {
  * Use `create(DetectionsSchema)` to create a new message.
  */
 export const DetectionsSchema: GenMessage<Detections> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 12);
+  messageDesc(file_imageflow_v1_media_control, 13);
 
 /**
  * What one model said about one picture.
@@ -584,7 +615,7 @@ export type DetectionResult = Message<"imageflow.v1.DetectionResult"> & {
  * Use `create(DetectionResultSchema)` to create a new message.
  */
 export const DetectionResultSchema: GenMessage<DetectionResult> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 13);
+  messageDesc(file_imageflow_v1_media_control, 14);
 
 /**
  * @generated from message imageflow.v1.Detection
@@ -638,7 +669,7 @@ export type Detection = Message<"imageflow.v1.Detection"> & {
  * Use `create(DetectionSchema)` to create a new message.
  */
 export const DetectionSchema: GenMessage<Detection> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 14);
+  messageDesc(file_imageflow_v1_media_control, 15);
 
 /**
  * @generated from message imageflow.v1.Alarm
@@ -680,7 +711,53 @@ export type Alarm = Message<"imageflow.v1.Alarm"> & {
  * Use `create(AlarmSchema)` to create a new message.
  */
 export const AlarmSchema: GenMessage<Alarm> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 15);
+  messageDesc(file_imageflow_v1_media_control, 16);
+
+/**
+ * A camera is detected at another rate: pictures a second of its fastest detector, before, from now on, and without overload.
+ *
+ * @generated from message imageflow.v1.RateChanged
+ */
+export type RateChanged = Message<"imageflow.v1.RateChanged"> & {
+  /**
+   * @generated from field: string camera = 1;
+   */
+  camera: string;
+
+  /**
+   * @generated from field: double at = 2;
+   */
+  at: number;
+
+  /**
+   * @generated from field: double from_fps = 3;
+   */
+  fromFps: number;
+
+  /**
+   * @generated from field: double to_fps = 4;
+   */
+  toFps: number;
+
+  /**
+   * @generated from field: double full_fps = 5;
+   */
+  fullFps: number;
+
+  /**
+   * worker_busy, queue_wait, extractor_busy, cpu_busy, recovered, settings
+   *
+   * @generated from field: string cause = 6;
+   */
+  cause: string;
+};
+
+/**
+ * Describes the message imageflow.v1.RateChanged.
+ * Use `create(RateChangedSchema)` to create a new message.
+ */
+export const RateChangedSchema: GenMessage<RateChanged> = /*@__PURE__*/
+  messageDesc(file_imageflow_v1_media_control, 17);
 
 /**
  * A new edge process begins: whatever the one before it had not ended has ended.
@@ -699,7 +776,7 @@ export type EdgeStarted = Message<"imageflow.v1.EdgeStarted"> & {
  * Use `create(EdgeStartedSchema)` to create a new message.
  */
 export const EdgeStartedSchema: GenMessage<EdgeStarted> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 16);
+  messageDesc(file_imageflow_v1_media_control, 18);
 
 /**
  * Events the edge gave up because its journal was full; their sequence numbers are missing below this one.
@@ -728,7 +805,7 @@ export type Gap = Message<"imageflow.v1.Gap"> & {
  * Use `create(GapSchema)` to create a new message.
  */
 export const GapSchema: GenMessage<Gap> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 17);
+  messageDesc(file_imageflow_v1_media_control, 19);
 
 /**
  * Everything an edge needs to run without control.
@@ -792,7 +869,7 @@ export type DesiredState = Message<"imageflow.v1.DesiredState"> & {
  * Use `create(DesiredStateSchema)` to create a new message.
  */
 export const DesiredStateSchema: GenMessage<DesiredState> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 18);
+  messageDesc(file_imageflow_v1_media_control, 20);
 
 /**
  * [from, to), Unix ms.
@@ -821,7 +898,7 @@ export type KeptRange = Message<"imageflow.v1.KeptRange"> & {
  * Use `create(KeptRangeSchema)` to create a new message.
  */
 export const KeptRangeSchema: GenMessage<KeptRange> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 19);
+  messageDesc(file_imageflow_v1_media_control, 21);
 
 /**
  * Times of the week at which a camera is recorded.
@@ -847,7 +924,7 @@ export type RecordingHours = Message<"imageflow.v1.RecordingHours"> & {
  * Use `create(RecordingHoursSchema)` to create a new message.
  */
 export const RecordingHoursSchema: GenMessage<RecordingHours> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 20);
+  messageDesc(file_imageflow_v1_media_control, 22);
 
 /**
  * @generated from message imageflow.v1.WeeklyTime
@@ -878,7 +955,7 @@ export type WeeklyTime = Message<"imageflow.v1.WeeklyTime"> & {
  * Use `create(WeeklyTimeSchema)` to create a new message.
  */
 export const WeeklyTimeSchema: GenMessage<WeeklyTime> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 21);
+  messageDesc(file_imageflow_v1_media_control, 23);
 
 /**
  * @generated from message imageflow.v1.Detector
@@ -905,6 +982,13 @@ export type Detector = Message<"imageflow.v1.Detector"> & {
    * @generated from field: optional double confidence = 4;
    */
   confidence?: number | undefined;
+
+  /**
+   * Objects are not followed from picture to picture.
+   *
+   * @generated from field: bool tracking_off = 5;
+   */
+  trackingOff: boolean;
 };
 
 /**
@@ -912,7 +996,7 @@ export type Detector = Message<"imageflow.v1.Detector"> & {
  * Use `create(DetectorSchema)` to create a new message.
  */
 export const DetectorSchema: GenMessage<Detector> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 22);
+  messageDesc(file_imageflow_v1_media_control, 24);
 
 /**
  * @generated from message imageflow.v1.Camera
@@ -989,6 +1073,20 @@ export type Camera = Message<"imageflow.v1.Camera"> & {
    * @generated from field: bool distribution_off = 11;
    */
   distributionOff: boolean;
+
+  /**
+   * high, medium, low: the most pictures a second its detectors see. Absent: what they ask for.
+   *
+   * @generated from field: optional string qos = 12;
+   */
+  qos?: string | undefined;
+
+  /**
+   * 1..10, under overload the lowest give way first. Absent: 5.
+   *
+   * @generated from field: optional uint32 priority = 13;
+   */
+  priority?: number | undefined;
 };
 
 /**
@@ -996,7 +1094,7 @@ export type Camera = Message<"imageflow.v1.Camera"> & {
  * Use `create(CameraSchema)` to create a new message.
  */
 export const CameraSchema: GenMessage<Camera> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 23);
+  messageDesc(file_imageflow_v1_media_control, 25);
 
 /**
  * @generated from message imageflow.v1.PushSource
@@ -1009,7 +1107,7 @@ export type PushSource = Message<"imageflow.v1.PushSource"> & {
  * Use `create(PushSourceSchema)` to create a new message.
  */
 export const PushSourceSchema: GenMessage<PushSource> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 24);
+  messageDesc(file_imageflow_v1_media_control, 26);
 
 /**
  * @generated from message imageflow.v1.FileSource
@@ -1026,7 +1124,7 @@ export type FileSource = Message<"imageflow.v1.FileSource"> & {
  * Use `create(FileSourceSchema)` to create a new message.
  */
 export const FileSourceSchema: GenMessage<FileSource> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 25);
+  messageDesc(file_imageflow_v1_media_control, 27);
 
 /**
  * @generated from message imageflow.v1.CameraKey
@@ -1069,7 +1167,7 @@ export type CameraKey = Message<"imageflow.v1.CameraKey"> & {
  * Use `create(CameraKeySchema)` to create a new message.
  */
 export const CameraKeySchema: GenMessage<CameraKey> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 26);
+  messageDesc(file_imageflow_v1_media_control, 28);
 
 /**
  * A public key that access tokens are signed with.
@@ -1095,7 +1193,7 @@ export type TokenKey = Message<"imageflow.v1.TokenKey"> & {
  * Use `create(TokenKeySchema)` to create a new message.
  */
 export const TokenKeySchema: GenMessage<TokenKey> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 27);
+  messageDesc(file_imageflow_v1_media_control, 29);
 
 /**
  * @generated from message imageflow.v1.ResolveCameraRequest
@@ -1117,7 +1215,7 @@ export type ResolveCameraRequest = Message<"imageflow.v1.ResolveCameraRequest"> 
  * Use `create(ResolveCameraRequestSchema)` to create a new message.
  */
 export const ResolveCameraRequestSchema: GenMessage<ResolveCameraRequest> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 28);
+  messageDesc(file_imageflow_v1_media_control, 30);
 
 /**
  * @generated from message imageflow.v1.ResolveCameraResponse
@@ -1136,7 +1234,7 @@ export type ResolveCameraResponse = Message<"imageflow.v1.ResolveCameraResponse"
  * Use `create(ResolveCameraResponseSchema)` to create a new message.
  */
 export const ResolveCameraResponseSchema: GenMessage<ResolveCameraResponse> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 29);
+  messageDesc(file_imageflow_v1_media_control, 31);
 
 /**
  * Between an edge and the control process, never public: desired state down, journalled events up (ARCHITECTURE D-9, D-10, D-12).

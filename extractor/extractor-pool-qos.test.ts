@@ -1,0 +1,107 @@
+import { expect, test } from 'vitest';
+import { DETECTOR, setUp, settle } from './testing-pool.ts';
+
+/** Cameras `a`, `b` … live, each with what its child was told to detect at. */
+const start = async (names: readonly string[]) => {
+  const pool = setUp(names);
+  for (const stream of pool.streams) {
+    stream.become('live');
+    pool.publish(stream, 0, true);
+  }
+  await settle();
+  const fps = (handle: number): readonly number[] => pool.extractors.at(-1)?.cameras.get(handle)?.detectors.map((each) => each.fps) ?? [];
+  const seen = (handle: number, camera: string, seq: number) => ({
+    handle, detector: 'detect',
+    result: { frame: { stream: camera, epoch: 1, rtpTs: 2, captureNtp: null, seq }, capturedAt: 5, model: 'm', modelDigest: 'd', inferenceMs: 6, width: 1, height: 1, detections: [] },
+    timings: { queueMs: 10, waitMs: 2, inferenceMs: 3, totalMs: 4 },
+  });
+  /** Seconds in which each camera gets so many results and loses so many pictures. */
+  const seconds = async (count: number, delivered: number, lost: number): Promise<void> => {
+    for (let second = 0; second < count; second++) {
+      for (const [handle, camera] of names.entries()) {
+        for (let i = 0; i < delivered; i++) pool.extractors.at(-1)?.result(seen(handle, camera, i));
+        pool.extractors.at(-1)?.stats(handle, 1, false, { superseded: lost });
+      }
+      pool.clock.advance(1000);
+    }
+    await settle();
+  };
+  return { ...pool, fps, seconds };
+};
+const value = async (metric: { get(): Promise<{ values: readonly { labels: object; value: number }[] }> }): Promise<unknown> => (await metric.get()).values.map(({ labels, value: v }) => [...Object.values(labels), v].join(' '));
+
+test('[EXT-3] what the workers have no room for lowers the rate the decoder is asked for, told in statistics and metrics; later it is full again', async () => {
+  const { pool, fps, seconds, metrics, clock, journal } = await start(['a']);
+  expect(pool.stats('a')?.qos).toEqual({ preset: 'auto', priority: 5, fps: 15, fullFps: 15, level: 0, since: null, cause: null });
+  await seconds(3, 5, 10);
+  expect(fps(0)).toEqual([8]);
+  expect(pool.stats('a')?.qos).toEqual({ preset: 'auto', priority: 5, fps: 8, fullFps: 15, level: 1, since: clock.now(), cause: 'worker_busy' });
+  expect(journal.filter(({ type }) => type === 'rate-changed')).toEqual([{ type: 'rate-changed', change: { camera: 'a', at: clock.now(), from: 15, to: 8, full: 15, cause: 'worker_busy' } }]);
+  await seconds(3, 5, 3);
+  expect(fps(0)).toEqual([4]);
+  await seconds(1, 4, 0);
+  expect(await value(metrics.qosFps)).toEqual(['a 4']);
+  expect(await value(metrics.qosLevel)).toEqual(['a 2']);
+  await seconds(60, 4, 0);
+  expect(fps(0)).toEqual([15]);
+  expect(pool.stats('a')?.qos).toMatchObject({ fps: 15, level: 0, cause: 'recovered' });
+  expect(await value(metrics.qosChanges)).toEqual(['a worker_busy 2', 'a recovered 2']);
+});
+
+test('[EXT-3] every detector of a camera is lowered to the step, and those that ask for less are left alone', async () => {
+  const { set, fps, seconds } = await start(['a']);
+  set('a', [DETECTOR, { ...DETECTOR, id: 'fast', fps: 30 }, { ...DETECTOR, id: 'slow', fps: 0.5 }]);
+  await seconds(3, 9, 36);
+  expect(fps(0)).toEqual([15, 15, 0.5]);
+  await seconds(3, 9, 20);
+  expect(fps(0)).toEqual([8, 8, 0.5]);
+});
+
+test('[EXT-4] of two cameras the one of lower priority gives way', async () => {
+  const { adjust, fps, seconds } = await start(['a', 'b']);
+  adjust('a', { priority: 2 });
+  adjust('b', { priority: 8 });
+  await seconds(12, 9, 6);
+  expect(fps(0)[0]).toBeLessThan(8);
+  expect(fps(1)).toEqual([8]);
+});
+
+test('[EXT-2] a setting counts at once; what overload took stays taken when the camera comes back in a new process', async () => {
+  const { adjust, pool, fps, seconds, extractors, clock, streams, publish } = await start(['a']);
+  adjust('a', { qos: 'low' });
+  expect(fps(0)).toEqual([8]);
+  expect(pool.stats('a')?.qos).toMatchObject({ preset: 'low', fps: 8, fullFps: 8, level: 0 });
+  adjust('a', {});
+  expect(fps(0)).toEqual([15]);
+  await seconds(3, 5, 10);
+  expect(fps(0)).toEqual([8]);
+  extractors[0]!.crash(null);
+  clock.advance(250);
+  publish(streams[0]!, 9, true);
+  await settle();
+  expect(extractors).toHaveLength(2);
+  expect(fps(1)).toEqual([8]);
+});
+
+test('[EXT-3] a worker that is gone lowers nothing', async () => {
+  const { fps, extractors, clock, pool } = await start(['a']);
+  for (let second = 0; second < 30; second++) {
+    extractors[0]!.stats(0, 1, false, { worker_lost: 15 });
+    clock.advance(1000);
+  }
+  expect(fps(0)).toEqual([15]);
+  expect(pool.stats('a')?.skipped).toEqual({ worker_lost: 450 });
+});
+
+test('a camera without detectors, or that is away, runs at no rate', async () => {
+  const { pool, set, metrics, extractors, clock, remove } = await start(['a', 'b']);
+  for (const handle of [0, 1]) extractors[0]!.stats(handle, 1);
+  expect(await value(metrics.qosFps)).toEqual(['a 15', 'b 15']);
+  set('a', []);
+  expect(pool.stats('a')?.qos).toBeNull();
+  clock.advance(10_000);
+  expect(await value(metrics.qosFps)).toEqual(['b 15']);
+  remove('b');
+  expect(await value(metrics.qosFps)).toEqual([]);
+  expect(await value(metrics.qosLevel)).toEqual([]);
+});

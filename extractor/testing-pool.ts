@@ -1,0 +1,112 @@
+import type { AccessUnit } from '../core/access-unit.ts';
+import { Hub } from '../core/hub.ts';
+import { FakeClock } from '../core/testing-clock.ts';
+import type { SessionInfo, SessionPhase, StreamRegistry } from '../ingest/port.ts';
+import type { CameraSpec, DetectorSpec, EdgeEvent } from '../media-control/port.ts';
+import { silentLogger } from '../platform/logging.ts';
+import { createMetrics } from '../platform/metrics.ts';
+import { ExtractorPool } from './extractor-pool.ts';
+import type { Extractor, ExtractorProcessOptions } from './extractor-process.ts';
+import type { CameraMessage, PictureHeader, PicturesMessage, ResultMessage, StatsMessage, StillMessage } from './protocol.ts';
+
+/** An extractor that only remembers. */
+export class FakeExtractor implements Extractor {
+  readonly pid: number;
+  readonly cameras = new Map<number, CameraMessage>();
+  readonly sent: { readonly handle: number; readonly seq: number; readonly decodeOnly: boolean }[] = [];
+  readonly #options: ExtractorProcessOptions;
+  full = false;
+  ended = false;
+  #drain: (() => void) | null = null;
+
+  get hello(): ExtractorProcessOptions['hello'] { return this.#options.hello; }
+
+  constructor(options: ExtractorProcessOptions, pid: number) {
+    this.#options = options;
+    this.pid = pid;
+  }
+  workers: ExtractorProcessOptions['hello']['workers'] | undefined;
+  setWorkers(workers: ExtractorProcessOptions['hello']['workers']): void { this.workers = workers; }
+  setCamera(camera: CameraMessage): void { this.cameras.set(camera.handle, camera); }
+  removeCamera(handle: number): void {
+    if (this.cameras.delete(handle)) this.stats(handle, 0);
+  }
+  readonly stills: (StillMessage & { readonly behind: number })[] = [];
+  readonly pictures = new Map<number, PicturesMessage['streams']>();
+  setPictures({ handle, streams }: PicturesMessage): void { this.pictures.set(handle, streams); }
+  requestStill(still: StillMessage): void { this.stills.push({ ...still, behind: this.sent.length }); }
+  send(handle: number, unit: AccessUnit, decodeOnly: boolean): boolean {
+    this.sent.push({ handle, seq: unit.frame.seq, decodeOnly });
+    return !this.full;
+  }
+  drained(): Promise<void> { return new Promise((resolve) => { this.#drain = resolve; }); }
+  drain(): void { this.full = false; this.#drain?.(); }
+  stats(handle: number, decodersActive: number, awaitingRandomAccess = false, skipped: StatsMessage['skipped'] = { fps: 5 }): void {
+    this.#options.onMessage({ type: 'stats', handle, decodersActive, decodedFrames: 10, skipped, awaitingRandomAccess });
+  }
+  result(message: ResultMessage): void { this.#options.onMessage({ type: 'result', ...message }); }
+  picture(header: PictureHeader): void { this.#options.onMessage({ type: 'picture', ...header, bytes: Buffer.from('JPEG') }); }
+  crash(culprit: number | null): void { this.ended = true; this.#options.onCrash(culprit); }
+  [Symbol.asyncDispose](): Promise<void> { this.ended = true; return Promise.resolve(); }
+}
+
+export class FakeStream {
+  readonly hub = new Hub<AccessUnit>({ gopCache: { maxUnits: 100, maxBytes: 1e6 } });
+  session: SessionInfo | null = null;
+  readonly tracks = null;
+  keyframesAsked = 0;
+  readonly camera: string;
+  #listeners: ((session: SessionInfo) => void)[] = [];
+  constructor(camera: string) { this.camera = camera; }
+  stats(): null { return null; }
+  requestKeyframe(): void { this.keyframesAsked++; }
+  beginPublication(): never { throw new Error('not here'); }
+  onSession(listener: (session: SessionInfo) => void): Disposable { this.#listeners.push(listener); return { [Symbol.dispose]: () => { this.#listeners = []; } }; }
+  become(phase: SessionPhase): void {
+    this.session = { id: 's', camera: this.camera, phase, protocol: 'rtsp', startedAt: 0, endedAt: null, reason: null, epoch: 0 };
+    for (const listener of this.#listeners) listener(this.session);
+  }
+}
+
+export const DETECTOR: DetectorSpec = { id: 'detect', model: 'm', fps: 15, confidence: null };
+export const TRACKS = { video: { kind: 'video', codec: 'vp8', clockRate: 90_000, width: 1, height: 1, codecString: 'vp8', reorderDepth: 0 }, audio: null } as const;
+
+export const setUp = (cameras: readonly string[], processes = 1, workers: { readonly address: string; readonly token?: string }[] = [{ address: 'unix:/w' }]) => {
+  const clock = new FakeClock();
+  const streams = cameras.map((camera) => new FakeStream(camera));
+  const detectors = new Map<string, readonly DetectorSpec[]>(cameras.map((camera) => [camera, [DETECTOR]]));
+  const extractors: FakeExtractor[] = [];
+  const journal: EdgeEvent[] = [];
+  const settings = new Map<string, Pick<CameraSpec, 'qos' | 'priority'>>();
+  /** What the next attempts to start a process end with. */
+  const refusals: Error[] = [];
+  let changed = (): void => undefined;
+  let removed = (_camera: string): void => undefined;
+  const registry: StreamRegistry = {
+    get: () => undefined,
+    list: () => [],
+    onStream: (listener) => { for (const stream of streams) listener(stream); return { [Symbol.dispose]: () => undefined }; },
+    onRemoved: (listener) => { removed = listener; return { [Symbol.dispose]: () => undefined }; },
+  };
+  const metrics = createMetrics('test');
+  const pool = new ExtractorPool({
+    processes, idleSeconds: 3, deadlineMs: 1000, workers: () => workers, logLevel: 'error', registry, clock, metrics, logger: silentLogger(), cpu: () => 0,
+    specs: (id) => ({ id, name: id, source: { type: 'push' }, recording: 'off', detectors: detectors.get(id) ?? [], ...settings.get(id) }),
+    onSpecsChanged: (listener) => { changed = listener; return { [Symbol.dispose]: () => undefined }; },
+    journal: { append: (event) => { journal.push(event); } },
+    spawn: (options) => {
+      if (refusals.length > 0) throw refusals.shift() as Error;
+      const extractor = new FakeExtractor(options, extractors.length + 1); extractors.push(extractor); return extractor; },
+  });
+  const publish = (stream: FakeStream, seq: number, randomAccess = false, bytes = 10): void => {
+    stream.hub.publish({
+      kind: 'video', frame: { stream: stream.camera, epoch: 1, rtpTs: seq, captureNtp: null, seq }, pts: seq * 3000, dts: seq * 3000, wall: 0,
+      arrivedAt: clock.monotonic(), randomAccess, data: Buffer.alloc(bytes), byteLength: bytes, tracks: TRACKS,
+    });
+  };
+  const set = (camera: string, specs: readonly DetectorSpec[]): void => { detectors.set(camera, specs); changed(); };
+  const adjust = (camera: string, to: Pick<CameraSpec, 'qos' | 'priority'>): void => { settings.set(camera, to); changed(); };
+  return { adjust, clock, refusals, streams, extractors, journal, pool, metrics, publish, set, remove: (camera: string) => { removed(camera); } };
+};
+/** Lets the pumps run. */
+export const settle = async (): Promise<void> => { for (let i = 0; i < 20; i++) await Promise.resolve(); };
