@@ -46,7 +46,7 @@ import { timelineRoutes } from './detections/timeline-routes.ts';
 import { DatabaseEdgeDirectory } from './edge-directory.ts';
 import type { EdgeDirectory } from './edge-directory.ts';
 import { EventClips } from './event-clips/service.ts';
-import type { SeenPicture } from './event-clips/service.ts';
+import type { SaidByRule, SeenPicture } from './event-clips/service.ts';
 import { exportRoutes } from './exports/routes.ts';
 import { ExportService } from './exports/service.ts';
 import { frameRoutes } from './frames/routes.ts';
@@ -136,6 +136,8 @@ export interface ControlApi extends AsyncDisposable {
   readonly desiredState: DesiredStateSource;
   /** Detections that have come to the database: some are events. */
   observe(pictures: readonly SeenPicture[]): void;
+  /** What rules said that has come to the database: some of it becomes clips. */
+  observeRules(said: readonly SaidByRule[]): void;
   /** The port of HTTP; 0 before `listen`. */
   readonly port: number;
   /** At the first start: makes `admin`. A `password` is to be printed, once. */
@@ -266,6 +268,7 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
       clips.observe(pictures);
       frames.observe(pictures);
     },
+    observeRules: (said) => { clips.observeRules(said); },
     get port() { return port; },
     ensureAdmin: () => users.ensureAdmin(config.admin.password),
     listen: async () => (port = await server.listen(config.http.port, config.http.bind ?? config.bind)),

@@ -26,6 +26,8 @@ export interface Detection {
   readonly bbox: Box;
   /** Which object it is: one of the camera, within an epoch. Null: nobody says. */
   readonly trackId: string | null;
+  /** The zones of the camera's scene it is in; absent: there are none. */
+  readonly zones?: readonly string[];
 }
 
 /** What one model said about one picture; `detections` may be empty. */
@@ -61,5 +63,6 @@ export const toDetectionsMessage = (result: DetectionResult) => ({
     confidence: d.confidence,
     bbox: d.bbox,
     track_id: d.trackId,
+    ...(d.zones && { zones: d.zones }),
   })),
 });

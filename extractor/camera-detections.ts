@@ -1,3 +1,4 @@
+import type { DetectionResult } from '../core/detection.ts';
 import type { CameraId } from '../core/frame-ref.ts';
 import { Hub } from '../core/hub.ts';
 import type { Metrics } from '../platform/metrics.ts';
@@ -51,7 +52,8 @@ export class CameraDetections implements Disposable {
     this.#metrics.decodersActive.set({ camera: this.#camera }, this.#active.size);
   }
 
-  onResult({ detector, result, timings }: ResultMessage): void {
+  /** `told`: what of it is told to others. */
+  onResult({ detector, result, timings }: ResultMessage, told: DetectionResult): void {
     this.#inferredFrames++;
     for (const { trackId } of result.detections) this.#lastTrack = Math.max(this.#lastTrack, Number(trackId));
     const { model } = result;
@@ -59,7 +61,7 @@ export class CameraDetections implements Disposable {
     this.#metrics.inferenceSeconds.observe({ model, stage: 'wait' }, timings.waitMs / 1000);
     this.#metrics.inferenceSeconds.observe({ model, stage: 'model' }, timings.inferenceMs / 1000);
     this.#metrics.inferenceSeconds.observe({ model, stage: 'total' }, timings.totalMs / 1000);
-    this.hub.publish({ detector, result, byteLength: 256 + 160 * result.detections.length, randomAccess: true });
+    this.hub.publish({ detector, result: told, byteLength: 256 + 160 * told.detections.length, randomAccess: true });
   }
 
   [Symbol.dispose](): void {

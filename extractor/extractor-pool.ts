@@ -24,6 +24,7 @@ import { DEFAULT_PRIORITY } from './qos/demand.ts';
 import type { CameraDemand } from './qos/demand.ts';
 import type { QosChange } from './qos/policy.ts';
 import { QosGovernor } from './qos/qos-governor.ts';
+import { CameraScene } from './scene/camera-scene.ts';
 import { WorkerReports } from './worker-reports.ts';
 
 export interface ExtractorPoolOptions {
@@ -56,10 +57,12 @@ export interface ExtractorPoolOptions {
 const LAST_WORDS_MS: Milliseconds = 500;
 /** A decoder that lost its way asks the camera for a key frame at most so often. */
 const KEYFRAME_PERIOD_MS: Milliseconds = 2000;
+const SCENE_TICK_MS: Milliseconds = 1000;
 
 interface CameraState {
   readonly stream: CameraStream;
   readonly detections: CameraDetections;
+  readonly scene: CameraScene;
   readonly listening: Disposable;
   feed: CameraFeed | null;
   slot: Slot | null;
@@ -123,6 +126,7 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
       onStartFailed: (error) => { options.logger.error({ error: messageOf(error) }, 'extractor could not be started'); },
     });
     this.#subscriptions = [
+      options.clock.every(SCENE_TICK_MS, () => { for (const { scene } of this.#cameras.values()) scene.tick(); }),
       options.registry.onStream((stream) => { this.#add(stream); }),
       options.registry.onRemoved((camera) => { this.#remove(camera); }),
       options.onSpecsChanged(() => {
@@ -172,6 +176,10 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
     this.#cameras.set(camera, {
       stream,
       detections: this.#detectionsOf(camera),
+      scene: new CameraScene({
+        camera, clock: this.#options.clock, metrics: this.#options.metrics,
+        onFinding: (finding) => { this.#options.journal.append({ type: 'rule', finding }); },
+      }),
       listening: stream.onSession(() => { this.#evaluate(camera); }),
       feed: null, slot: null, detectors: '', pictures: '', idle: null, keyframeAskedAt: -Infinity,
     });
@@ -183,6 +191,7 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
     if (!state) return;
     state.listening[Symbol.dispose]();
     this.#stop(state);
+    state.scene[Symbol.dispose]();
     state.detections[Symbol.dispose]();
     this.#detections.delete(camera);
     this.#cameras.delete(camera);
@@ -208,6 +217,7 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
     const state = this.#cameras.get(camera);
     if (!state) return;
     const detectors = this.#detectorsOf(camera);
+    state.scene.follow(this.#options.specs(camera)?.detectors ?? []);
     const wanted = (detectors.length > 0 || this.#pictures.wanted(camera)) && state.stream.session?.phase === 'live';
     if (wanted) {
       state.idle?.[Symbol.dispose]();
@@ -220,10 +230,10 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
     if (!wanted) state.idle ??= this.#options.clock.after(this.#options.idleSeconds * 1000, () => { this.#stop(state); });
   }
 
-  /** What is asked for, as far as there is capacity for it. */
+  /** What is asked for, as far as there is capacity for it. The scene is the edge's own: a change of it must not begin the detectors anew. */
   #detectorsOf(camera: CameraId): readonly DetectorSpec[] {
     const spec = this.#options.specs(camera);
-    return spec ? this.#qos.limit(camera, spec.detectors, spec.qos ?? 'auto') : [];
+    return spec ? this.#qos.limit(camera, spec.detectors.map(({ scene: _, ...detector }) => detector), spec.qos ?? 'auto') : [];
   }
 
   /** Null: nothing is detected now. */
@@ -343,9 +353,10 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
     if (camera === undefined || !state) return;
     if (message.type === 'result') {
       if (message.result.frame.stream !== camera || state.feed?.handle !== message.handle) return;
-      state.detections.onResult(message);
+      const told = state.scene.see(message.detector, message.result);
+      state.detections.onResult(message, told);
       this.#qos.onResult(message.timings);
-      this.#log.add(message.result);
+      this.#log.add(told);
       return;
     }
     if (message.type === 'flushed') return; // nobody here asks for one

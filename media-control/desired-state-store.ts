@@ -11,6 +11,7 @@ import type { Logger } from '../platform/logging.ts';
 import { DesiredStateSchema } from '../proto/gen/imageflow/v1/media_control_pb.ts';
 import type { Camera, DesiredState } from '../proto/gen/imageflow/v1/media_control_pb.ts';
 import type { CameraSpec, KeptRange } from './port.ts';
+import { sceneOf } from './wire-scene.ts';
 
 /** One of a later version is as none. */
 const isPreset = (qos: string | undefined): qos is NonNullable<CameraSpec['qos']> => qos === 'high' || qos === 'medium' || qos === 'low';
@@ -20,7 +21,9 @@ export const toCameraSpec = (camera: Camera): CameraSpec => ({
   id: camera.id,
   name: camera.name,
   source: camera.source.case === 'file' ? { type: 'file', url: camera.source.value.url } : { type: 'push' },
-  detectors: camera.detectors.map(({ id, model, fps, confidence, trackingOff }) => ({ id, model, fps, confidence: confidence ?? null, ...(trackingOff && { tracking: false as const }) })),
+  detectors: camera.detectors.map(({ id, model, fps, confidence, trackingOff, scene }) => ({
+    id, model, fps, confidence: confidence ?? null, ...(trackingOff && { tracking: false as const }), ...(scene && { scene: sceneOf(scene) }),
+  })),
   recording: camera.recording === 'off' ? 'off' : 'always',
   ...(isPreset(camera.qos) && { qos: camera.qos }),
   ...(camera.priority !== undefined && { priority: Math.min(10, Math.max(1, camera.priority)) }),

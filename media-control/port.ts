@@ -15,6 +15,72 @@ export interface DetectorSpec {
   readonly confidence: number | null;
   /** Objects are not followed from picture to picture; absent: they are. */
   readonly tracking?: false;
+  /** Absent: everything it finds is told, and nothing more is made of it. */
+  readonly scene?: Scene;
+}
+
+/** x, y as shares of the picture's width and height, 0..1, y downwards. */
+export type ScenePoint = readonly [number, number];
+
+/** Part of a picture: a polygon. */
+export interface SceneZone {
+  readonly id: string;
+  readonly polygon: readonly ScenePoint[];
+}
+
+/** A stretch that objects may cross; who walks from `from` to `to` has `left` and `right` on the hands of those names. */
+export interface SceneLine {
+  readonly id: string;
+  readonly from: ScenePoint;
+  readonly to: ScenePoint;
+}
+
+interface RuleOf<T extends string> {
+  readonly type: T;
+  readonly id: string;
+  /** Empty: all. */
+  readonly classes: readonly string[];
+  /** 0..1 */
+  readonly minConfidence: number;
+}
+
+/** So many objects are in a zone for so long. */
+export interface CountRule extends RuleOf<'count'> {
+  /** Null: the whole picture. */
+  readonly zone: string | null;
+  readonly atLeast: number;
+  readonly forMs: Milliseconds;
+  /** It has ended when it was not so for this long. */
+  readonly clearMs: Milliseconds;
+}
+
+/** One object stays in a zone for so long. */
+export interface DwellRule extends RuleOf<'dwell'> {
+  /** Null: the whole picture. */
+  readonly zone: string | null;
+  readonly forMs: Milliseconds;
+  readonly clearMs: Milliseconds;
+}
+
+/** An object crosses a line. */
+export interface CrossRule extends RuleOf<'cross'> {
+  readonly line: string;
+  readonly direction: 'both' | 'to_left' | 'to_right';
+}
+
+export type SceneRule = CountRule | DwellRule | CrossRule;
+
+/** What is made of a detector's results [INF-6]. */
+export interface Scene {
+  /** Objects of other classes are not told; empty: all are. */
+  readonly classes: readonly string[];
+  /** Objects outside of all zones are not told. */
+  readonly zonesOnly: boolean;
+  /** Where an object is: in the middle of its box's lower edge (what stands on the ground), or in the box's centre. */
+  readonly anchor: 'foot' | 'centre';
+  readonly zones: readonly SceneZone[];
+  readonly lines: readonly SceneLine[];
+  readonly rules: readonly SceneRule[];
 }
 
 export type SourceSpec = { readonly type: 'push' } | { readonly type: 'file'; readonly url: string };
@@ -107,7 +173,33 @@ export type EdgeEvent =
   | { readonly type: 'segment-expired'; readonly id: string; readonly camera: CameraId }
   | { readonly type: 'detections'; readonly results: readonly DetectionResult[] }
   | { readonly type: 'alarm'; readonly alarm: Alarm }
-  | { readonly type: 'rate-changed'; readonly change: RateChange };
+  | { readonly type: 'rate-changed'; readonly change: RateChange }
+  | { readonly type: 'rule'; readonly finding: RuleFinding };
+
+/** A rule of a camera's scene says that something began, ended or happened [INF-6]. */
+export interface RuleFinding {
+  /** The same when it begins and when it ends. */
+  readonly id: string;
+  readonly phase: 'began' | 'ended' | 'happened';
+  readonly camera: CameraId;
+  readonly detector: string;
+  readonly model: string;
+  readonly rule: string;
+  readonly type: SceneRule['type'];
+  /** Its zone or line; null: the whole picture. */
+  readonly place: string | null;
+  /** Unix ms: since when it is so, and up to when it was seen. */
+  readonly from: Milliseconds;
+  readonly to: Milliseconds;
+  /** Objects: now, of `ended` the most in one picture. */
+  readonly count: number;
+  readonly classes: readonly string[];
+  readonly tracks: readonly string[];
+  readonly direction: 'to_left' | 'to_right' | null;
+  /** The picture it was seen in first or, of `ended`, last. */
+  readonly epoch: number;
+  readonly rtpTs: number;
+}
 
 /** A camera is detected at another rate: pictures a second of its fastest detector. */
 export interface RateChange {

@@ -78,6 +78,10 @@ export const toWireEvent = (event: EdgeEvent): Event => {
       const { camera, at, from, to, full, cause } = event.change;
       return create(EventSchema, { event: { case: 'rateChanged', value: { camera, at, fromFps: from, toFps: to, fullFps: full, cause } } });
     }
+    case 'rule': {
+      const { place, direction, rtpTs, classes, tracks, ...same } = event.finding;
+      return create(EventSchema, { event: { case: 'ruleFinding', value: { ...same, classes: [...classes], tracks: [...tracks], rtpTimestamp: rtpTs, ...optional('place', place), ...optional('direction', direction) } } });
+    }
   }
 };
 

@@ -30,6 +30,8 @@ export const createMetrics = (process: string) => {
     qosLevel: gauge('imageflow_qos_level', 'Steps by which the rate of a camera\'s detectors is lowered for want of capacity (0: not at all).', ['camera']),
     qosFps: gauge('imageflow_qos_fps', 'Pictures a second that the fastest detector of a camera may see now.', ['camera']),
     qosChanges: counter('imageflow_qos_changes_total', 'Changes of the rate of a camera\'s detectors, by cause.', ['camera', 'cause']),
+    ruleFindings: counter('imageflow_rule_findings_total', 'What rules of a camera\'s scene said: began, ended, happened.', ['camera', 'rule', 'phase']),
+    ruleFindingsDropped: counter('imageflow_rule_findings_dropped_total', 'What rules of a camera\'s scene said beyond what is told in a minute, and was told to nobody.', ['camera']),
     workerConnections: gauge('imageflow_worker_connections', 'Extractor processes that an AI worker has granted credit (0: it is lost).', ['worker']),
     workerResults: counter('imageflow_worker_results_total', 'Pictures that an AI worker has answered with a result.', ['worker']),
     workerAnswerSeconds: gauge('imageflow_worker_answer_seconds', 'How long an AI worker takes for a picture, by its last answers; 0 when it has not been asked for a while.', ['worker']),

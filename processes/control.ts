@@ -108,7 +108,7 @@ export const runControl = async (config: Config): Promise<void> => {
     otherPorts: () => ({ webrtc: config.webrtc.port }),
   }));
   const workers = stack.use(new WorkerDirectory({ fixed: [addresses.worker, ...config.inference.workers], logger }));
-  const service = stack.use(new EdgeService({ db, desired: api.desiredState, workers, onDetections: (results) => { api.observe(results); }, clock, logger }));
+  const service = stack.use(new EdgeService({ db, desired: api.desiredState, workers, onDetections: (results) => { api.observe(results); }, onRules: (said) => { api.observeRules(said); }, clock, logger }));
   stack.use(await GrpcServer.start({ listen: addresses.control, ...internalToken(config, addresses.control), services: [service.registration, workers.registration], clock, onError: (error, method) => { logger.error({ err: error, method }, 'a gRPC handler failed'); } }));
   const admin = await api.ensureAdmin();
   if (admin.password !== undefined) {

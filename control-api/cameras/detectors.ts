@@ -1,6 +1,7 @@
 import type { Config } from '../../config/schema.ts';
 import { MediaError } from '../../core/errors.ts';
 import type { DetectorSpec } from '../../media-control/port.ts';
+import { checkScene, toScene } from './scene.ts';
 import type { Pipeline } from './schemas.ts';
 
 const idOf = (pipeline: Pipeline): string => (typeof pipeline === 'string' ? pipeline : pipeline.id);
@@ -8,7 +9,7 @@ const idOf = (pipeline: Pipeline): string => (typeof pipeline === 'string' ? pip
 /** The id every server has: the default detector. */
 const DEFAULT_DETECTOR = 'detect';
 
-/** Throws UNPROCESSABLE for an id that is neither `detect` nor a model, or that is named twice. */
+/** Throws UNPROCESSABLE for an id that is neither `detect` nor a model, or that is named twice, and for a scene that contradicts itself. */
 export const checkPipelines = (pipelines: readonly Pipeline[], models: readonly string[]): void => {
   const seen = new Set<string>();
   for (const pipeline of pipelines) {
@@ -18,6 +19,7 @@ export const checkPipelines = (pipelines: readonly Pipeline[], models: readonly 
     }
     if (seen.has(id)) throw new MediaError('UNPROCESSABLE', `The pipeline ${id} is named twice.`, { reason: 'DUPLICATE_PIPELINE', context: { pipeline: id } });
     seen.add(id);
+    if (typeof pipeline !== 'string') checkScene(id, pipeline);
   }
 };
 
@@ -26,5 +28,6 @@ export const toDetectors = (pipelines: readonly Pipeline[], inference: Config['i
   pipelines.map((pipeline) => {
     const own: Exclude<Pipeline, string> = typeof pipeline === 'string' ? { id: pipeline } : pipeline;
     const id = own.id;
-    return { id, model: id === DEFAULT_DETECTOR ? inference.default_model : id, fps: own.fps ?? inference.default_fps, confidence: own.confidence ?? null, ...(own.tracking === false && { tracking: false }) };
+    const scene = toScene(own);
+    return { id, model: id === DEFAULT_DETECTOR ? inference.default_model : id, fps: own.fps ?? inference.default_fps, confidence: own.confidence ?? null, ...(own.tracking === false && { tracking: false }), ...(scene && { scene }) };
   });

@@ -1,6 +1,7 @@
 /** The JSON of cameras and their keys (contract 0.3), strict in what it takes. */
 import { z } from '@hono/zod-openapi';
 import { CameraId, Timestamp } from '../schemas.ts';
+import { SCENE } from './scene.ts';
 
 /** Of a camera that says nothing. */
 const DEFAULT_PRIORITY = 5;
@@ -13,9 +14,13 @@ export const Source = z
 export type Source = z.output<typeof Source>;
 
 const DetectorId = z.string().min(1).max(128);
+const DETECTOR = { id: DetectorId, fps: z.number().positive().max(60).optional(), confidence: z.number().min(0).max(1).optional(), tracking: z.boolean().optional() };
+const DESCRIPTION = "`detect` (the default detector) or a model's name; as an object with its own rate and threshold, and `tracking: false` where objects need no identity from picture to picture";
+/** Where nothing is live. */
+export const DetectorReference = z.union([DetectorId, z.strictObject(DETECTOR)]).openapi('DetectorReference', { description: `${DESCRIPTION}.` });
 export const Pipeline = z
-  .union([DetectorId, z.strictObject({ id: DetectorId, fps: z.number().positive().max(60).optional(), confidence: z.number().min(0).max(1).optional(), tracking: z.boolean().optional() })])
-  .openapi('CameraPipeline', { description: "`detect` (the default detector) or a model's name; as an object with its own rate and threshold, and `tracking: false` where objects need no identity from picture to picture." });
+  .union([DetectorId, z.strictObject({ ...DETECTOR, ...SCENE })])
+  .openapi('CameraPipeline', { description: `${DESCRIPTION}; and with a scene: which classes and zones count, and rules of what is told when it happens.` });
 export type Pipeline = z.output<typeof Pipeline>;
 
 export const DAYS = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'] as const;

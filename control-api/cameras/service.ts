@@ -19,7 +19,8 @@ import type { CameraRow, KeyRow, SessionRow } from './store.ts';
 export type { CameraRow, KeyRow, SessionRow } from './store.ts';
 export { NewCamera } from './schemas.ts';
 export type { ArchiveFrames, OnEvent } from './schemas.ts';
-export { Pipeline as DetectorReference } from './schemas.ts';
+export { DetectorReference } from './schemas.ts';
+export type { RuleClip } from './scene.ts';
 export { checkPipelines, toDetectors } from './detectors.ts';
 
 /** A camera's stored JSON, read. */

@@ -7,11 +7,12 @@ import { isRefusedValue } from '../../platform/database/failures.ts';
 import type { Database } from '../../platform/database/schema.ts';
 import type { Logger } from '../../platform/logging.ts';
 import { EventSchema } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
-import type { Alarm, DetectionResult, Event, Gap, Hello, Session } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
+import type { Alarm, DetectionResult, Event, Gap, Hello, RuleFinding, Session } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
 import { Outbox } from '../events/service.ts';
 import type { NewEvent } from '../events/service.ts';
 import { insertDetections } from './detection-rows.ts';
 import { rateEvent } from './rate-event.ts';
+import { ruleEvent } from './rule-event.ts';
 import { expireSegment, upsertSegments } from './segment-rows.ts';
 import { addSightings } from './sighting-rows.ts';
 
@@ -30,14 +31,19 @@ export class EventStore {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #onDetections: (results: readonly DetectionResult[]) => void;
+  readonly #onRules: (findings: readonly RuleFinding[]) => void;
 
-  /** `onDetections` hears of what was committed. */
-  constructor(options: { readonly db: Kysely<Database>; readonly clock: Clock; readonly logger: Logger; readonly onDetections?: (results: readonly DetectionResult[]) => void }) {
+  /** `onDetections` and `onRules` hear of what was committed. */
+  constructor(options: {
+    readonly db: Kysely<Database>; readonly clock: Clock; readonly logger: Logger;
+    readonly onDetections?: (results: readonly DetectionResult[]) => void; readonly onRules?: (findings: readonly RuleFinding[]) => void;
+  }) {
     this.#db = options.db;
     this.#outbox = new Outbox(options.db);
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#onDetections = options.onDetections ?? (() => undefined);
+    this.#onRules = options.onRules ?? (() => undefined);
   }
 
   /** Undefined: this database knows nothing of the journal. Notes that the edge is there. */
@@ -92,7 +98,10 @@ export class EventStore {
       written = fresh;
       return lastSeq;
     });
-    for (const { event } of written) if (event.case === 'detections') this.#onDetections(event.value.results);
+    for (const { event } of written) {
+      if (event.case === 'detections') this.#onDetections(event.value.results);
+      else if (event.case === 'ruleFinding') this.#onRules([event.value]);
+    }
     return lastSeq;
   }
 
@@ -122,6 +131,9 @@ export class EventStore {
           break;
         case 'rateChanged':
           told.push(rateEvent(event.value));
+          break;
+        case 'ruleFinding':
+          told.push(ruleEvent(event.value));
           break;
         case 'gap':
           await writeAlarm(tx, gapAlarm(journalId, Number(seq), event.value, this.#clock.now()));

@@ -11,7 +11,7 @@ import { serve } from '../../platform/grpc/service.ts';
 import type { ServiceRegistration } from '../../platform/grpc/service.ts';
 import type { Logger } from '../../platform/logging.ts';
 import { AttachResponseSchema, EdgeLinkService, ResolveCameraResponseSchema } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
-import type { AttachRequest, AttachResponse, DesiredState as WireState, DetectionResult, Hello } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
+import type { AttachRequest, AttachResponse, DesiredState as WireState, DetectionResult, Hello, RuleFinding } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
 import type { DesiredStateSource } from '../desired-state/service.ts';
 import { EventStore } from './event-store.ts';
 import { InventoryIntake } from './inventory.ts';
@@ -25,6 +25,8 @@ export interface EdgeServiceOptions {
   readonly workers: Pick<WorkerDirectory, 'addresses' | 'onChange'>;
   /** Hears of detections once they are in the database. */
   readonly onDetections?: (results: readonly DetectionResult[]) => void;
+  /** Hears of what rules said once it is in the database. */
+  readonly onRules?: (findings: readonly RuleFinding[]) => void;
   readonly clock: Clock;
   readonly logger: Logger;
 }

@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest';
+import { toCameraSpec } from '../../media-control/desired-state-store.ts';
+import type { Scene } from '../../media-control/port.ts';
 import type { DesiredCamera } from '../desired-state/service.ts';
 import { toWireCamera } from './wire-state.ts';
 
@@ -15,4 +17,16 @@ test('[INF-6] a detector travels with what it is told: its own threshold or none
   });
   expect(detectors).toMatchObject([{ id: 'd', model: 'm', fps: 15, trackingOff: false }, { id: 'e', model: 'n', fps: 5, confidence: 0.5, trackingOff: true }]);
   expect(detectors[0]?.confidence).toBeUndefined();
+});
+
+test('[INF-6] a scene comes to the edge as it was set', () => {
+  const scene: Scene = {
+    classes: ['person'], zonesOnly: true, anchor: 'centre', zones: [{ id: 'z', polygon: [[0, 0], [1, 0], [1, 1]] }], lines: [{ id: 'l', from: [0, 0.5], to: [1, 0.5] }],
+    rules: [
+      { type: 'count', id: 'a', classes: [], minConfidence: 0.5, zone: 'z', atLeast: 2, forMs: 100, clearMs: 200 }, { type: 'count', id: 'b', classes: ['x'], minConfidence: 0, zone: null, atLeast: 1, forMs: 0, clearMs: 0 },
+      { type: 'dwell', id: 'c', classes: [], minConfidence: 0, zone: null, forMs: 100, clearMs: 200 }, { type: 'cross', id: 'd', classes: [], minConfidence: 0, line: 'l', direction: 'to_left' },
+    ],
+  };
+  const detectors = [{ id: 'd', model: 'm', fps: 15, confidence: null, scene }];
+  expect(toCameraSpec(toWireCamera({ id: 'a', name: 'A', source: { type: 'push' }, recording: 'off', controlJson: '{}', detectors })).detectors).toEqual(detectors);
 });

@@ -4,12 +4,15 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import { CameraSchema, DesiredStateSchema } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
 import type { Camera, DesiredState as WireState } from '../../proto/gen/imageflow/v1/media_control_pb.ts';
 import type { DesiredCamera, DesiredState } from '../desired-state/service.ts';
+import { sceneInit } from './wire-scene.ts';
 
 const cameraInit = (camera: DesiredCamera): MessageInitShape<typeof CameraSchema> => ({
   id: camera.id,
   name: camera.name,
   source: camera.source.type === 'file' ? { case: 'file', value: { url: camera.source.url } } : { case: 'push', value: {} },
-  detectors: camera.detectors.map(({ id, model, fps, confidence, tracking }) => ({ id, model, fps, ...(confidence === null ? {} : { confidence }), trackingOff: tracking === false })),
+  detectors: camera.detectors.map(({ id, model, fps, confidence, tracking, scene }) => ({
+    id, model, fps, ...(confidence === null ? {} : { confidence }), trackingOff: tracking === false, ...(scene && { scene: sceneInit(scene) }),
+  })),
   recording: camera.recording,
   distributionOff: camera.distribution === 'off',
   ...(camera.qos !== undefined && { qos: camera.qos }),

@@ -65,3 +65,30 @@ test('[REC-9] what a camera calls an event becomes a clip that grows while it is
   see('line-1', at + 10 * SECOND, 'scratch', 0.9);
   await expect.poll(clips).toMatchObject([{ tags: ['scratch'], from: iso(at + 6 * SECOND) }]);
 });
+
+test('[INF-6] what a rule with a clip says becomes one, from its begin to its end; of what goes on for long, the begin and the end', async () => {
+  await using h = await startApi();
+  const { access_token: token } = await h.login();
+  const clip = { pre_seconds: 5, post_seconds: 5 };
+  await h.call('POST', '/v1/cameras', { token, json: { id: 'line-1', pipelines: [{ id: 'detect', rules: [{ id: 'press busy', type: 'count', clip }, { id: 'quiet', type: 'count' }] }] } });
+  const now = h.clock.now();
+  const clips = async (): Promise<MarkBody[]> => {
+    h.clock.advance(1_000);
+    return (await h.call<{ items: MarkBody[] }>('GET', '/v1/marks', { token })).body.items;
+  };
+  const iso = (at: number): string => new Date(at).toISOString();
+  const say = (rule: string, from: number, to: number): void => { h.api.observeRules([{ camera: 'line-1', detector: 'detect', rule, from, to, classes: ['person'] }]); };
+
+  const at = now - 3_600_000;
+  say('quiet', at - 60 * SECOND, at - 50 * SECOND);
+  say('press busy', at, at + 2 * SECOND);
+  await expect.poll(clips).toMatchObject([{ kind: 'clip', archive: true, title: 'Rule: press busy, person', tags: ['person', 'press busy'], created_by: 'rule: detect/press busy', from: iso(at - 5 * SECOND), to: iso(at + 7 * SECOND) }]);
+  say('press busy', at, at + 30 * SECOND);
+  await expect.poll(clips).toMatchObject([{ from: iso(at - 5 * SECOND), to: iso(at + 35 * SECOND) }]);
+
+  const later = at + 600 * SECOND;
+  say('press busy', later, later);
+  await expect.poll(async () => (await clips()).map(({ from, to }) => [from, to])).toContainEqual([iso(later - 5 * SECOND), iso(later + 5 * SECOND)]);
+  say('press busy', later, later + 1800 * SECOND);
+  await expect.poll(async () => (await clips()).map(({ from, to }) => [from, to])).toContainEqual([iso(later + 1795 * SECOND), iso(later + 1805 * SECOND)]);
+});

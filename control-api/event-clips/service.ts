@@ -1,20 +1,13 @@
 import type { Clock } from '../../core/clock.ts';
-import { MediaError, messageOf } from '../../core/errors.ts';
+import { messageOf } from '../../core/errors.ts';
 import type { Milliseconds } from '../../core/units.ts';
 import type { Logger } from '../../platform/logging.ts';
 import { settingsOf } from '../cameras/service.ts';
-import type { CameraService, OnEvent } from '../cameras/service.ts';
+import type { CameraService, OnEvent, RuleClip } from '../cameras/service.ts';
 import type { DesiredStateSource } from '../desired-state/service.ts';
 import type { MarkService } from '../marks/service.ts';
-import { grownBy } from './clip-growth.ts';
-import type { ClipRange, Sighting } from './clip-growth.ts';
-
-/** Who makes these clips, in `created_by`. */
-export const BY = 'policy: detected';
-/** A clip that grows is written so often. */
-const PERIOD: Milliseconds = 1_000;
-/** More classes than this are not told by name. */
-const MAX_TAGS = 16;
+import { LONGEST_CLIP } from './clip-growth.ts';
+import { GrowingClips } from './growing-clips.ts';
 
 /** One model's word on one picture, as much of it as matters here. */
 export interface SeenPicture {
@@ -22,6 +15,17 @@ export interface SeenPicture {
   /** Unix ms. */
   readonly capturedAt: Milliseconds;
   readonly detections: readonly { readonly className: string; readonly confidence: number }[];
+}
+
+/** What a rule of a camera's scene said, as much of it as matters here. */
+export interface SaidByRule {
+  readonly camera: string;
+  readonly detector: string;
+  readonly rule: string;
+  /** Unix ms */
+  readonly from: Milliseconds;
+  readonly to: Milliseconds;
+  readonly classes: readonly string[];
 }
 
 export interface EventClipsDeps {
@@ -33,124 +37,74 @@ export interface EventClipsDeps {
   readonly logger: Logger;
 }
 
-interface Pending extends Sighting {
-  readonly classes: ReadonlySet<string>;
+/** What of a camera becomes clips. */
+interface Policy {
+  readonly detected: OnEvent | undefined;
+  /** By detector and rule, JSON. */
+  readonly rules: ReadonlyMap<string, RuleClip>;
 }
 
-interface Clip extends ClipRange {
-  readonly id: string;
-  readonly tags: readonly string[];
-}
+const ruleKey = (detector: string, rule: string): string => JSON.stringify([detector, rule]);
 
 /**
- * Makes a clip of what a camera's `recording.on_event.detected` calls an event, with its pre- and post-roll; sightings that follow each other
- * closely are one clip. Takes what was committed to the database; never holds it up, and holds one pending sighting a camera at most.
+ * Makes clips, with what came before and after, of what a camera's `recording.on_event.detected` calls an event, and of what rules with a `clip` say.
+ * Takes what was committed to the database; never holds it up.
  */
 export class EventClips implements AsyncDisposable {
   readonly #deps: EventClipsDeps;
   readonly #stack = new DisposableStack();
-  #rules: ReadonlyMap<string, OnEvent> = new Map();
-  readonly #pending = new Map<string, Pending>();
-  readonly #clips = new Map<string, Clip>();
-  #writing: Promise<void> | undefined;
+  readonly #clips: GrowingClips;
+  #policies: ReadonlyMap<string, Policy> = new Map();
 
   constructor(deps: EventClipsDeps) {
     this.#deps = deps;
+    this.#clips = new GrowingClips(deps);
   }
 
-  /** Reads the cameras' rules and follows them. */
+  /** Reads the cameras' policies and follows them. */
   async start(): Promise<void> {
-    await this.#readRules();
-    this.#stack.use(this.#deps.cameras.onChange(() => this.#readRules()));
+    await this.#readPolicies();
+    this.#stack.use(this.#deps.cameras.onChange(() => this.#readPolicies()));
     this.#stack.use(this.#deps.desired.onChange(() => {
-      this.#readRules().catch((error: unknown) => { this.#deps.logger.error({ error: messageOf(error) }, 'what counts as an event was not read'); });
+      this.#readPolicies().catch((error: unknown) => { this.#deps.logger.error({ error: messageOf(error) }, 'what counts as an event was not read'); });
     }));
-    this.#stack.use(this.#deps.clock.every(PERIOD, () => { this.#write(); }));
   }
 
-  /** Looks for events. Pictures of cameras without a rule cost a look into a map. */
+  /** Looks for events. Pictures of cameras without a policy cost a look into a map. */
   observe(pictures: readonly SeenPicture[]): void {
     for (const { camera, capturedAt, detections } of pictures) {
-      const rule = this.#rules.get(camera);
-      if (rule === undefined) continue;
-      const classes = detections.filter((seen) => rule.detected.some(({ class_name, min_confidence }) => seen.className === class_name && seen.confidence >= min_confidence)).map(({ className }) => className);
+      const policy = this.#policies.get(camera)?.detected;
+      if (policy === undefined) continue;
+      const classes = detections.filter((seen) => policy.detected.some(({ class_name, min_confidence }) => seen.className === class_name && seen.confidence >= min_confidence)).map(({ className }) => className);
       if (classes.length === 0) continue;
-      this.#add(camera, { first: capturedAt, last: capturedAt, classes: new Set(classes) });
+      this.#clips.add({ camera, by: 'policy: detected', title: 'Seen', first: capturedAt, last: capturedAt, tags: new Set(classes), roll: policy });
+    }
+  }
+
+  /** What goes on for longer than a clip may be is shown where it begins and where it ends. */
+  observeRules(said: readonly SaidByRule[]): void {
+    for (const { camera, detector, rule, from, to, classes } of said) {
+      const roll = this.#policies.get(camera)?.rules.get(ruleKey(detector, rule));
+      if (roll === undefined) continue;
+      const whole = to - from + (roll.pre_seconds + roll.post_seconds) * 1000 <= LONGEST_CLIP;
+      this.#clips.add({ camera, by: `rule: ${detector}/${rule}`, title: 'Rule', first: whole ? from : to, last: to, tags: new Set([rule, ...classes]), roll });
     }
   }
 
   /** Writes what is pending. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stack.dispose();
-    await this.#writing;
-    this.#write();
-    await this.#writing;
+    await this.#clips[Symbol.asyncDispose]();
   }
 
-  async #readRules(): Promise<void> {
-    const rules = new Map<string, OnEvent>();
+  async #readPolicies(): Promise<void> {
+    const policies = new Map<string, Policy>();
     for (const row of await this.#deps.cameras.all()) {
-      const { on_event } = settingsOf(row).recording;
-      if (on_event !== undefined && on_event.detected.length > 0) rules.set(row.id, on_event);
+      const { recording: { on_event: onEvent }, pipelines } = settingsOf(row);
+      const rules = new Map(pipelines.flatMap((pipeline) => (typeof pipeline === 'string' ? [] : (pipeline.rules ?? []).flatMap(({ id, clip }): readonly (readonly [string, RuleClip])[] => (clip ? [[ruleKey(pipeline.id, id), clip]] : [])))));
+      const detected = onEvent !== undefined && onEvent.detected.length > 0 ? onEvent : undefined;
+      if (detected !== undefined || rules.size > 0) policies.set(row.id, { detected, rules });
     }
-    this.#rules = rules;
-  }
-
-  #add(camera: string, { first, last, classes }: Pending): void {
-    const before = this.#pending.get(camera);
-    this.#pending.set(camera, before === undefined ? { first, last, classes } : { first: Math.min(first, before.first), last: Math.max(last, before.last), classes: new Set([...before.classes, ...classes]) });
-  }
-
-  /** One write at a time; what comes meanwhile is pending for the next period. */
-  #write(): void {
-    if (this.#pending.size === 0) return;
-    this.#writing ??= this.#writeAll().finally(() => { this.#writing = undefined; });
-  }
-
-  async #writeAll(): Promise<void> {
-    for (const [camera, pending] of [...this.#pending]) {
-      this.#pending.delete(camera);
-      const rule = this.#rules.get(camera);
-      if (rule === undefined) continue;
-      try {
-        await this.#clip(camera, pending, rule);
-      } catch (error) {
-        this.#deps.logger.error({ camera, error: messageOf(error) }, 'an event was seen, but its clip could not be made; it is tried again');
-        this.#add(camera, pending);
-      }
-    }
-  }
-
-  async #clip(camera: string, pending: Pending, rule: OnEvent): Promise<void> {
-    const { marks } = this.#deps;
-    const before = this.#clips.get(camera) ?? (await this.#lastClip(camera, pending, rule));
-    const grown = grownBy(before, pending, rule);
-    const seen = [...pending.classes].map((name) => name.replaceAll(',', ' '));
-    if (before !== undefined && grown?.isNew !== true) {
-      const tags = [...new Set([...before.tags, ...seen])].slice(0, MAX_TAGS);
-      if (grown === undefined && tags.length === before.tags.length) return;
-      const { from, to } = grown?.range ?? before;
-      try {
-        await marks.patch(before.id, { from, to, tags });
-        this.#clips.set(camera, { id: before.id, from, to, tags });
-      } catch (error) {
-        if (!(error instanceof MediaError) || error.code !== 'NOT_FOUND') throw error;
-        // Somebody took the clip away: what is seen from now on makes another.
-        this.#clips.delete(camera);
-        await this.#clip(camera, pending, rule);
-      }
-      return;
-    }
-    if (grown === undefined) return;
-    const tags = seen.slice(0, MAX_TAGS);
-    const mark = await marks.create(camera, { kind: 'clip', ...grown.range, title: `Seen: ${seen.slice(0, 3).join(', ')}`.slice(0, 200), tags }, BY);
-    this.#clips.set(camera, { id: mark.id, tags, ...grown.range });
-  }
-
-  /** The clip that an earlier process may have left in the middle of an event. */
-  async #lastClip(camera: string, { first, last }: Sighting, { pre_seconds, post_seconds }: OnEvent): Promise<Clip | undefined> {
-    const near = await this.#deps.marks.list({ cameras: [camera], kinds: ['clip'], from: first - pre_seconds * 1000 - 1, to: last + post_seconds * 1000 }, undefined, 20);
-    const mark = near.find(({ created_by }) => created_by === BY);
-    return mark && { id: mark.id, tags: mark.tags, from: mark.from_ms, to: mark.to_ms };
+    this.#policies = policies;
   }
 }

@@ -20,7 +20,7 @@ export type { SystemMetricsEvent } from './system-metrics-event.ts';
 export { TOPICS, TOPIC_NAMES } from './topics.ts';
 export type { Topic } from './topics.ts';
 export { VideoAnalysisEvent, videoOf } from './video-analysis-event.ts';
-export type { AnalysisEvent, PlaybackEvent, ProductInfo, SearchEvent } from './video-analysis-event.ts';
+export type { AnalysisEvent, PlaybackEvent, ProductInfo, RuleEvent, SearchEvent } from './video-analysis-event.ts';
 export { VideoStreamArchiveEvent } from './video-stream-archive-event.ts';
 
 /** How many of a topic stay, whatever their age. */

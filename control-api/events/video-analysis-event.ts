@@ -44,7 +44,18 @@ const PlaybackEvent = z.object({
 });
 export type PlaybackEvent = z.output<typeof PlaybackEvent>;
 
-export const VideoAnalysisEvent = z.discriminatedUnion('event_type', [AnalysisEvent, SearchEvent, PlaybackEvent]).openapi('VideoAnalysisEvent');
+const RuleEvent = z.object({
+  event_type: z.enum(['rule_began', 'rule_ended', 'rule_happened']).describe('`rule_happened`: of a moment, it neither begins nor ends.'), ...common,
+  rule: z.object({
+    occurrence_id: z.uuid().describe('The same when it begins and when it ends.'), id: z.string(), type: z.enum(['count', 'dwell', 'cross']),
+    detector: z.string(), model: z.string(), zone: nullableText.describe('Null: the whole picture.'), line: nullableText, direction: z.enum(['to_left', 'to_right']).nullable(),
+    count: z.int().describe('Objects: now, of `rule_ended` the most in one picture.'), class_names: z.array(z.string()), track_ids: z.array(z.string()),
+    epoch: z.number(), rtp_timestamp: z.int().describe('With `epoch`: the picture in which it was found out.'),
+  }),
+});
+export type RuleEvent = z.output<typeof RuleEvent>;
+
+export const VideoAnalysisEvent = z.discriminatedUnion('event_type', [AnalysisEvent, SearchEvent, PlaybackEvent, RuleEvent]).openapi('VideoAnalysisEvent');
 export type VideoAnalysisEvent = z.output<typeof VideoAnalysisEvent>;
 
 export interface VideoRange {

@@ -1,8 +1,9 @@
 /** The REST API as the pages use it (contract 0.3–0.5); what is about recordings is in `recordings/api.ts`. */
 import { toApiError } from './api-error.ts';
-import { json, pages } from './http.ts';
+import { json, pages, request } from './http.ts';
 import type { Page } from './http.ts';
 import type { DetectionRate } from './live/rate-words.ts';
+import type { Pipeline } from './scene/draft.ts';
 import { forgetTokens, keepTokens, refreshToken } from './session.ts';
 
 export interface CameraUrls {
@@ -39,13 +40,30 @@ export interface Camera {
   readonly urls: CameraUrls;
   /** The same media straight from the edge's port; null behind a proxy. */
   readonly direct_urls?: Pick<CameraUrls, 'whip' | 'whep' | 'hls'> | null;
-  readonly pipelines: readonly (string | { readonly id: string })[];
+  readonly pipelines: readonly Pipeline[];
   readonly recording: CameraRecording;
   /** Whether it is shown live. */
   readonly distribution: { readonly state: 'on' | 'off' };
   readonly session?: CameraSession | null;
   /** The edge's figures while there is a session. */
   readonly stats?: { readonly video_codec?: string | null; readonly audio_codec?: string | null; readonly detection?: { readonly qos?: DetectionRate | null } | null } | null;
+}
+
+/** What a rule of a camera's scene said. */
+export interface RuleEvent {
+  readonly event_type: 'rule_began' | 'rule_ended' | 'rule_happened';
+  readonly event_id: string;
+  readonly from: string;
+  readonly to: string;
+  readonly rule: {
+    readonly occurrence_id: string;
+    readonly id: string;
+    readonly zone: string | null;
+    readonly line: string | null;
+    readonly direction: 'to_left' | 'to_right' | null;
+    readonly count: number;
+    readonly class_names: readonly string[];
+  };
 }
 
 /** What needs an operator. */
@@ -82,6 +100,9 @@ export const api = {
   newPublishKey: (id: string) => json<{ key: string }>(`/v1/cameras/${id}/keys`, 'POST', { kind: 'publish' }),
   /** Those that are raised, newest first. */
   alarms: async (camera?: string): Promise<readonly Alarm[]> => (await json<Page<Alarm>>(`/v1/alarms?limit=100${camera === undefined ? '' : `&camera=${camera}`}`)).items,
+  setPipelines: (id: string, pipelines: readonly Pipeline[]) => json<Camera>(`/v1/cameras/${id}`, 'PATCH', { pipelines }),
+  /** What the camera sees now, JPEG. */
+  snapshot: async (id: string, width: number, signal: AbortSignal): Promise<Blob> => (await request(`/v1/cameras/${id}/snapshot?width=${String(width)}`, { signal })).blob(),
   switchRecording: (id: string, to: 'start' | 'stop') => json<CameraRecording>(`/v1/cameras/${id}/recording/${to}`, 'POST'),
   switchDistribution: (id: string, to: 'start' | 'stop') => json<Camera['distribution']>(`/v1/cameras/${id}/distribution/${to}`, 'POST'),
   clearAlarm: (id: string) => json<undefined>(`/v1/alarms/${encodeURIComponent(id)}`, 'DELETE'),

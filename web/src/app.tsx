@@ -3,13 +3,14 @@ import { api } from './api.ts';
 import { CameraPage } from './pages/camera.tsx';
 import { Login } from './pages/login.tsx';
 import { Recordings } from './pages/recordings.tsx';
+import { ScenePage } from './pages/scene.tsx';
 import { Search } from './pages/search.tsx';
 import { Wall } from './pages/wall.tsx';
 import { linkTo, useAddress } from './router.ts';
 import { accessToken, onSignedOut } from './session.ts';
 import { Missing } from './ui/missing.tsx';
 
-const CAMERA = /^\/cameras\/([a-z0-9][a-z0-9-]*)(\/recordings)?\/?$/;
+const CAMERA = /^\/cameras\/([a-z0-9][a-z0-9-]*)(\/recordings|\/scene)?\/?$/;
 
 export const App = () => {
   const [signedIn, setSignedIn] = useState(accessToken() !== null);
@@ -20,7 +21,7 @@ export const App = () => {
   const camera = match?.[1];
   const page = camera === undefined
     ? path === '/' ? <Wall /> : path === '/recordings' ? <Search search={search} /> : <Missing what="There is no such page." />
-    : match?.[2] ? <Recordings key={camera} id={camera} /> : <CameraPage key={camera} id={camera} />;
+    : match?.[2] === '/recordings' ? <Recordings key={camera} id={camera} /> : match?.[2] === '/scene' ? <ScenePage key={camera} id={camera} /> : <CameraPage key={camera} id={camera} />;
   return (
     <>
       <header class="bar">

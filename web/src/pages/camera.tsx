@@ -13,6 +13,7 @@ import { Missing } from '../ui/missing.tsx';
 import { NotRecorded } from '../ui/not-recorded.tsx';
 import { Readout } from '../ui/readout.tsx';
 import { RecordingState } from '../ui/recording-state.tsx';
+import { RuleEvents } from '../ui/rule-events.tsx';
 import { usePolling } from '../ui/use-polling.ts';
 import { useRecentlyOn } from '../ui/use-recently-on.ts';
 import { Publish } from './publish.tsx';
@@ -64,6 +65,7 @@ export const CameraPage = (props: { id: string }) => {
             <button type="button" class="quiet" onClick={() => setShowPublish(!showPublish)} aria-expanded={showPublish}>How to publish</button>
           </div>
           {shown && <Readout values={readout} transport={state?.transport ?? null} />}
+          <RuleEvents camera={camera} />
           <NotRecorded camera={camera} />
           <DetectionRate camera={camera} />
           {state?.status === 'playing' && state.transport === 'hls' && <p class="note" data-note="hls"><strong>Shown by LL-HLS, a second or more behind.</strong> {state.note}</p>}

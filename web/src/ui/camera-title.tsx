@@ -3,7 +3,7 @@ import { linkTo } from '../router.ts';
 import { SessionBadge } from './session-badge.tsx';
 
 /** A camera's name and state, and the way between its pages. */
-export const CameraTitle = (props: { camera: Pick<Camera, 'id' | 'name' | 'session'>; tab: 'live' | 'recordings' }) => {
+export const CameraTitle = (props: { camera: Pick<Camera, 'id' | 'name' | 'session'>; tab: 'live' | 'recordings' | 'scene' }) => {
   const { camera, tab } = props;
   const current = (of: typeof tab): { 'aria-current'?: 'page' } => (of === tab ? { 'aria-current': 'page' } : {});
   return (
@@ -12,6 +12,7 @@ export const CameraTitle = (props: { camera: Pick<Camera, 'id' | 'name' | 'sessi
       <nav class="tabs" aria-label="Camera">
         <a {...current('live')} {...linkTo(`/cameras/${camera.id}`)}>Live</a>
         <a {...current('recordings')} {...linkTo(`/cameras/${camera.id}/recordings`)}>Recordings</a>
+        <a {...current('scene')} {...linkTo(`/cameras/${camera.id}/scene`)}>Zones</a>
       </nav>
     </div>
   );

@@ -2,6 +2,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Camera } from '../api.ts';
 import { LivePlayer } from '../live/live-player.ts';
 import type { LiveReadout, LiveState, Mode } from '../live/live-player.ts';
+import { SceneOverlay } from './scene-overlay.tsx';
 
 const EMPTY: LiveState = { status: 'connecting', transport: null, note: null };
 
@@ -42,6 +43,7 @@ export const LiveView = (props: {
   return (
     <div class={`picture ${state.status}`} data-camera={props.camera.id} data-status={state.status} data-transport={state.transport ?? ''}>
       <video ref={video} muted={props.muted} autoplay playsInline disableRemotePlayback />
+      <SceneOverlay camera={props.camera} video={video} />
       <canvas ref={canvas} aria-hidden="true" />
       {state.status !== 'playing' && (
         <div class="veil" role="status">

@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file imageflow/v1/media_control.proto.
  */
 export const file_imageflow_v1_media_control: GenFile = /*@__PURE__*/
-  fileDesc("CiBpbWFnZWZsb3cvdjEvbWVkaWFfY29udHJvbC5wcm90bxIMaW1hZ2VmbG93LnYxIr8BCg1BdHRhY2hSZXF1ZXN0EiQKBWhlbGxvGAEgASgLMhMuaW1hZ2VmbG93LnYxLkhlbGxvSAASKQoFYmF0Y2gYAiABKAsyGC5pbWFnZWZsb3cudjEuRXZlbnRCYXRjaEgAEiwKCWludmVudG9yeRgDIAEoCzIXLmltYWdlZmxvdy52MS5JbnZlbnRvcnlIABIkCgV0YWtlbhgEIAEoCzITLmltYWdlZmxvdy52MS5UYWtlbkgAQgkKB21lc3NhZ2UirAEKDkF0dGFjaFJlc3BvbnNlEigKB3dlbGNvbWUYASABKAsyFS5pbWFnZWZsb3cudjEuV2VsY29tZUgAEisKBXN0YXRlGAIgASgLMhouaW1hZ2VmbG93LnYxLkRlc2lyZWRTdGF0ZUgAEjgKD2Fja25vd2xlZGdlbWVudBgDIAEoCzIdLmltYWdlZmxvdy52MS5BY2tub3dsZWRnZW1lbnRIAEIJCgdtZXNzYWdlIooBCgVIZWxsbxIPCgdlZGdlX2lkGAEgASgJEhIKCmpvdXJuYWxfaWQYAiABKAkSFgoObWVkaWFfYmFzZV91cmwYAyABKAkSFwoPZGVzaXJlZF92ZXJzaW9uGAQgASgJEhcKD2RlbGV0ZWRfdGhyb3VnaBgFIAEoBBISCgpuZXdlc3Rfc2VxGAYgASgEIjUKB1dlbGNvbWUSEAoIbGFzdF9zZXEYASABKAQSGAoQaW52ZW50b3J5X3dhbnRlZBgCIAEoCCIYCgVUYWtlbhIPCgd2ZXJzaW9uGAEgASgJIiMKD0Fja25vd2xlZGdlbWVudBIQCghsYXN0X3NlcRgBIAEoBCIxCgpFdmVudEJhdGNoEiMKBmV2ZW50cxgBIAMoCzITLmltYWdlZmxvdy52MS5FdmVudCKUAQoJSW52ZW50b3J5EicKCHNlZ21lbnRzGAEgAygLMhUuaW1hZ2VmbG93LnYxLlNlZ21lbnQSJQoHY2FtZXJhcxgCIAMoCzIULmltYWdlZmxvdy52MS5DYW1lcmESJQoEa2V5cxgDIAMoCzIXLmltYWdlZmxvdy52MS5DYW1lcmFLZXkSEAoIY29tcGxldGUYBCABKAgiiAMKBUV2ZW50EgsKA3NlcRgBIAEoBBIoCgdzZXNzaW9uGAIgASgLMhUuaW1hZ2VmbG93LnYxLlNlc3Npb25IABIoCgdzZWdtZW50GAMgASgLMhUuaW1hZ2VmbG93LnYxLlNlZ21lbnRIABI3Cg9zZWdtZW50X2V4cGlyZWQYBCABKAsyHC5pbWFnZWZsb3cudjEuU2VnbWVudEV4cGlyZWRIABIuCgpkZXRlY3Rpb25zGAUgASgLMhguaW1hZ2VmbG93LnYxLkRldGVjdGlvbnNIABIkCgVhbGFybRgGIAEoCzITLmltYWdlZmxvdy52MS5BbGFybUgAEiAKA2dhcBgHIAEoCzIRLmltYWdlZmxvdy52MS5HYXBIABIxCgxlZGdlX3N0YXJ0ZWQYCCABKAsyGS5pbWFnZWZsb3cudjEuRWRnZVN0YXJ0ZWRIABIxCgxyYXRlX2NoYW5nZWQYCSABKAsyGS5pbWFnZWZsb3cudjEuUmF0ZUNoYW5nZWRIAEIHCgVldmVudCK8AQoHU2Vzc2lvbhIKCgJpZBgBIAEoCRIOCgZjYW1lcmEYAiABKAkSDQoFcGhhc2UYAyABKAkSEAoIcHJvdG9jb2wYBCABKAkSEgoKc3RhcnRlZF9hdBgFIAEoARIVCghlbmRlZF9hdBgGIAEoAUgAiAEBEhMKBnJlYXNvbhgHIAEoCUgBiAEBEhIKBWVwb2NoGAggASgBSAKIAQFCCwoJX2VuZGVkX2F0QgkKB19yZWFzb25CCAoGX2Vwb2NoImkKDFNlZ21lbnRUcmFjaxIMCgRraW5kGAEgASgJEg0KBWNvZGVjGAIgASgJEhIKBXdpZHRoGAMgASgNSACIAQESEwoGaGVpZ2h0GAQgASgNSAGIAQFCCAoGX3dpZHRoQgkKB19oZWlnaHQiygIKB1NlZ21lbnQSCgoCaWQYASABKAkSDgoGY2FtZXJhGAIgASgJEhIKCnNlc3Npb25faWQYAyABKAkSDQoFZXBvY2gYBCABKAESDQoFc3RhcnQYBSABKAESEAoIZHVyYXRpb24YBiABKAESDQoFYnl0ZXMYByABKAQSEwoGc2hhMjU2GAggASgJSACIAQESDAoEb3BlbhgJIAEoCBIqCgZ0cmFja3MYCiADKAsyGi5pbWFnZWZsb3cudjEuU2VnbWVudFRyYWNrEhcKCmdhcF9iZWZvcmUYCyABKAFIAYgBARIWCglnYXBfY2F1c2UYDCABKAlIAogBARIYCgtwcmV2X3NoYTI1NhgNIAEoCUgDiAEBQgkKB19zaGEyNTZCDQoLX2dhcF9iZWZvcmVCDAoKX2dhcF9jYXVzZUIOCgxfcHJldl9zaGEyNTYiLAoOU2VnbWVudEV4cGlyZWQSCgoCaWQYASABKAkSDgoGY2FtZXJhGAIgASgJIjwKCkRldGVjdGlvbnMSLgoHcmVzdWx0cxgBIAMoCzIdLmltYWdlZmxvdy52MS5EZXRlY3Rpb25SZXN1bHQinwIKD0RldGVjdGlvblJlc3VsdBIOCgZjYW1lcmEYASABKAkSDQoFZXBvY2gYAiABKAESFQoNcnRwX3RpbWVzdGFtcBgDIAEoDRIYCgtjYXB0dXJlX250cBgEIAEoAUgAiAEBEhAKCHNlcXVlbmNlGAUgASgEEhMKC2NhcHR1cmVkX2F0GAYgASgBEg0KBW1vZGVsGAcgASgJEhQKDG1vZGVsX2RpZ2VzdBgIIAEoCRIUCgxpbmZlcmVuY2VfbXMYCSABKAESDQoFd2lkdGgYCiABKA0SDgoGaGVpZ2h0GAsgASgNEisKCmRldGVjdGlvbnMYDCADKAsyFy5pbWFnZWZsb3cudjEuRGV0ZWN0aW9uQg4KDF9jYXB0dXJlX250cCKeAQoJRGV0ZWN0aW9uEhIKCmNsYXNzX25hbWUYASABKAkSEAoIY2xhc3NfaWQYAiABKAUSEgoKY29uZmlkZW5jZRgDIAEoARIJCgF4GAQgASgBEgkKAXkYBSABKAESDQoFd2lkdGgYBiABKAESDgoGaGVpZ2h0GAcgASgBEhUKCHRyYWNrX2lkGAggASgJSACIAQFCCwoJX3RyYWNrX2lkIm4KBUFsYXJtEgoKAmlkGAEgASgJEhMKBmNhbWVyYRgCIAEoCUgAiAEBEgwKBGNvZGUYAyABKAkSDwoHbWVzc2FnZRgEIAEoCRIOCgZyYWlzZWQYBSABKAgSCgoCYXQYBiABKAFCCQoHX2NhbWVyYSJsCgtSYXRlQ2hhbmdlZBIOCgZjYW1lcmEYASABKAkSCgoCYXQYAiABKAESEAoIZnJvbV9mcHMYAyABKAESDgoGdG9fZnBzGAQgASgBEhAKCGZ1bGxfZnBzGAUgASgBEg0KBWNhdXNlGAYgASgJIhkKC0VkZ2VTdGFydGVkEgoKAmF0GAEgASgBIjQKA0dhcBIMCgR0eXBlGAEgASgJEg4KBmV2ZW50cxgCIAEoBBIPCgdyZXN1bHRzGAMgASgEIqICCgxEZXNpcmVkU3RhdGUSDwoHdmVyc2lvbhgBIAEoCRIlCgdjYW1lcmFzGAIgAygLMhQuaW1hZ2VmbG93LnYxLkNhbWVyYRIlCgRrZXlzGAMgAygLMhcuaW1hZ2VmbG93LnYxLkNhbWVyYUtleRIqCgp0b2tlbl9rZXlzGAQgAygLMhYuaW1hZ2VmbG93LnYxLlRva2VuS2V5EhYKDnJldm9rZWRfdG9rZW5zGAUgAygJEhgKEHdvcmtlcl9hZGRyZXNzZXMYBiADKAkSJQoEa2VwdBgHIAMoCzIXLmltYWdlZmxvdy52MS5LZXB0UmFuZ2USGwoOY29uZmlybWVkX2hvbGQYCCABKAFIAIgBAUIRCg9fY29uZmlybWVkX2hvbGQiNQoJS2VwdFJhbmdlEg4KBmNhbWVyYRgBIAEoCRIMCgRmcm9tGAIgASgBEgoKAnRvGAMgASgBIksKDlJlY29yZGluZ0hvdXJzEhAKCHRpbWV6b25lGAEgASgJEicKBXRpbWVzGAIgAygLMhguaW1hZ2VmbG93LnYxLldlZWtseVRpbWUiNAoKV2Vla2x5VGltZRIMCgRkYXlzGAEgAygNEgwKBGZyb20YAiABKA0SCgoCdG8YAyABKA0icAoIRGV0ZWN0b3ISCgoCaWQYASABKAkSDQoFbW9kZWwYAiABKAkSCwoDZnBzGAMgASgBEhcKCmNvbmZpZGVuY2UYBCABKAFIAIgBARIUCgx0cmFja2luZ19vZmYYBSABKAhCDQoLX2NvbmZpZGVuY2UivgMKBkNhbWVyYRIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEigKBHB1c2gYAyABKAsyGC5pbWFnZWZsb3cudjEuUHVzaFNvdXJjZUgAEigKBGZpbGUYBCABKAsyGC5pbWFnZWZsb3cudjEuRmlsZVNvdXJjZUgAEikKCWRldGVjdG9ycxgFIAMoCzIWLmltYWdlZmxvdy52MS5EZXRlY3RvchIRCglyZWNvcmRpbmcYBiABKAkSFAoMY29udHJvbF9qc29uGAcgASgJEjAKBWhvdXJzGAggASgLMhwuaW1hZ2VmbG93LnYxLlJlY29yZGluZ0hvdXJzSAGIAQESGwoOd2luZG93X21pbnV0ZXMYCSABKAFIAogBARIWCgltYXhfYnl0ZXMYCiABKARIA4gBARIYChBkaXN0cmlidXRpb25fb2ZmGAsgASgIEhAKA3FvcxgMIAEoCUgEiAEBEhUKCHByaW9yaXR5GA0gASgNSAWIAQFCCAoGc291cmNlQggKBl9ob3Vyc0IRCg9fd2luZG93X21pbnV0ZXNCDAoKX21heF9ieXRlc0IGCgRfcW9zQgsKCV9wcmlvcml0eSIMCgpQdXNoU291cmNlIhkKCkZpbGVTb3VyY2USCwoDdXJsGAEgASgJIlQKCUNhbWVyYUtleRIKCgJpZBgBIAEoCRIOCgZjYW1lcmEYAiABKAkSDgoGZ3JhbnRzGAMgASgJEg4KBnNoYTI1NhgEIAEoCRILCgNoYTEYBSABKAkiJAoIVG9rZW5LZXkSCwoDa2lkGAEgASgJEgsKA2p3axgCIAEoCSJOChRSZXNvbHZlQ2FtZXJhUmVxdWVzdBIOCgZjYW1lcmEYASABKAkSFwoKY3JlZGVudGlhbBgCIAEoCUgAiAEBQg0KC19jcmVkZW50aWFsIk0KFVJlc29sdmVDYW1lcmFSZXNwb25zZRIpCgZjYW1lcmEYASABKAsyFC5pbWFnZWZsb3cudjEuQ2FtZXJhSACIAQFCCQoHX2NhbWVyYTK0AQoPRWRnZUxpbmtTZXJ2aWNlEkcKBkF0dGFjaBIbLmltYWdlZmxvdy52MS5BdHRhY2hSZXF1ZXN0GhwuaW1hZ2VmbG93LnYxLkF0dGFjaFJlc3BvbnNlKAEwARJYCg1SZXNvbHZlQ2FtZXJhEiIuaW1hZ2VmbG93LnYxLlJlc29sdmVDYW1lcmFSZXF1ZXN0GiMuaW1hZ2VmbG93LnYxLlJlc29sdmVDYW1lcmFSZXNwb25zZWIGcHJvdG8z");
+  fileDesc("CiBpbWFnZWZsb3cvdjEvbWVkaWFfY29udHJvbC5wcm90bxIMaW1hZ2VmbG93LnYxIr8BCg1BdHRhY2hSZXF1ZXN0EiQKBWhlbGxvGAEgASgLMhMuaW1hZ2VmbG93LnYxLkhlbGxvSAASKQoFYmF0Y2gYAiABKAsyGC5pbWFnZWZsb3cudjEuRXZlbnRCYXRjaEgAEiwKCWludmVudG9yeRgDIAEoCzIXLmltYWdlZmxvdy52MS5JbnZlbnRvcnlIABIkCgV0YWtlbhgEIAEoCzITLmltYWdlZmxvdy52MS5UYWtlbkgAQgkKB21lc3NhZ2UirAEKDkF0dGFjaFJlc3BvbnNlEigKB3dlbGNvbWUYASABKAsyFS5pbWFnZWZsb3cudjEuV2VsY29tZUgAEisKBXN0YXRlGAIgASgLMhouaW1hZ2VmbG93LnYxLkRlc2lyZWRTdGF0ZUgAEjgKD2Fja25vd2xlZGdlbWVudBgDIAEoCzIdLmltYWdlZmxvdy52MS5BY2tub3dsZWRnZW1lbnRIAEIJCgdtZXNzYWdlIooBCgVIZWxsbxIPCgdlZGdlX2lkGAEgASgJEhIKCmpvdXJuYWxfaWQYAiABKAkSFgoObWVkaWFfYmFzZV91cmwYAyABKAkSFwoPZGVzaXJlZF92ZXJzaW9uGAQgASgJEhcKD2RlbGV0ZWRfdGhyb3VnaBgFIAEoBBISCgpuZXdlc3Rfc2VxGAYgASgEIjUKB1dlbGNvbWUSEAoIbGFzdF9zZXEYASABKAQSGAoQaW52ZW50b3J5X3dhbnRlZBgCIAEoCCIYCgVUYWtlbhIPCgd2ZXJzaW9uGAEgASgJIiMKD0Fja25vd2xlZGdlbWVudBIQCghsYXN0X3NlcRgBIAEoBCIxCgpFdmVudEJhdGNoEiMKBmV2ZW50cxgBIAMoCzITLmltYWdlZmxvdy52MS5FdmVudCKUAQoJSW52ZW50b3J5EicKCHNlZ21lbnRzGAEgAygLMhUuaW1hZ2VmbG93LnYxLlNlZ21lbnQSJQoHY2FtZXJhcxgCIAMoCzIULmltYWdlZmxvdy52MS5DYW1lcmESJQoEa2V5cxgDIAMoCzIXLmltYWdlZmxvdy52MS5DYW1lcmFLZXkSEAoIY29tcGxldGUYBCABKAgiuwMKBUV2ZW50EgsKA3NlcRgBIAEoBBIoCgdzZXNzaW9uGAIgASgLMhUuaW1hZ2VmbG93LnYxLlNlc3Npb25IABIoCgdzZWdtZW50GAMgASgLMhUuaW1hZ2VmbG93LnYxLlNlZ21lbnRIABI3Cg9zZWdtZW50X2V4cGlyZWQYBCABKAsyHC5pbWFnZWZsb3cudjEuU2VnbWVudEV4cGlyZWRIABIuCgpkZXRlY3Rpb25zGAUgASgLMhguaW1hZ2VmbG93LnYxLkRldGVjdGlvbnNIABIkCgVhbGFybRgGIAEoCzITLmltYWdlZmxvdy52MS5BbGFybUgAEiAKA2dhcBgHIAEoCzIRLmltYWdlZmxvdy52MS5HYXBIABIxCgxlZGdlX3N0YXJ0ZWQYCCABKAsyGS5pbWFnZWZsb3cudjEuRWRnZVN0YXJ0ZWRIABIxCgxyYXRlX2NoYW5nZWQYCSABKAsyGS5pbWFnZWZsb3cudjEuUmF0ZUNoYW5nZWRIABIxCgxydWxlX2ZpbmRpbmcYCiABKAsyGS5pbWFnZWZsb3cudjEuUnVsZUZpbmRpbmdIAEIHCgVldmVudCK8AQoHU2Vzc2lvbhIKCgJpZBgBIAEoCRIOCgZjYW1lcmEYAiABKAkSDQoFcGhhc2UYAyABKAkSEAoIcHJvdG9jb2wYBCABKAkSEgoKc3RhcnRlZF9hdBgFIAEoARIVCghlbmRlZF9hdBgGIAEoAUgAiAEBEhMKBnJlYXNvbhgHIAEoCUgBiAEBEhIKBWVwb2NoGAggASgBSAKIAQFCCwoJX2VuZGVkX2F0QgkKB19yZWFzb25CCAoGX2Vwb2NoImkKDFNlZ21lbnRUcmFjaxIMCgRraW5kGAEgASgJEg0KBWNvZGVjGAIgASgJEhIKBXdpZHRoGAMgASgNSACIAQESEwoGaGVpZ2h0GAQgASgNSAGIAQFCCAoGX3dpZHRoQgkKB19oZWlnaHQiygIKB1NlZ21lbnQSCgoCaWQYASABKAkSDgoGY2FtZXJhGAIgASgJEhIKCnNlc3Npb25faWQYAyABKAkSDQoFZXBvY2gYBCABKAESDQoFc3RhcnQYBSABKAESEAoIZHVyYXRpb24YBiABKAESDQoFYnl0ZXMYByABKAQSEwoGc2hhMjU2GAggASgJSACIAQESDAoEb3BlbhgJIAEoCBIqCgZ0cmFja3MYCiADKAsyGi5pbWFnZWZsb3cudjEuU2VnbWVudFRyYWNrEhcKCmdhcF9iZWZvcmUYCyABKAFIAYgBARIWCglnYXBfY2F1c2UYDCABKAlIAogBARIYCgtwcmV2X3NoYTI1NhgNIAEoCUgDiAEBQgkKB19zaGEyNTZCDQoLX2dhcF9iZWZvcmVCDAoKX2dhcF9jYXVzZUIOCgxfcHJldl9zaGEyNTYiLAoOU2VnbWVudEV4cGlyZWQSCgoCaWQYASABKAkSDgoGY2FtZXJhGAIgASgJIjwKCkRldGVjdGlvbnMSLgoHcmVzdWx0cxgBIAMoCzIdLmltYWdlZmxvdy52MS5EZXRlY3Rpb25SZXN1bHQinwIKD0RldGVjdGlvblJlc3VsdBIOCgZjYW1lcmEYASABKAkSDQoFZXBvY2gYAiABKAESFQoNcnRwX3RpbWVzdGFtcBgDIAEoDRIYCgtjYXB0dXJlX250cBgEIAEoAUgAiAEBEhAKCHNlcXVlbmNlGAUgASgEEhMKC2NhcHR1cmVkX2F0GAYgASgBEg0KBW1vZGVsGAcgASgJEhQKDG1vZGVsX2RpZ2VzdBgIIAEoCRIUCgxpbmZlcmVuY2VfbXMYCSABKAESDQoFd2lkdGgYCiABKA0SDgoGaGVpZ2h0GAsgASgNEisKCmRldGVjdGlvbnMYDCADKAsyFy5pbWFnZWZsb3cudjEuRGV0ZWN0aW9uQg4KDF9jYXB0dXJlX250cCKeAQoJRGV0ZWN0aW9uEhIKCmNsYXNzX25hbWUYASABKAkSEAoIY2xhc3NfaWQYAiABKAUSEgoKY29uZmlkZW5jZRgDIAEoARIJCgF4GAQgASgBEgkKAXkYBSABKAESDQoFd2lkdGgYBiABKAESDgoGaGVpZ2h0GAcgASgBEhUKCHRyYWNrX2lkGAggASgJSACIAQFCCwoJX3RyYWNrX2lkIm4KBUFsYXJtEgoKAmlkGAEgASgJEhMKBmNhbWVyYRgCIAEoCUgAiAEBEgwKBGNvZGUYAyABKAkSDwoHbWVzc2FnZRgEIAEoCRIOCgZyYWlzZWQYBSABKAgSCgoCYXQYBiABKAFCCQoHX2NhbWVyYSJsCgtSYXRlQ2hhbmdlZBIOCgZjYW1lcmEYASABKAkSCgoCYXQYAiABKAESEAoIZnJvbV9mcHMYAyABKAESDgoGdG9fZnBzGAQgASgBEhAKCGZ1bGxfZnBzGAUgASgBEg0KBWNhdXNlGAYgASgJIqkCCgtSdWxlRmluZGluZxIKCgJpZBgBIAEoCRINCgVwaGFzZRgCIAEoCRIOCgZjYW1lcmEYAyABKAkSEAoIZGV0ZWN0b3IYBCABKAkSDQoFbW9kZWwYBSABKAkSDAoEcnVsZRgGIAEoCRIMCgR0eXBlGAcgASgJEhIKBXBsYWNlGAggASgJSACIAQESDAoEZnJvbRgJIAEoARIKCgJ0bxgKIAEoARINCgVjb3VudBgLIAEoDRIPCgdjbGFzc2VzGAwgAygJEg4KBnRyYWNrcxgNIAMoCRIWCglkaXJlY3Rpb24YDiABKAlIAYgBARINCgVlcG9jaBgPIAEoARIVCg1ydHBfdGltZXN0YW1wGBAgASgNQggKBl9wbGFjZUIMCgpfZGlyZWN0aW9uIhkKC0VkZ2VTdGFydGVkEgoKAmF0GAEgASgBIjQKA0dhcBIMCgR0eXBlGAEgASgJEg4KBmV2ZW50cxgCIAEoBBIPCgdyZXN1bHRzGAMgASgEIqICCgxEZXNpcmVkU3RhdGUSDwoHdmVyc2lvbhgBIAEoCRIlCgdjYW1lcmFzGAIgAygLMhQuaW1hZ2VmbG93LnYxLkNhbWVyYRIlCgRrZXlzGAMgAygLMhcuaW1hZ2VmbG93LnYxLkNhbWVyYUtleRIqCgp0b2tlbl9rZXlzGAQgAygLMhYuaW1hZ2VmbG93LnYxLlRva2VuS2V5EhYKDnJldm9rZWRfdG9rZW5zGAUgAygJEhgKEHdvcmtlcl9hZGRyZXNzZXMYBiADKAkSJQoEa2VwdBgHIAMoCzIXLmltYWdlZmxvdy52MS5LZXB0UmFuZ2USGwoOY29uZmlybWVkX2hvbGQYCCABKAFIAIgBAUIRCg9fY29uZmlybWVkX2hvbGQiNQoJS2VwdFJhbmdlEg4KBmNhbWVyYRgBIAEoCRIMCgRmcm9tGAIgASgBEgoKAnRvGAMgASgBIksKDlJlY29yZGluZ0hvdXJzEhAKCHRpbWV6b25lGAEgASgJEicKBXRpbWVzGAIgAygLMhguaW1hZ2VmbG93LnYxLldlZWtseVRpbWUiNAoKV2Vla2x5VGltZRIMCgRkYXlzGAEgAygNEgwKBGZyb20YAiABKA0SCgoCdG8YAyABKA0ilAEKCERldGVjdG9yEgoKAmlkGAEgASgJEg0KBW1vZGVsGAIgASgJEgsKA2ZwcxgDIAEoARIXCgpjb25maWRlbmNlGAQgASgBSACIAQESFAoMdHJhY2tpbmdfb2ZmGAUgASgIEiIKBXNjZW5lGAYgASgLMhMuaW1hZ2VmbG93LnYxLlNjZW5lQg0KC19jb25maWRlbmNlIrQBCgVTY2VuZRIPCgdjbGFzc2VzGAEgAygJEhIKCnpvbmVzX29ubHkYAiABKAgSDgoGYW5jaG9yGAMgASgJEiYKBXpvbmVzGAQgAygLMhcuaW1hZ2VmbG93LnYxLlNjZW5lWm9uZRImCgVsaW5lcxgFIAMoCzIXLmltYWdlZmxvdy52MS5TY2VuZUxpbmUSJgoFcnVsZXMYBiADKAsyFy5pbWFnZWZsb3cudjEuU2NlbmVSdWxlIiIKClNjZW5lUG9pbnQSCQoBeBgBIAEoARIJCgF5GAIgASgBIkIKCVNjZW5lWm9uZRIKCgJpZBgBIAEoCRIpCgdwb2x5Z29uGAIgAygLMhguaW1hZ2VmbG93LnYxLlNjZW5lUG9pbnQiZQoJU2NlbmVMaW5lEgoKAmlkGAEgASgJEiYKBGZyb20YAiABKAsyGC5pbWFnZWZsb3cudjEuU2NlbmVQb2ludBIkCgJ0bxgDIAEoCzIYLmltYWdlZmxvdy52MS5TY2VuZVBvaW50IsYBCglTY2VuZVJ1bGUSCgoCaWQYASABKAkSDwoHY2xhc3NlcxgCIAMoCRIWCg5taW5fY29uZmlkZW5jZRgDIAEoARIoCgVjb3VudBgEIAEoCzIXLmltYWdlZmxvdy52MS5Db3VudFJ1bGVIABIoCgVkd2VsbBgFIAEoCzIXLmltYWdlZmxvdy52MS5Ed2VsbFJ1bGVIABIoCgVjcm9zcxgGIAEoCzIXLmltYWdlZmxvdy52MS5Dcm9zc1J1bGVIAEIGCgRydWxlIlsKCUNvdW50UnVsZRIRCgR6b25lGAEgASgJSACIAQESEAoIYXRfbGVhc3QYAiABKA0SDgoGZm9yX21zGAMgASgBEhAKCGNsZWFyX21zGAQgASgBQgcKBV96b25lIkkKCUR3ZWxsUnVsZRIRCgR6b25lGAEgASgJSACIAQESDgoGZm9yX21zGAIgASgBEhAKCGNsZWFyX21zGAMgASgBQgcKBV96b25lIiwKCUNyb3NzUnVsZRIMCgRsaW5lGAEgASgJEhEKCWRpcmVjdGlvbhgCIAEoCSK+AwoGQ2FtZXJhEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSKAoEcHVzaBgDIAEoCzIYLmltYWdlZmxvdy52MS5QdXNoU291cmNlSAASKAoEZmlsZRgEIAEoCzIYLmltYWdlZmxvdy52MS5GaWxlU291cmNlSAASKQoJZGV0ZWN0b3JzGAUgAygLMhYuaW1hZ2VmbG93LnYxLkRldGVjdG9yEhEKCXJlY29yZGluZxgGIAEoCRIUCgxjb250cm9sX2pzb24YByABKAkSMAoFaG91cnMYCCABKAsyHC5pbWFnZWZsb3cudjEuUmVjb3JkaW5nSG91cnNIAYgBARIbCg53aW5kb3dfbWludXRlcxgJIAEoAUgCiAEBEhYKCW1heF9ieXRlcxgKIAEoBEgDiAEBEhgKEGRpc3RyaWJ1dGlvbl9vZmYYCyABKAgSEAoDcW9zGAwgASgJSASIAQESFQoIcHJpb3JpdHkYDSABKA1IBYgBAUIICgZzb3VyY2VCCAoGX2hvdXJzQhEKD193aW5kb3dfbWludXRlc0IMCgpfbWF4X2J5dGVzQgYKBF9xb3NCCwoJX3ByaW9yaXR5IgwKClB1c2hTb3VyY2UiGQoKRmlsZVNvdXJjZRILCgN1cmwYASABKAkiVAoJQ2FtZXJhS2V5EgoKAmlkGAEgASgJEg4KBmNhbWVyYRgCIAEoCRIOCgZncmFudHMYAyABKAkSDgoGc2hhMjU2GAQgASgJEgsKA2hhMRgFIAEoCSIkCghUb2tlbktleRILCgNraWQYASABKAkSCwoDandrGAIgASgJIk4KFFJlc29sdmVDYW1lcmFSZXF1ZXN0Eg4KBmNhbWVyYRgBIAEoCRIXCgpjcmVkZW50aWFsGAIgASgJSACIAQFCDQoLX2NyZWRlbnRpYWwiTQoVUmVzb2x2ZUNhbWVyYVJlc3BvbnNlEikKBmNhbWVyYRgBIAEoCzIULmltYWdlZmxvdy52MS5DYW1lcmFIAIgBAUIJCgdfY2FtZXJhMrQBCg9FZGdlTGlua1NlcnZpY2USRwoGQXR0YWNoEhsuaW1hZ2VmbG93LnYxLkF0dGFjaFJlcXVlc3QaHC5pbWFnZWZsb3cudjEuQXR0YWNoUmVzcG9uc2UoATABElgKDVJlc29sdmVDYW1lcmESIi5pbWFnZWZsb3cudjEuUmVzb2x2ZUNhbWVyYVJlcXVlc3QaIy5pbWFnZWZsb3cudjEuUmVzb2x2ZUNhbWVyYVJlc3BvbnNlYgZwcm90bzM");
 
 /**
  * @generated from message imageflow.v1.AttachRequest
@@ -315,6 +315,12 @@ export type Event = Message<"imageflow.v1.Event"> & {
      */
     value: RateChanged;
     case: "rateChanged";
+  } | {
+    /**
+     * @generated from field: imageflow.v1.RuleFinding rule_finding = 10;
+     */
+    value: RuleFinding;
+    case: "ruleFinding";
   } | { case: undefined; value?: undefined };
 };
 
@@ -760,6 +766,116 @@ export const RateChangedSchema: GenMessage<RateChanged> = /*@__PURE__*/
   messageDesc(file_imageflow_v1_media_control, 17);
 
 /**
+ * A rule of a camera's scene says that something began, ended or happened.
+ *
+ * @generated from message imageflow.v1.RuleFinding
+ */
+export type RuleFinding = Message<"imageflow.v1.RuleFinding"> & {
+  /**
+   * The same when it begins and when it ends.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * began, ended, happened
+   *
+   * @generated from field: string phase = 2;
+   */
+  phase: string;
+
+  /**
+   * @generated from field: string camera = 3;
+   */
+  camera: string;
+
+  /**
+   * @generated from field: string detector = 4;
+   */
+  detector: string;
+
+  /**
+   * @generated from field: string model = 5;
+   */
+  model: string;
+
+  /**
+   * @generated from field: string rule = 6;
+   */
+  rule: string;
+
+  /**
+   * count, dwell, cross
+   *
+   * @generated from field: string type = 7;
+   */
+  type: string;
+
+  /**
+   * Its zone or line; absent: the whole picture.
+   *
+   * @generated from field: optional string place = 8;
+   */
+  place?: string | undefined;
+
+  /**
+   * Since when it is so, and up to when it was seen.
+   *
+   * @generated from field: double from = 9;
+   */
+  from: number;
+
+  /**
+   * @generated from field: double to = 10;
+   */
+  to: number;
+
+  /**
+   * Objects: now, of `ended` the most in one picture.
+   *
+   * @generated from field: uint32 count = 11;
+   */
+  count: number;
+
+  /**
+   * @generated from field: repeated string classes = 12;
+   */
+  classes: string[];
+
+  /**
+   * @generated from field: repeated string tracks = 13;
+   */
+  tracks: string[];
+
+  /**
+   * to_left, to_right; absent: no line was crossed.
+   *
+   * @generated from field: optional string direction = 14;
+   */
+  direction?: string | undefined;
+
+  /**
+   * The picture it was seen in first or, of `ended`, last.
+   *
+   * @generated from field: double epoch = 15;
+   */
+  epoch: number;
+
+  /**
+   * @generated from field: uint32 rtp_timestamp = 16;
+   */
+  rtpTimestamp: number;
+};
+
+/**
+ * Describes the message imageflow.v1.RuleFinding.
+ * Use `create(RuleFindingSchema)` to create a new message.
+ */
+export const RuleFindingSchema: GenMessage<RuleFinding> = /*@__PURE__*/
+  messageDesc(file_imageflow_v1_media_control, 18);
+
+/**
  * A new edge process begins: whatever the one before it had not ended has ended.
  *
  * @generated from message imageflow.v1.EdgeStarted
@@ -776,7 +892,7 @@ export type EdgeStarted = Message<"imageflow.v1.EdgeStarted"> & {
  * Use `create(EdgeStartedSchema)` to create a new message.
  */
 export const EdgeStartedSchema: GenMessage<EdgeStarted> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 18);
+  messageDesc(file_imageflow_v1_media_control, 19);
 
 /**
  * Events the edge gave up because its journal was full; their sequence numbers are missing below this one.
@@ -805,7 +921,7 @@ export type Gap = Message<"imageflow.v1.Gap"> & {
  * Use `create(GapSchema)` to create a new message.
  */
 export const GapSchema: GenMessage<Gap> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 19);
+  messageDesc(file_imageflow_v1_media_control, 20);
 
 /**
  * Everything an edge needs to run without control.
@@ -869,7 +985,7 @@ export type DesiredState = Message<"imageflow.v1.DesiredState"> & {
  * Use `create(DesiredStateSchema)` to create a new message.
  */
 export const DesiredStateSchema: GenMessage<DesiredState> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 20);
+  messageDesc(file_imageflow_v1_media_control, 21);
 
 /**
  * [from, to), Unix ms.
@@ -898,7 +1014,7 @@ export type KeptRange = Message<"imageflow.v1.KeptRange"> & {
  * Use `create(KeptRangeSchema)` to create a new message.
  */
 export const KeptRangeSchema: GenMessage<KeptRange> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 21);
+  messageDesc(file_imageflow_v1_media_control, 22);
 
 /**
  * Times of the week at which a camera is recorded.
@@ -924,7 +1040,7 @@ export type RecordingHours = Message<"imageflow.v1.RecordingHours"> & {
  * Use `create(RecordingHoursSchema)` to create a new message.
  */
 export const RecordingHoursSchema: GenMessage<RecordingHours> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 22);
+  messageDesc(file_imageflow_v1_media_control, 23);
 
 /**
  * @generated from message imageflow.v1.WeeklyTime
@@ -955,7 +1071,7 @@ export type WeeklyTime = Message<"imageflow.v1.WeeklyTime"> & {
  * Use `create(WeeklyTimeSchema)` to create a new message.
  */
 export const WeeklyTimeSchema: GenMessage<WeeklyTime> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 23);
+  messageDesc(file_imageflow_v1_media_control, 24);
 
 /**
  * @generated from message imageflow.v1.Detector
@@ -989,6 +1105,13 @@ export type Detector = Message<"imageflow.v1.Detector"> & {
    * @generated from field: bool tracking_off = 5;
    */
   trackingOff: boolean;
+
+  /**
+   * Absent: everything it finds is told, and nothing more is made of it.
+   *
+   * @generated from field: imageflow.v1.Scene scene = 6;
+   */
+  scene?: Scene | undefined;
 };
 
 /**
@@ -996,7 +1119,277 @@ export type Detector = Message<"imageflow.v1.Detector"> & {
  * Use `create(DetectorSchema)` to create a new message.
  */
 export const DetectorSchema: GenMessage<Detector> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 24);
+  messageDesc(file_imageflow_v1_media_control, 25);
+
+/**
+ * What is made of a detector's results.
+ *
+ * @generated from message imageflow.v1.Scene
+ */
+export type Scene = Message<"imageflow.v1.Scene"> & {
+  /**
+   * Objects of other classes are not told; empty: all are.
+   *
+   * @generated from field: repeated string classes = 1;
+   */
+  classes: string[];
+
+  /**
+   * Objects outside of all zones are not told.
+   *
+   * @generated from field: bool zones_only = 2;
+   */
+  zonesOnly: boolean;
+
+  /**
+   * foot, centre: where in its box an object is.
+   *
+   * @generated from field: string anchor = 3;
+   */
+  anchor: string;
+
+  /**
+   * @generated from field: repeated imageflow.v1.SceneZone zones = 4;
+   */
+  zones: SceneZone[];
+
+  /**
+   * @generated from field: repeated imageflow.v1.SceneLine lines = 5;
+   */
+  lines: SceneLine[];
+
+  /**
+   * @generated from field: repeated imageflow.v1.SceneRule rules = 6;
+   */
+  rules: SceneRule[];
+};
+
+/**
+ * Describes the message imageflow.v1.Scene.
+ * Use `create(SceneSchema)` to create a new message.
+ */
+export const SceneSchema: GenMessage<Scene> = /*@__PURE__*/
+  messageDesc(file_imageflow_v1_media_control, 26);
+
+/**
+ * Shares of the picture's width and height, y downwards.
+ *
+ * @generated from message imageflow.v1.ScenePoint
+ */
+export type ScenePoint = Message<"imageflow.v1.ScenePoint"> & {
+  /**
+   * @generated from field: double x = 1;
+   */
+  x: number;
+
+  /**
+   * @generated from field: double y = 2;
+   */
+  y: number;
+};
+
+/**
+ * Describes the message imageflow.v1.ScenePoint.
+ * Use `create(ScenePointSchema)` to create a new message.
+ */
+export const ScenePointSchema: GenMessage<ScenePoint> = /*@__PURE__*/
+  messageDesc(file_imageflow_v1_media_control, 27);
+
+/**
+ * @generated from message imageflow.v1.SceneZone
+ */
+export type SceneZone = Message<"imageflow.v1.SceneZone"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: repeated imageflow.v1.ScenePoint polygon = 2;
+   */
+  polygon: ScenePoint[];
+};
+
+/**
+ * Describes the message imageflow.v1.SceneZone.
+ * Use `create(SceneZoneSchema)` to create a new message.
+ */
+export const SceneZoneSchema: GenMessage<SceneZone> = /*@__PURE__*/
+  messageDesc(file_imageflow_v1_media_control, 28);
+
+/**
+ * @generated from message imageflow.v1.SceneLine
+ */
+export type SceneLine = Message<"imageflow.v1.SceneLine"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: imageflow.v1.ScenePoint from = 2;
+   */
+  from?: ScenePoint | undefined;
+
+  /**
+   * @generated from field: imageflow.v1.ScenePoint to = 3;
+   */
+  to?: ScenePoint | undefined;
+};
+
+/**
+ * Describes the message imageflow.v1.SceneLine.
+ * Use `create(SceneLineSchema)` to create a new message.
+ */
+export const SceneLineSchema: GenMessage<SceneLine> = /*@__PURE__*/
+  messageDesc(file_imageflow_v1_media_control, 29);
+
+/**
+ * @generated from message imageflow.v1.SceneRule
+ */
+export type SceneRule = Message<"imageflow.v1.SceneRule"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Empty: all.
+   *
+   * @generated from field: repeated string classes = 2;
+   */
+  classes: string[];
+
+  /**
+   * 0..1
+   *
+   * @generated from field: double min_confidence = 3;
+   */
+  minConfidence: number;
+
+  /**
+   * @generated from oneof imageflow.v1.SceneRule.rule
+   */
+  rule: {
+    /**
+     * @generated from field: imageflow.v1.CountRule count = 4;
+     */
+    value: CountRule;
+    case: "count";
+  } | {
+    /**
+     * @generated from field: imageflow.v1.DwellRule dwell = 5;
+     */
+    value: DwellRule;
+    case: "dwell";
+  } | {
+    /**
+     * @generated from field: imageflow.v1.CrossRule cross = 6;
+     */
+    value: CrossRule;
+    case: "cross";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message imageflow.v1.SceneRule.
+ * Use `create(SceneRuleSchema)` to create a new message.
+ */
+export const SceneRuleSchema: GenMessage<SceneRule> = /*@__PURE__*/
+  messageDesc(file_imageflow_v1_media_control, 30);
+
+/**
+ * So many objects are in a zone for so long, ms; it has ended when it was not so for `clear_ms`.
+ *
+ * @generated from message imageflow.v1.CountRule
+ */
+export type CountRule = Message<"imageflow.v1.CountRule"> & {
+  /**
+   * Absent: the whole picture.
+   *
+   * @generated from field: optional string zone = 1;
+   */
+  zone?: string | undefined;
+
+  /**
+   * @generated from field: uint32 at_least = 2;
+   */
+  atLeast: number;
+
+  /**
+   * @generated from field: double for_ms = 3;
+   */
+  forMs: number;
+
+  /**
+   * @generated from field: double clear_ms = 4;
+   */
+  clearMs: number;
+};
+
+/**
+ * Describes the message imageflow.v1.CountRule.
+ * Use `create(CountRuleSchema)` to create a new message.
+ */
+export const CountRuleSchema: GenMessage<CountRule> = /*@__PURE__*/
+  messageDesc(file_imageflow_v1_media_control, 31);
+
+/**
+ * One object stays in a zone for so long, ms.
+ *
+ * @generated from message imageflow.v1.DwellRule
+ */
+export type DwellRule = Message<"imageflow.v1.DwellRule"> & {
+  /**
+   * Absent: the whole picture.
+   *
+   * @generated from field: optional string zone = 1;
+   */
+  zone?: string | undefined;
+
+  /**
+   * @generated from field: double for_ms = 2;
+   */
+  forMs: number;
+
+  /**
+   * @generated from field: double clear_ms = 3;
+   */
+  clearMs: number;
+};
+
+/**
+ * Describes the message imageflow.v1.DwellRule.
+ * Use `create(DwellRuleSchema)` to create a new message.
+ */
+export const DwellRuleSchema: GenMessage<DwellRule> = /*@__PURE__*/
+  messageDesc(file_imageflow_v1_media_control, 32);
+
+/**
+ * An object crosses a line.
+ *
+ * @generated from message imageflow.v1.CrossRule
+ */
+export type CrossRule = Message<"imageflow.v1.CrossRule"> & {
+  /**
+   * @generated from field: string line = 1;
+   */
+  line: string;
+
+  /**
+   * both, to_left, to_right
+   *
+   * @generated from field: string direction = 2;
+   */
+  direction: string;
+};
+
+/**
+ * Describes the message imageflow.v1.CrossRule.
+ * Use `create(CrossRuleSchema)` to create a new message.
+ */
+export const CrossRuleSchema: GenMessage<CrossRule> = /*@__PURE__*/
+  messageDesc(file_imageflow_v1_media_control, 33);
 
 /**
  * @generated from message imageflow.v1.Camera
@@ -1094,7 +1487,7 @@ export type Camera = Message<"imageflow.v1.Camera"> & {
  * Use `create(CameraSchema)` to create a new message.
  */
 export const CameraSchema: GenMessage<Camera> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 25);
+  messageDesc(file_imageflow_v1_media_control, 34);
 
 /**
  * @generated from message imageflow.v1.PushSource
@@ -1107,7 +1500,7 @@ export type PushSource = Message<"imageflow.v1.PushSource"> & {
  * Use `create(PushSourceSchema)` to create a new message.
  */
 export const PushSourceSchema: GenMessage<PushSource> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 26);
+  messageDesc(file_imageflow_v1_media_control, 35);
 
 /**
  * @generated from message imageflow.v1.FileSource
@@ -1124,7 +1517,7 @@ export type FileSource = Message<"imageflow.v1.FileSource"> & {
  * Use `create(FileSourceSchema)` to create a new message.
  */
 export const FileSourceSchema: GenMessage<FileSource> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 27);
+  messageDesc(file_imageflow_v1_media_control, 36);
 
 /**
  * @generated from message imageflow.v1.CameraKey
@@ -1167,7 +1560,7 @@ export type CameraKey = Message<"imageflow.v1.CameraKey"> & {
  * Use `create(CameraKeySchema)` to create a new message.
  */
 export const CameraKeySchema: GenMessage<CameraKey> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 28);
+  messageDesc(file_imageflow_v1_media_control, 37);
 
 /**
  * A public key that access tokens are signed with.
@@ -1193,7 +1586,7 @@ export type TokenKey = Message<"imageflow.v1.TokenKey"> & {
  * Use `create(TokenKeySchema)` to create a new message.
  */
 export const TokenKeySchema: GenMessage<TokenKey> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 29);
+  messageDesc(file_imageflow_v1_media_control, 38);
 
 /**
  * @generated from message imageflow.v1.ResolveCameraRequest
@@ -1215,7 +1608,7 @@ export type ResolveCameraRequest = Message<"imageflow.v1.ResolveCameraRequest"> 
  * Use `create(ResolveCameraRequestSchema)` to create a new message.
  */
 export const ResolveCameraRequestSchema: GenMessage<ResolveCameraRequest> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 30);
+  messageDesc(file_imageflow_v1_media_control, 39);
 
 /**
  * @generated from message imageflow.v1.ResolveCameraResponse
@@ -1234,7 +1627,7 @@ export type ResolveCameraResponse = Message<"imageflow.v1.ResolveCameraResponse"
  * Use `create(ResolveCameraResponseSchema)` to create a new message.
  */
 export const ResolveCameraResponseSchema: GenMessage<ResolveCameraResponse> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 31);
+  messageDesc(file_imageflow_v1_media_control, 40);
 
 /**
  * Between an edge and the control process, never public: desired state down, journalled events up (ARCHITECTURE D-9, D-10, D-12).
