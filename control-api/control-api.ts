@@ -247,7 +247,7 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
       timelineRoutes(detections, guard),
       eventRoutes(events, guard),
       alarmRoutes(alarms, guard),
-      modelRoutes(options.workerModels, guard),
+      modelRoutes(options.workerModels, config.inference.default_model, guard),
       archiveRoutes(archive, guard),
     ],
     rootResources: [health, jwksRoutes(auth, [jwksPath])],

@@ -1,7 +1,9 @@
+import type { Clock } from '../core/clock.ts';
 import type { DetectionResult } from '../core/detection.ts';
 import type { CameraId } from '../core/frame-ref.ts';
 import { Hub } from '../core/hub.ts';
 import type { Metrics } from '../platform/metrics.ts';
+import { DetectorMeter } from './detector-figures.ts';
 import type { DetectionUnit, ExtractorStats, SkipReason } from './port.ts';
 import type { ResultMessage, StatsMessage } from './protocol.ts';
 
@@ -12,19 +14,25 @@ export class CameraDetections implements Disposable {
   readonly #metrics: Metrics;
   /** Handles whose decoder runs; more than one only while it moves between processes. */
   readonly #active = new Set<number>();
+  readonly #clock: Clock;
+  readonly #meter = new DetectorMeter();
   #decodedFrames = 0;
   #inferredFrames = 0;
   #lastTrack = 0;
   #skipped = new Map<SkipReason, number>();
 
-  constructor(camera: CameraId, metrics: Metrics) {
+  constructor(camera: CameraId, metrics: Metrics, clock: Clock) {
     this.#camera = camera;
+    this.#clock = clock;
     this.#metrics = metrics;
     this.hub = new Hub<DetectionUnit>({ onDrop: (branch, reason, units) => { metrics.branchDropped.inc({ camera, branch, reason }, units); } });
   }
 
   get stats(): Omit<ExtractorStats, 'qos'> {
-    return { decodersActive: this.#active.size, decodedFrames: this.#decodedFrames, inferredFrames: this.#inferredFrames, skipped: Object.fromEntries(this.#skipped) };
+    return {
+      decodersActive: this.#active.size, decodedFrames: this.#decodedFrames, inferredFrames: this.#inferredFrames, skipped: Object.fromEntries(this.#skipped),
+      detectors: this.#meter.figures(this.#clock.monotonic()),
+    };
   }
 
   /** The last id of a track; a new process goes on from it, so that none is given twice. */
@@ -53,8 +61,10 @@ export class CameraDetections implements Disposable {
   }
 
   /** `told`: what of it is told to others. */
-  onResult({ detector, result, timings }: ResultMessage, told: DetectionResult): void {
+  onResult(message: ResultMessage, told: DetectionResult): void {
+    const { detector, result, timings } = message;
     this.#inferredFrames++;
+    this.#meter.add(message, this.#clock.monotonic());
     for (const { trackId } of result.detections) this.#lastTrack = Math.max(this.#lastTrack, Number(trackId));
     const { model } = result;
     this.#metrics.inferenceSeconds.observe({ model, stage: 'queue' }, timings.queueMs / 1000);

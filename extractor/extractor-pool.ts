@@ -167,7 +167,7 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
 
   #detectionsOf(camera: CameraId): CameraDetections {
     let detections = this.#detections.get(camera);
-    if (!detections) this.#detections.set(camera, (detections = new CameraDetections(camera, this.#options.metrics)));
+    if (!detections) this.#detections.set(camera, (detections = new CameraDetections(camera, this.#options.metrics, this.#options.clock)));
     return detections;
   }
 

@@ -4,9 +4,11 @@ import type { CameraId, FrameRef } from '../core/frame-ref.ts';
 import type { Hub, Publishable } from '../core/hub.ts';
 import type { MediaTicks, Milliseconds } from '../core/units.ts';
 import type { CodedPictures } from '../recorder/port.ts';
+import type { DetectorFigures } from './detector-figures.ts';
 import type { QosPreset } from './qos/demand.ts';
 import type { QosCause } from './qos/policy.ts';
 
+export type { DetectorFigures } from './detector-figures.ts';
 export { PICTURE_DEADLINE_MS, noCamera, noPicture, nobodyPublishes } from './picture-errors.ts';
 
 export interface DetectionUnit extends Publishable {
@@ -37,6 +39,8 @@ export interface ExtractorStats {
   readonly decodedFrames: number;
   readonly inferredFrames: number;
   readonly skipped: Readonly<Partial<Record<SkipReason, number>>>;
+  /** Those that run, by the id the camera's configuration names them by. */
+  readonly detectors: Readonly<Record<string, DetectorFigures>>;
   /** Null: no detector of the camera runs now. */
   readonly qos: CameraQos | null;
 }

@@ -1,6 +1,6 @@
 import { MediaError } from '../core/errors.ts';
 import type { CameraId } from '../core/frame-ref.ts';
-import type { CameraQos, DetectionSource } from '../extractor/port.ts';
+import type { CameraQos, DetectionSource, DetectorFigures } from '../extractor/port.ts';
 import type { SessionInfo, SessionStats, StreamRegistry } from '../ingest/port.ts';
 import type { Authorizer } from '../media-control/port.ts';
 import type { MediaRouter } from '../transport/http/port.ts';
@@ -31,6 +31,7 @@ export const serveEdgeStats = ({ router, authorizer, registry, detections, viewe
       detection: extractor && {
         decoders_active: extractor.decodersActive, decoded_frames: extractor.decodedFrames, inferred_frames: extractor.inferredFrames, skipped: extractor.skipped,
         qos: extractor.qos && qosView(extractor.qos),
+        detectors: Object.entries(extractor.detectors).map(([id, figures]) => detectorView(id, figures)),
       },
     });
     response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-store' });
@@ -40,6 +41,12 @@ export const serveEdgeStats = ({ router, authorizer, registry, detections, viewe
 
 const qosView = ({ preset, priority, fps, fullFps, level, since, cause }: CameraQos) => ({
   preset, priority, fps, full_fps: fullFps, level, since: since === null ? null : new Date(since).toISOString(), cause,
+});
+
+const tenths = (value: number): number => Math.round(value * 10) / 10;
+
+const detectorView = (id: string, { model, fps, queueMs, waitMs, modelMs, totalMs }: DetectorFigures) => ({
+  id, model, fps: tenths(fps), queue_ms: tenths(queueMs), wait_ms: tenths(waitMs), model_ms: tenths(modelMs), total_ms: tenths(totalMs),
 });
 
 const sessionView = (session: SessionInfo) => ({

@@ -66,6 +66,14 @@ describe('cameras', () => {
     expect((await h.call<CameraBody>('GET', '/v1/cameras/hints', { token })).body.name).toBe('hints');
   });
 
+  test('[EXT-2] the preset of the configuration holds for cameras that have none of their own', async () => {
+    await using low = await startApi({ config: { inference: { qos: 'low' } } });
+    const { access_token: admin } = await low.login();
+    for (const [id, qos] of [['as-all', 'auto'], ['own', 'high']]) await low.call('POST', '/v1/cameras', { token: admin, json: { id, qos } });
+    expect(low.api.desiredState.current().cameras.map(({ id, qos }) => [id, qos])).toEqual([['as-all', 'low'], ['own', 'high']]);
+    expect((await low.call('GET', '/v1/cameras/as-all', { token: admin })).body).toMatchObject({ qos: 'auto' });
+  });
+
   test('[EXT-2][EXT-4] qos and priority are kept, shown and sent to the edge; PUT without them sets the defaults again', async () => {
     expect((await post({ id: 'rates', qos: 'low', priority: 9 })).body).toMatchObject({ qos: 'low', priority: 9 });
     expect(h.api.desiredState.current().cameras.find(({ id }) => id === 'rates')).toMatchObject({ qos: 'low', priority: 9 });

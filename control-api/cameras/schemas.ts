@@ -71,7 +71,7 @@ export const Recording = z.strictObject(RECORDING).openapi('CameraRecording');
 export const StoredRecording = z.strictObject({ ...RECORDING, switched: z.enum(['on', 'off']).optional().describe('By `recording/start` or `recording/stop`; setting `recording` ends it.') }).openapi('CameraRecordingState');
 export type StoredRecording = z.output<typeof StoredRecording>;
 
-const Qos = z.enum(['auto', 'high', 'medium', 'low']).describe('The most pictures a second detectors see: `high` 30, `medium` 15, `low` 8; `auto`: what they ask for. Under overload it is fewer.');
+const Qos = z.enum(['auto', 'high', 'medium', 'low']).describe('The most pictures a second detectors see: `high` 30, `medium` 15, `low` 8; `auto`: as `inference.qos` of the configuration says, by default what they ask for. Under overload it is fewer.');
 const Priority = z.int().min(1).max(10).describe('Under overload the cameras of lowest priority are detected at fewer pictures a second first.');
 /** What bounds the rate of a camera's detectors. */
 const Rates = { qos: Qos.optional(), priority: Priority.optional() };

@@ -40,13 +40,14 @@ export const settingsOf = (row: CameraRow): CameraSettings => ({
 
 /** A camera as the edge needs it. */
 export const toSpec = (row: CameraRow, inference: Config['inference']): CameraSpec => {
-  const { source, pipelines, recording, extra: { qos, priority } } = settingsOf(row);
+  const { source, pipelines, recording, extra: { qos = 'auto', priority } } = settingsOf(row);
+  const preset = qos === 'auto' ? inference.qos : qos;
   return {
     id: row.id,
     name: row.name,
     source: source.type === 'file' && source.url !== undefined ? { type: 'file', url: source.url } : { type: 'push' },
     detectors: toDetectors(pipelines, inference),
-    ...(qos !== undefined && qos !== 'auto' && { qos }),
+    ...(preset !== 'auto' && { qos: preset }),
     ...(priority !== undefined && { priority }),
     ...(row.distribution === 'off' && { distribution: row.distribution }),
     ...recordingSpec(recording),

@@ -17,22 +17,25 @@ const Model = z
   })
   .openapi('Model');
 
+/** A float32 comes from the worker: 0.35 is 0.3499999940395355 there. */
+const asWritten = (value: number): number => Math.round(value * 1e4) / 1e4;
+
 const view = (info: ModelInfo): z.output<typeof Model> => {
   const loaded = info.state === 'ready';
   return {
     name: info.name, backend: info.backend, state: info.state, failure: info.failure, digest: loaded ? info.digest : null, input: loaded ? { width: info.inputWidth, height: info.inputHeight } : null,
-    labels: [...info.labels], default_confidence: loaded ? info.defaultConfidence : null,
+    labels: [...info.labels], default_confidence: loaded ? asWritten(info.defaultConfidence) : null,
   };
 };
 
 /** `list`: the worker's models; rejects with UNAVAILABLE while there is no worker. */
-export const modelRoutes = (list: () => Promise<readonly ModelInfo[]>, guard: Guard) => {
+export const modelRoutes = (list: () => Promise<readonly ModelInfo[]>, defaultModel: string, guard: Guard) => {
   const all = createRoute({
     method: 'get', path: '/models', tags: ['models'], summary: 'The models of the worker, those that cannot be used with the reason.', security: bearer, middleware: guard.require('pipeline:view'),
-    responses: { 200: json(z.object({ items: z.array(Model) }), 'All of them, by name.'), ...guarded, ...unavailable },
+    responses: { 200: json(z.object({ items: z.array(Model), default_model: z.string().describe('The one behind the detector `detect`.') }), 'All of them, by name.'), ...guarded, ...unavailable },
   });
   return new OpenAPIHono<ApiEnv>().openapi(all, async (c) => {
     const models = (await list()).toSorted((a, b) => (a.name < b.name ? -1 : 1));
-    return c.json({ items: models.map(view) }, 200);
+    return c.json({ items: models.map(view), default_model: defaultModel }, 200);
   });
 };

@@ -2,6 +2,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { api } from './api.ts';
 import { CameraPage } from './pages/camera.tsx';
 import { Login } from './pages/login.tsx';
+import { Models } from './pages/models.tsx';
 import { Recordings } from './pages/recordings.tsx';
 import { ScenePage } from './pages/scene.tsx';
 import { Search } from './pages/search.tsx';
@@ -20,7 +21,7 @@ export const App = () => {
   const match = CAMERA.exec(path);
   const camera = match?.[1];
   const page = camera === undefined
-    ? path === '/' ? <Wall /> : path === '/recordings' ? <Search search={search} /> : <Missing what="There is no such page." />
+    ? path === '/' ? <Wall /> : path === '/recordings' ? <Search search={search} /> : path === '/models' ? <Models /> : <Missing what="There is no such page." />
     : match?.[2] === '/recordings' ? <Recordings key={camera} id={camera} /> : match?.[2] === '/scene' ? <ScenePage key={camera} id={camera} /> : <CameraPage key={camera} id={camera} />;
   return (
     <>

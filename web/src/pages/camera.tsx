@@ -7,6 +7,7 @@ import { Alarms } from '../ui/alarms.tsx';
 import { BrowserPublisher } from '../ui/browser-publisher.tsx';
 import { CameraTitle } from '../ui/camera-title.tsx';
 import { DetectionRate } from '../ui/detection-rate.tsx';
+import { Detectors } from '../ui/detectors.tsx';
 import { DistributionState } from '../ui/distribution-state.tsx';
 import { LiveView } from '../ui/live-view.tsx';
 import { Missing } from '../ui/missing.tsx';
@@ -77,6 +78,7 @@ export const CameraPage = (props: { id: string }) => {
       )}
       <DistributionState camera={camera} onSwitched={load} />
       <RecordingState camera={camera} onSwitched={load} />
+      <Detectors camera={camera} />
       <BrowserPublisher key="publisher" camera={camera} offered={!on || showPublish} />
       {(!on || showPublish) && <Publish camera={camera} idle={!on} />}
     </section>

@@ -1,0 +1,66 @@
+import { useState } from 'preact/hooks';
+import { inWords } from '../api-error.ts';
+import { api } from '../api.ts';
+import type { Model } from '../api.ts';
+import { usePolling } from '../ui/use-polling.ts';
+
+const REFRESH_MS = 3_000;
+/** More classes than these are counted. */
+const SHOWN = 12;
+const STATES = { ready: 'ready', loading: 'loading', failed: 'cannot be used' } as const;
+
+const ModelCard = (props: { model: Model; usedBy: readonly string[] }) => {
+  const { model, usedBy } = props;
+  const [all, setAll] = useState(false);
+  const labels = all ? model.labels : model.labels.slice(0, SHOWN);
+  return (
+    <li class="card model" data-state={model.state}>
+      <div class="rule-head"><h2>{model.name}</h2><span class={`badge ${model.state === 'ready' ? 'live' : model.state === 'loading' ? 'connecting' : 'failed'}`}>{STATES[model.state]}</span></div>
+      {model.failure !== null && <p class="failure">{model.state === 'ready' ? `Its successor cannot be used: ${model.failure}` : model.failure}</p>}
+      <dl class="facts">
+        {model.input && <div><dt>Input</dt><dd>{model.input.width} × {model.input.height}</dd></div>}
+        {model.default_confidence !== null && <div><dt>Confidence from</dt><dd>{model.default_confidence}</dd></div>}
+        <div><dt>Runs on</dt><dd>{model.backend === 'kserve' ? 'an inference server' : 'ONNX Runtime'}</dd></div>
+        {model.digest !== null && <div><dt>SHA-256</dt><dd><code title={model.digest}>{model.digest.slice(0, 12)}…</code></dd></div>}
+        <div><dt>Cameras</dt><dd>{usedBy.length === 0 ? 'none' : usedBy.join(', ')}</dd></div>
+      </dl>
+      {model.labels.length > 0 && (
+        <p class="labels"><span class="muted">{model.labels.length} {model.labels.length === 1 ? 'class' : 'classes'}:</span> {labels.join(', ')}{model.labels.length > SHOWN && <button type="button" class="quiet" aria-expanded={all} onClick={() => { setAll(!all); }}>{all ? 'fewer' : `and ${String(model.labels.length - SHOWN)} more`}</button>}</p>
+      )}
+    </li>
+  );
+};
+
+/** The models of the server, with what they find and who uses them, and why a file cannot be used. */
+export const Models = () => {
+  const [models, setModels] = useState<readonly Model[] | null>(null);
+  const [users, setUsers] = useState<ReadonlyMap<string, readonly string[]>>(new Map());
+  const [failure, setFailure] = useState<string | null>(null);
+  usePolling(async () => {
+    try {
+      const [found, cameras] = await Promise.all([api.models(), api.cameras()]);
+      setModels(found.items);
+      const byModel = new Map<string, string[]>();
+      for (const { name, pipelines } of cameras) {
+        for (const pipeline of pipelines) {
+          const id = typeof pipeline === 'string' ? pipeline : pipeline.id;
+          const model = id === 'detect' ? found.default_model : id;
+          byModel.set(model, [...(byModel.get(model) ?? []), name]);
+        }
+      }
+      setUsers(byModel);
+      setFailure(null);
+    } catch (error) {
+      setFailure(inWords(error));
+    }
+  }, REFRESH_MS, []);
+  return (
+    <section class="models-page">
+      <div class="title"><div class="name"><h1>Models</h1>{models && <span class="muted">{models.filter(({ state }) => state === 'ready').length} ready</span>}</div></div>
+      {failure && <p class="failure" role="alert">{failure}</p>}
+      {!models && !failure && <p class="empty" role="status">Loading…</p>}
+      {models && <p class="muted">An <code>.onnx</code> file copied into the folder <code>models</code> of the server’s data becomes a model within 10 s.</p>}
+      <ul class="model-list">{models?.map((model) => <ModelCard key={model.name} model={model} usedBy={users.get(model.name) ?? []} />)}</ul>
+    </section>
+  );
+};

@@ -1,0 +1,38 @@
+import type { Camera } from '../api.ts';
+import { linkTo } from '../router.ts';
+import { pipelineId } from '../scene/draft.ts';
+
+const ms = (value: number): string => `${value < 10 ? value.toFixed(1) : value.toFixed(0)} ms`;
+
+/** What runs on a camera: each detector with its model, the pictures a second it really sees, and where a picture's time goes. */
+export const Detectors = (props: { camera: Camera }) => {
+  const { camera } = props;
+  if (camera.pipelines.length === 0) return null;
+  const running = camera.stats?.detection?.detectors ?? [];
+  return (
+    <section class="card detectors" aria-label="Detectors">
+      <h2>Detectors</h2>
+      <ul>
+        {camera.pipelines.map((pipeline) => {
+          const id = pipelineId(pipeline);
+          const figures = running.find((one) => one.id === id);
+          return (
+            <li key={id}>
+              <div><strong>{id}</strong>{figures && figures.model !== id && <span class="muted"> {figures.model}</span>}</div>
+              {figures ? (
+                <dl>
+                  <div><dt>Sees</dt><dd>{figures.fps.toFixed(figures.fps < 9.95 ? 1 : 0)} fps</dd></div>
+                  <div title="From decoding to the result"><dt>In all</dt><dd>{ms(figures.total_ms)}</dd></div>
+                  <div title="Waiting to be sent to an AI worker"><dt>Queue</dt><dd>{ms(figures.queue_ms)}</dd></div>
+                  <div title="At the worker before its turn"><dt>Wait</dt><dd>{ms(figures.wait_ms)}</dd></div>
+                  <div title="In the model alone"><dt>Model</dt><dd>{ms(figures.model_ms)}</dd></div>
+                </dl>
+              ) : <span class="muted">No result yet</span>}
+            </li>
+          );
+        })}
+      </ul>
+      <a class="link small" {...linkTo('/models')}>Models on this server</a>
+    </section>
+  );
+};
