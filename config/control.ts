@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { secret } from './marks.ts';
+import { Webhooks } from './webhooks.ts';
 
 export const ControlConfig = z.strictObject({
   internal_listen: z.string().optional().describe('Where edges attach: a Unix socket by default; `host:port` for other hosts, there with a token.'),
@@ -21,6 +22,7 @@ export const DetectionsConfig = z.strictObject({
 
 export const EventsConfig = z.strictObject({
   retention_hours: z.number().positive().prefault(24 * 7).describe('Events stay so long for readers that come later; at most a million of each topic.'),
+  webhooks: Webhooks.describe('Addresses that events are sent to as they happen.'),
 });
 
 export const LogConfig = z.strictObject({

@@ -80,6 +80,7 @@ import { ApiServer } from './server.ts';
 import { SocketService } from './sockets/service.ts';
 import { userRoutes } from './users/routes.ts';
 import { UserService } from './users/service.ts';
+import { Webhooks } from './webhooks/service.ts';
 
 export { ArchivedSegments } from './archive/archived-segments.ts';
 export { httpMetrics } from './health/metrics.ts';
@@ -171,6 +172,8 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
   const detections = stack.use(new DetectionService({ db, clock, logger, retentionHours: config.detections.retention_hours }));
   detections.start();
   const events = stack.use(new EventService({ db, clock, logger, metrics, retentionHours: config.events.retention_hours }));
+  const webhooks = stack.use(new Webhooks({ db, events, alarms, webhooks: config.events.webhooks, clock, logger, metrics }));
+  webhooks.start();
   const recordings = new RecordingService({ db, reader: options.segmentReader, pictures: options.pictures, marks, clock });
   const analyses = stack.use(new AnalysisService({ db, recordings, models: options.models, marks, events, config, clock, logger, metrics, runner: options.recordedDetection }));
   analyses.start();

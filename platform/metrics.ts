@@ -47,6 +47,7 @@ export const createMetrics = (process: string) => {
     archiveFailures: counter('imageflow_archive_failures_total', 'Attempts to archive a segment that failed, by reason.', ['reason']),
     archiveDeleted: counter('imageflow_archive_deleted_total', 'Archived segments no mark wants any more, by what came of deleting them.', ['result']),
     journalDropped: counter('imageflow_journal_dropped_total', 'Events given up because the journal was full.', ['type']),
+    webhookDeliveries: counter('imageflow_webhook_deliveries_total', 'Attempts to send an event to a webhook: delivered, failed (it is sent again), refused; given_up after three refusals; missed, deleted before they could be sent.', ['webhook', 'topic', 'result']),
     eventsDropped: counter('imageflow_events_dropped_total', 'Events of searches and playbacks that were not told, by reason.', ['topic', 'reason']),
     sockets: gauge('imageflow_websockets', 'Clients of `/v1/ws` now.', []),
     alarms: new Gauge({

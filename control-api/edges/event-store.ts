@@ -170,8 +170,8 @@ const writeAlarm = async (tx: Transaction<Database>, alarm: Pick<Alarm, 'id' | '
   await tx.insertInto('alarms').values({ id, ...changes }).onConflict((conflict) => conflict.column('id').doUpdateSet(changes)).execute();
 };
 
-/** Alarms that tell of something that happened, and those of the archive, which is not the edge's; the others tell of a state, which a new process finds out anew. */
-const LASTING_ALARMS = ['recording_damaged', 'recording_missing', 'recording_unproven', 'journal_full', 'journal_damaged', 'event_refused', 'archive_unavailable', 'archive_damaged'];
+/** Alarms that tell of something that happened, and those of the archive and of webhooks, which are not the edge's; the others tell of a state, which a new process finds out anew. */
+const LASTING_ALARMS = ['recording_damaged', 'recording_missing', 'recording_unproven', 'journal_full', 'journal_damaged', 'event_refused', 'archive_unavailable', 'archive_damaged', 'webhook_unavailable'];
 
 /** An edge that was killed ended neither its sessions nor its alarms. */
 const endWhatItsPredecessorLeft = async (tx: Transaction<Database>, at: number): Promise<void> => {

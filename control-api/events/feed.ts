@@ -1,9 +1,9 @@
 import type { Clock } from '../../core/clock.ts';
 import { messageOf } from '../../core/errors.ts';
+import type { Topic } from '../../core/topics.ts';
 import type { Milliseconds } from '../../core/units.ts';
 import type { Logger } from '../../platform/logging.ts';
 import type { Outbox } from './outbox.ts';
-import type { Topic } from './topics.ts';
 
 /** Other control processes and the command line write to the same outbox. */
 const LOOK_MS: Milliseconds = 500;

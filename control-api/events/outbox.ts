@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { Kysely, Transaction } from 'kysely';
+import type { Topic } from '../../core/topics.ts';
 import type { Milliseconds } from '../../core/units.ts';
 import { holdAlone } from '../../platform/database/dialect.ts';
 import type { Database } from '../../platform/database/schema.ts';
 import { timestamp } from '../schemas.ts';
-import type { Topic } from './topics.ts';
 
 /** An event without what the outbox adds. */
 export interface NewEvent {

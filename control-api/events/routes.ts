@@ -1,11 +1,12 @@
 /** `GET /v1/events`: what happened, in order, from any point on. `/v1/ws` brings the same as it happens. */
 import { OpenAPIHono, createRoute, z } from '@hono/zod-openapi';
 import { createMiddleware } from 'hono/factory';
+import { TOPIC_NAMES } from '../../core/topics.ts';
 import type { ApiEnv } from '../api-env.ts';
 import type { Guard } from '../guard.ts';
 import { CameraId, bearer, guarded, invalid, json } from '../schemas.ts';
 import { EventCursor } from './cursor.ts';
-import { TOPICS, TOPIC_NAMES } from './service.ts';
+import { TOPICS } from './service.ts';
 import type { EventService } from './service.ts';
 import { SystemMetricsEvent } from './system-metrics-event.ts';
 import { VideoAnalysisEvent } from './video-analysis-event.ts';

@@ -1,6 +1,8 @@
 import type { Kysely, Transaction } from 'kysely';
 import type { Clock } from '../../core/clock.ts';
 import { MediaError } from '../../core/errors.ts';
+import { TOPIC_NAMES } from '../../core/topics.ts';
+import type { Topic } from '../../core/topics.ts';
 import type { Milliseconds } from '../../core/units.ts';
 import type { Database } from '../../platform/database/schema.ts';
 import type { Logger } from '../../platform/logging.ts';
@@ -10,15 +12,12 @@ import { Mentions } from './mentions.ts';
 import type { Mention } from './mentions.ts';
 import { Outbox } from './outbox.ts';
 import type { EventBatch, NewEvent } from './outbox.ts';
-import { TOPIC_NAMES } from './topics.ts';
-import type { Topic } from './topics.ts';
 
 export { EventCursor } from './cursor.ts';
 export { Outbox } from './outbox.ts';
 export type { EventBatch, NewEvent } from './outbox.ts';
 export type { SystemMetricsEvent } from './system-metrics-event.ts';
-export { TOPICS, TOPIC_NAMES } from './topics.ts';
-export type { Topic } from './topics.ts';
+export { TOPICS } from './topics.ts';
 export { VideoAnalysisEvent, videoOf } from './video-analysis-event.ts';
 export type { AnalysisEvent, PlaybackEvent, ProductInfo, RuleEvent, SearchEvent } from './video-analysis-event.ts';
 export { VideoStreamArchiveEvent } from './video-stream-archive-event.ts';

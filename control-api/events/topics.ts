@@ -1,5 +1,6 @@
 /** The topics there are (OPS-1), what their events look like, and who may read them. */
 import type { z } from 'zod';
+import type { Topic } from '../../core/topics.ts';
 import type { Permission } from '../permissions.ts';
 import { SystemMetricsEvent } from './system-metrics-event.ts';
 import { VideoAnalysisEvent } from './video-analysis-event.ts';
@@ -9,9 +10,6 @@ interface TopicRule {
   readonly schema: z.ZodType;
   readonly permission: Permission;
 }
-
-export const TOPIC_NAMES = ['video-analysis-events', 'video-stream-archive', 'system-metrics'] as const;
-export type Topic = (typeof TOPIC_NAMES)[number];
 
 export const TOPICS: Readonly<Record<Topic, TopicRule>> = {
   'video-analysis-events': { schema: VideoAnalysisEvent, permission: 'detection:view' },

@@ -1,8 +1,9 @@
 /** What is said on `/v1/ws` (spec 2.2): one JSON object a message. */
 import { z } from 'zod';
 import { MediaError } from '../../core/errors.ts';
-import { EventCursor, TOPIC_NAMES } from '../events/service.ts';
-import type { Topic } from '../events/service.ts';
+import { TOPIC_NAMES } from '../../core/topics.ts';
+import type { Topic } from '../../core/topics.ts';
+import { EventCursor } from '../events/service.ts';
 import { CameraId } from '../schemas.ts';
 
 const Watched = { topic: z.enum(TOPIC_NAMES), camera: CameraId.optional() };

@@ -1,10 +1,11 @@
 import type { RawData, WebSocket } from 'ws';
 import type { Clock } from '../../core/clock.ts';
 import { MediaError, messageOf } from '../../core/errors.ts';
+import type { Topic } from '../../core/topics.ts';
 import type { Milliseconds } from '../../core/units.ts';
 import type { Logger } from '../../platform/logging.ts';
 import { TOPICS } from '../events/service.ts';
-import type { EventService, Topic } from '../events/service.ts';
+import type { EventService } from '../events/service.ts';
 import type { Guard } from '../guard.ts';
 import { timestamp } from '../schemas.ts';
 import { parseClientMessage } from './messages.ts';

@@ -1,5 +1,6 @@
 import { setImmediate as othersTurn } from 'node:timers/promises';
-import type { EventService, Topic } from '../events/service.ts';
+import type { Topic } from '../../core/topics.ts';
+import type { EventService } from '../events/service.ts';
 import type { ServerMessage } from './messages.ts';
 
 export interface TopicWatchOptions {

@@ -20,6 +20,7 @@ import { foundSightings } from './migrations/0010-found-sightings.ts';
 import { distribution } from './migrations/0011-distribution.ts';
 import { events } from './migrations/0012-events.ts';
 import { keptFindings } from './migrations/0013-kept-findings.ts';
+import { webhooks } from './migrations/0014-webhooks.ts';
 import { describePostgres, isPostgresUrl, migrationDialect, postgresDialect, waitForPostgres } from './postgres.ts';
 import type { Database } from './schema.ts';
 
@@ -39,6 +40,7 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0011-distribution': distribution,
   '0012-events': events,
   '0013-kept-findings': keptFindings,
+  '0014-webhooks': webhooks,
 };
 
 export interface OpenOptions {

@@ -321,6 +321,21 @@ export interface EventTopicsTable {
   deleted_through: number;
 }
 
+export interface WebhooksTable {
+  /** SHA-256 of its address, hex. */
+  webhook: string;
+  /** The control process that tells it, until then (Unix ms). */
+  owner: string;
+  owned_until: number;
+}
+
+export interface WebhookPositionsTable {
+  webhook: string;
+  topic: string;
+  /** The last event told or passed over. */
+  last_id: number;
+}
+
 export interface AlarmsTable {
   id: string;
   camera_id: string | null;
@@ -352,4 +367,6 @@ export interface Database {
   alarms: AlarmsTable;
   events: EventsTable;
   event_topics: EventTopicsTable;
+  webhooks: WebhooksTable;
+  webhook_positions: WebhookPositionsTable;
 }

@@ -1,0 +1,131 @@
+import type { Webhook } from '../../config/webhooks.ts';
+import type { Clock } from '../../core/clock.ts';
+import type { Milliseconds } from '../../core/units.ts';
+import type { Topic } from '../../core/topics.ts';
+import type { Logger } from '../../platform/logging.ts';
+import type { Metrics } from '../../platform/metrics.ts';
+import { wait } from '../../platform/object-store/pace.ts';
+import type { AlarmService } from '../alarms/service.ts';
+import type { EventService } from '../events/service.ts';
+import { deliver } from './delivery.ts';
+import type { WebhookStore } from './store.ts';
+
+/** Events read at a time. */
+const BATCH = 100;
+const FIRST_PAUSE_MS: Milliseconds = 500;
+const LONGEST_PAUSE_MS: Milliseconds = 60_000;
+/** A receiver that takes nothing for so long is the operator's business. */
+const ALARM_AFTER_MS: Milliseconds = 60_000;
+/** An event that is refused is sent so often. */
+const MAX_REFUSALS = 3;
+/** A process that tells a webhook says so again before every batch and every attempt; another one takes over after this. */
+export const CLAIM_MS: Milliseconds = 60_000;
+
+export interface SenderOptions {
+  readonly events: Pick<EventService, 'read' | 'newest' | 'listen'>;
+  readonly alarms: Pick<AlarmService, 'raise' | 'settle'>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Pick<Metrics, 'webhookDeliveries'>;
+}
+
+/** What a webhook is called where people see it: its address without what may be secret in it. */
+export const shownAs = (url: string): string => {
+  const { protocol, host, pathname } = new URL(url);
+  return `${protocol}//${host}${pathname}`;
+};
+
+/** One webhook's events, one after the other. */
+export class Sender {
+  readonly #webhook: Webhook;
+  readonly #key: string;
+  readonly #owner: string;
+  readonly #store: WebhookStore;
+  readonly #options: SenderOptions;
+  readonly #stop: AbortSignal;
+  readonly #name: string;
+  /** Since when it takes nothing, on the monotonic clock; null: it does, as far as is known. */
+  #failingSince: Milliseconds | null = null;
+  #alarmed: boolean | null = null;
+
+  constructor(webhook: Webhook, key: string, owner: string, store: WebhookStore, options: SenderOptions, stop: AbortSignal) {
+    this.#webhook = webhook;
+    this.#key = key;
+    this.#owner = owner;
+    this.#store = store;
+    this.#options = options;
+    this.#stop = stop;
+    this.#name = shownAs(webhook.url);
+  }
+
+  /** Everything of a topic that has not been told. */
+  async tellAll(topic: Topic): Promise<void> {
+    const { events, clock } = this.#options;
+    let after = await this.#store.position(this.#key, topic, await events.newest(topic));
+    for (;;) {
+      this.#stop.throwIfAborted();
+      if (!(await this.#store.claim(this.#key, this.#owner, clock.now(), clock.now() + CLAIM_MS))) return;
+      const { events: batch, deletedThrough } = await events.read(topic, after, BATCH);
+      if (deletedThrough > after) this.#count('missed', topic);
+      for (const { id, camera, body } of batch) {
+        if (this.#wants(camera, body) && !(await this.#tell(topic, id, body))) return;
+        await this.#store.setPosition(this.#key, topic, id);
+        after = id;
+      }
+      if (batch.length < BATCH) return;
+    }
+  }
+
+  #wants(camera: string | null, body: string): boolean {
+    const { cameras, event_types: types } = this.#webhook;
+    if (cameras !== undefined && (camera === null || !cameras.includes(camera))) return false;
+    return types === undefined || types.includes(String((JSON.parse(body) as { event_type?: unknown }).event_type));
+  }
+
+  /** False: another process has taken over. Throws when it is to stop. */
+  async #tell(topic: Topic, id: number, event: string): Promise<boolean> {
+    const { clock, logger } = this.#options;
+    const body = `{"topic":${JSON.stringify(topic)},"cursor":${JSON.stringify(String(id))},"event":${event}}`;
+    const messageId = (JSON.parse(event) as { event_id?: unknown }).event_id;
+    let pause = FIRST_PAUSE_MS;
+    for (let refusals = 0; ;) {
+      const outcome = await deliver(this.#webhook, typeof messageId === 'string' ? messageId : `${topic}-${String(id)}`, body, clock, this.#stop);
+      this.#stop.throwIfAborted();
+      this.#count(outcome.result, topic);
+      if (outcome.result === 'delivered') {
+        await this.#works();
+        return true;
+      }
+      logger.warn({ webhook: this.#name, topic, event: id, why: outcome.why }, outcome.result === 'refused' ? 'webhook refuses an event' : 'webhook takes nothing');
+      if (outcome.result === 'refused' && ++refusals === MAX_REFUSALS) {
+        this.#count('given_up', topic);
+        return true;
+      }
+      await this.#fails(outcome.why);
+      await wait(clock, pause, this.#stop);
+      pause = Math.min(LONGEST_PAUSE_MS, pause * 2);
+      if (!(await this.#store.claim(this.#key, this.#owner, clock.now(), clock.now() + CLAIM_MS + pause))) return false;
+    }
+  }
+
+  #count(result: string, topic: Topic): void {
+    this.#options.metrics.webhookDeliveries.inc({ webhook: this.#name, topic, result });
+  }
+
+  async #works(): Promise<void> {
+    this.#failingSince = null;
+    if (this.#alarmed === false) return;
+    await this.#options.alarms.settle(this.#alarmId);
+    this.#alarmed = false;
+  }
+
+  async #fails(why: string): Promise<void> {
+    const { clock, alarms } = this.#options;
+    this.#failingSince ??= clock.monotonic();
+    if (this.#alarmed === true || clock.monotonic() - this.#failingSince < ALARM_AFTER_MS) return;
+    await alarms.raise({ id: this.#alarmId, code: 'webhook_unavailable', camera: null, message: `The webhook ${this.#name} takes no events: ${why}. They wait, and are sent when it does, as long as \`events.retention_hours\` keeps them.` });
+    this.#alarmed = true;
+  }
+
+  get #alarmId(): string { return `webhook-${this.#key.slice(0, 16)}`; }
+}
