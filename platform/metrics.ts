@@ -35,6 +35,8 @@ export const createMetrics = (process: string) => {
     workerConnections: gauge('imageflow_worker_connections', 'Extractor processes that an AI worker has granted credit (0: it is lost).', ['worker']),
     workerResults: counter('imageflow_worker_results_total', 'Pictures that an AI worker has answered with a result.', ['worker']),
     workerAnswerSeconds: gauge('imageflow_worker_answer_seconds', 'How long an AI worker takes for a picture, by its last answers; 0 when it has not been asked for a while.', ['worker']),
+    /** Counted by the worker. */
+    kserveCalls: counter('imageflow_kserve_calls_total', 'Calls of KServe clients (ModelInfer) that this machine\'s AI worker has answered or refused, by result.', ['result']),
     encodedPictures: counter('imageflow_encoded_pictures_total', 'Pictures of live cameras encoded for viewers, once for all who want the same.', ['camera', 'format']),
     httpRequestSeconds: new Histogram({ name: 'imageflow_http_request_seconds', help: 'HTTP requests.', labelNames: ['route', 'status'] as const, buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5], registers }),
     eventLoopDelay: gauge('imageflow_event_loop_delay_seconds', 'Event loop delay, p99 of the last 5 s.', ['process']),

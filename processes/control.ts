@@ -1,7 +1,6 @@
 /** The control process: REST, pages, log-in, index, front door; no media in its path. Run by the supervisor, or alone by `main.ts --role control`. */
 import { create } from '@bufbuild/protobuf';
 import { mkdirSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { paths } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
@@ -11,6 +10,7 @@ import { ArchivedSegments, DatabaseEdgeDirectory, DirectoryModelCatalogue, creat
 import type { Probe } from '../control-api/control-api.ts';
 import { systemClock } from '../core/clock.ts';
 import { MediaError } from '../core/errors.ts';
+import { kserveMetrics } from '../inference/kserve-metrics.ts';
 import { listModels } from '../inference/model-list.ts';
 import { dialectOf } from '../platform/database/dialect.ts';
 import { openDatabase } from '../platform/database/open.ts';
@@ -37,13 +37,12 @@ import { segmentPath } from '../recorder/segment-path.ts';
 import { LocalSegmentReader } from '../recorder/segment-reader.ts';
 import { Thumbnailer } from '../recorder/thumbnailer.ts';
 import { lockData } from './data-lock.ts';
+import { productVersion } from './product-version.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const PROBE_MS = 1000;
 /** A database server that is not there is waited for so long; then the supervisor starts this process again. */
 const DATABASE_MS = 60_000;
-
-const version = async (): Promise<string> => (JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as { version: string }).version;
 
 /** Serves until SIGTERM or its parent's end. Throws when the database cannot be opened or a port is taken. */
 export const runControl = async (config: Config): Promise<void> => {
@@ -92,7 +91,7 @@ export const runControl = async (config: Config): Promise<void> => {
   const indexes = new SegmentIndexCache(segments);
   const thumbnailer = stack.use(new Thumbnailer(clock, logger));
   const api = stack.use(await createControlApi({
-    db, config, clock, logger, metrics, probes, edges, version: await version(),
+    db, config, clock, logger, metrics, probes, edges, version: await productVersion(),
     chain: async () => (await readChainFile(place.recordings)) ?? null,
     segmentReader: new LocalSegmentReader(segments, logger, indexes, stack.use(new PlaybackPlanner(place.recordings, segments, clock))),
     pictures: new RecordedPictureReader({ files: segments, indexes, maker: thumbnailer, logger }),
@@ -102,7 +101,7 @@ export const runControl = async (config: Config): Promise<void> => {
     pathOfSegment: (id) => segmentPath(place.recordings, id),
     models: new DirectoryModelCatalogue([join(ROOT, 'models'), place.models], clock),
     workerModels: () => listModels(inference),
-    metricsSources: [httpMetrics('edge', async () => { const base = await edges.mediaBaseUrl(''); return base === null ? null : `${base}/metrics`; })],
+    metricsSources: [httpMetrics('edge', async () => { const base = await edges.mediaBaseUrl(''); return base === null ? null : `${base}/metrics`; }), { name: 'worker', read: (signal) => kserveMetrics(inference, signal) }],
     pagesDir: join(ROOT, 'web', 'dist'),
     mediaPorts: () => edgePorts,
     otherPorts: () => ({ webrtc: config.webrtc.port }),

@@ -9,6 +9,7 @@ import { WorkerServer } from '../inference/worker/worker-server.ts';
 import { createLogger } from '../platform/logging.ts';
 import { exitWithParent } from '../platform/parent-process.ts';
 import { internalAddresses, internalToken } from '../platform/runtime-directory.ts';
+import { productVersion } from './product-version.ts';
 
 /**
  * Listens on `worker.listen` and tells the parent `{"type":"listening","listen":"unix:/…"}`, then `{"type":"ready","listen":…}` once the
@@ -37,6 +38,9 @@ export const runWorker = async (config: Config): Promise<void> => {
     threads: inference.threads,
     maxModelBytes: inference.max_model_bytes,
     deadlineMs: inference.deadline_ms,
+    kserveCalls: config.worker.kserve_calls,
+    kserveBytes: config.worker.kserve_bytes,
+    version: await productVersion(),
     clock,
     logger,
   });

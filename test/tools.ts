@@ -5,6 +5,7 @@
 import { spawnSync } from 'node:child_process';
 import { installPythonWorker } from './support/python-worker.ts';
 import { installS3 } from './support/s3-binaries.ts';
+import { installTritonClient } from './support/triton-client.ts';
 import { installTriton } from './support/triton-binaries.ts';
 
 interface Tool {
@@ -57,3 +58,4 @@ if (missing.length > 0) {
 installS3();
 installPythonWorker();
 installTriton();
+installTritonClient();

@@ -1,5 +1,34 @@
 import type { Clock } from '../../core/clock.ts';
 import type { InferenceFrame, InferenceOutcome, ModelInfo } from '../port.ts';
+import type { DeclaredTensor } from './tensor-contract.ts';
+
+/** An input as a client may give it. */
+export interface TensorInput extends DeclaredTensor {
+  readonly type: InputTensor['type'];
+  /** The sizes of the picture the model is given here, the most that a symbolic size takes: no run is longer than a picture's. */
+  readonly most: readonly number[];
+}
+
+/** `data`: as many values as `dims` says. */
+export type InputTensor =
+  | { readonly type: 'uint8'; readonly dims: readonly number[]; readonly data: Uint8Array }
+  | { readonly type: 'float32'; readonly dims: readonly number[]; readonly data: Float32Array };
+
+export interface OutputTensor {
+  /** ONNX Runtime's name of the element type. */
+  readonly type: string;
+  readonly dims: readonly number[];
+  /** `string[]` for texts. */
+  readonly data: ArrayBufferView | readonly string[];
+}
+
+/** A model by its tensors, as they are: nothing is scaled or decoded. */
+export interface TensorModel {
+  readonly inputs: readonly TensorInput[];
+  readonly outputs: readonly DeclaredTensor[];
+  /** `feeds`: all inputs by name; `outputs`: those wanted. Rejects with what ONNX Runtime says when it fails. */
+  run(feeds: Readonly<Record<string, InputTensor>>, outputs: readonly string[]): Promise<Readonly<Record<string, OutputTensor>>>;
+}
 
 /** A model that can be asked. */
 export interface LoadedModel extends Disposable {
@@ -11,6 +40,8 @@ export interface LoadedModel extends Disposable {
    * the model gave no answer.
    */
   infer(frame: InferenceFrame): Promise<InferenceOutcome>;
+  /** Absent where a server runs the model. */
+  readonly tensors?: TensorModel;
 }
 
 export interface LoadOptions {

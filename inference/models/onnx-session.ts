@@ -4,12 +4,12 @@ import type { Clock } from '../../core/clock.ts';
 import { MediaError } from '../../core/errors.ts';
 import type { InferenceFrame, InferenceOutcome, ModelInfo } from '../port.ts';
 import { refuseExternalData } from './external-data.ts';
-import type { LoadedModel, LoadOptions } from './loaded-model.ts';
+import type { InputTensor, LoadedModel, LoadOptions, TensorModel } from './loaded-model.ts';
 import { readModelMetadata } from './model-metadata.ts';
 import { PictureInput } from './picture-input.ts';
 import { PictureModel } from './picture-model.ts';
 import { checkOutputSizes, inputContract } from './tensor-contract.ts';
-import type { DeclaredTensor } from './tensor-contract.ts';
+import type { DeclaredTensor, InputContract } from './tensor-contract.ts';
 import { outputValues } from './tensor-values.ts';
 
 const sessionOptions = (threads: number): InferenceSession.SessionOptions => ({
@@ -37,21 +37,29 @@ const declared = (values: readonly InferenceSession.ValueMetadata[], what: 'inpu
     return { name: value.name, type: value.type, dims: value.shape };
   });
 
-const tensorOf = (input: PictureInput, pixels: Uint8Array): Tensor => {
-  const { type, data, dims } = input.tensor(pixels);
-  return type === 'uint8' ? new Tensor(type, data, dims) : new Tensor(type, data, dims);
-};
+const toTensor = ({ type, data, dims }: InputTensor): Tensor => (type === 'uint8' ? new Tensor(type, data, dims) : new Tensor(type, data, dims));
+
+const tensorOf = (input: PictureInput, pixels: Uint8Array): Tensor => toTensor(input.tensor(pixels));
+
+/** What the session takes and gives, without the picture. */
+const tensorsOf = (session: InferenceSession, { layout, width, height }: InputContract, inputs: readonly DeclaredTensor[], outputs: readonly DeclaredTensor[]): TensorModel => ({
+  inputs: inputs.map(({ name, dims }) => (layout === 'u8-nhwc' ? { name, type: 'uint8', dims, most: [1, height, width, 3] } : { name, type: 'float32', dims, most: [1, 3, height, width] })),
+  outputs,
+  run: (feeds, wanted) => session.run(Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, toTensor(tensor)])), wanted),
+});
 
 /** An ONNX Runtime session with its pre- and post-processing; its buffers are reused from picture to picture. */
 export class OnnxModel implements LoadedModel {
   readonly info: ModelInfo;
+  readonly tensors: TensorModel;
   readonly #session: InferenceSession;
   readonly #model: PictureModel;
   readonly #input: PictureInput;
   readonly #clock: Clock;
 
-  private constructor(session: InferenceSession, model: PictureModel, input: PictureInput, clock: Clock) {
+  private constructor(session: InferenceSession, model: PictureModel, tensors: TensorModel, input: PictureInput, clock: Clock) {
     this.info = model.info;
+    this.tensors = tensors;
     this.#session = session;
     this.#model = model;
     this.#input = input;
@@ -70,13 +78,13 @@ export class OnnxModel implements LoadedModel {
       throw new MediaError('INVALID_ARGUMENT', error instanceof Error ? error.message : 'ONNX Runtime refused the file', { cause: error });
     }
     try {
-      const outputs = declared(session.outputMetadata, 'output');
+      const [inputs, outputs] = [declared(session.inputMetadata, 'input'), declared(session.outputMetadata, 'output')];
       checkOutputSizes(outputs);
-      const contract = inputContract(declared(session.inputMetadata, 'input'), outputs, metadata);
+      const contract = inputContract(inputs, outputs, metadata);
       const input = new PictureInput(contract, metadata.normalisation);
       const given = Object.entries(await session.run({ [contract.name]: tensorOf(input, new Uint8Array(input.bytes)) })).map(([output, { type, dims }]) => ({ name: output, type, dims }));
       const model = await PictureModel.of({ name, digest, backend: 'onnx', metadata, input, outputs: given, bundledFolder });
-      return new OnnxModel(session, model, input, options.clock);
+      return new OnnxModel(session, model, tensorsOf(session, contract, inputs, outputs), input, options.clock);
     } catch (error) {
       await session.release();
       if (error instanceof MediaError) throw error;

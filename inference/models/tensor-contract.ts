@@ -30,7 +30,8 @@ const DEFAULT_STRIDE = 32;
 
 const refuse = (why: string): MediaError => new MediaError('UNPROCESSABLE', why);
 
-const isFixed = (size: number | string | undefined): size is number => typeof size === 'number' && size > 0;
+/** Not symbolic. */
+export const isFixed = (size: number | string | undefined): size is number => typeof size === 'number' && size > 0;
 
 /**
  * The one picture input of a model. A symbolic batch is one; a symbolic size is that of the sidecar or of the metadata's `imgsz`, else

@@ -3,7 +3,7 @@ import { create } from '@bufbuild/protobuf';
 import { GrpcServer } from '../../platform/grpc/server.ts';
 import { serve } from '../../platform/grpc/service.ts';
 import {
-  GRPCInferenceService, ModelInferResponseSchema, ModelMetadataResponseSchema, ModelReadyResponseSchema, ServerLiveResponseSchema, ServerReadyResponseSchema,
+  GRPCInferenceService, ModelInferResponseSchema, ModelMetadataResponseSchema, ModelReadyResponseSchema, ServerLiveResponseSchema, ServerMetadataResponseSchema, ServerReadyResponseSchema,
 } from '../../proto/gen/inference/kserve_pb.ts';
 import type { ModelInferRequest, ModelReadyRequest } from '../../proto/gen/inference/kserve_pb.ts';
 
@@ -69,6 +69,7 @@ export class FakeKserve implements AsyncDisposable {
     const service = serve(GRPCInferenceService, {
       serverLive: () => Promise.resolve(create(ServerLiveResponseSchema, { live: this.live })),
       serverReady: () => Promise.resolve(create(ServerReadyResponseSchema, { ready: this.ready })),
+      serverMetadata: () => Promise.resolve(create(ServerMetadataResponseSchema, { name: 'fake' })),
       modelReady: (request) => Promise.resolve(create(ModelReadyResponseSchema, { ready: typeof this.modelReady === 'boolean' ? this.modelReady : this.modelReady(request) })),
       modelMetadata: () => Promise.resolve(create(ModelMetadataResponseSchema, this.metadata)),
       modelInfer: async (request) => {

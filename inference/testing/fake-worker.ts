@@ -9,6 +9,7 @@ import { InferenceService as Service } from '../../proto/gen/imageflow/v1/infere
 import type { LoadedModel } from '../models/loaded-model.ts';
 import type { InferenceFrame, ModelInfo } from '../port.ts';
 import { InferenceService } from '../worker/inference-service.ts';
+import { Turns } from '../worker/turns.ts';
 
 /** What a fake model sees in a picture, in source pixels. */
 export type Infer = (frame: InferenceFrame) => readonly Detection[] | Promise<readonly Detection[]>;
@@ -57,7 +58,7 @@ export class FakeWorker implements AsyncDisposable {
       onChange: () => ({ [Symbol.dispose]: () => undefined }),
     };
     const clock = options.clock ?? systemClock;
-    const inference = new InferenceService({ registry, credits: options.credits ?? 2, clock, logger: silentLogger() });
+    const inference = new InferenceService({ registry, credits: options.credits ?? 2, turns: new Turns(), kserveCalls: () => new Map(), clock, logger: silentLogger() });
     const health = new Health();
     health.set('', true);
     health.set(Service.typeName, true);

@@ -8,15 +8,19 @@ import { serve } from '../../platform/grpc/service.ts';
 import type { ServiceRegistration } from '../../platform/grpc/service.ts';
 import type { Milliseconds } from '../../core/units.ts';
 import type { Logger } from '../../platform/logging.ts';
-import { DetectResponseSchema, InferenceService as Service, ListModelsResponseSchema, RefusalReason } from '../../proto/gen/imageflow/v1/inference_pb.ts';
+import { DetectResponseSchema, GetStatisticsResponseSchema, InferenceService as Service, ListModelsResponseSchema, RefusalReason } from '../../proto/gen/imageflow/v1/inference_pb.ts';
 import type { DetectRequest, DetectResponse } from '../../proto/gen/imageflow/v1/inference_pb.ts';
 import type { ModelRegistry } from '../models/model-registry.ts';
 import { toModelMessage } from '../wire.ts';
+import type { Turns } from './turns.ts';
 
 export interface InferenceServiceOptions {
   readonly registry: Pick<ModelRegistry, 'ready' | 'has' | 'list' | 'onChange'>;
   /** Pictures taken at a time from one client. */
   readonly credits: number;
+  readonly turns: Turns;
+  /** By result: `GetStatisticsResponse.kserve_calls`. */
+  readonly kserveCalls: () => ReadonlyMap<string, number>;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -51,26 +55,24 @@ interface Job {
   readonly receivedAt: number;
 }
 
-/**
- * `imageflow.v1.InferenceService`: one queue for all clients, bounded by the credits they hold, worked off one picture at a time
- * (the threads of ONNX Runtime share the cores anyway).
- */
+/** `imageflow.v1.InferenceService`: one queue for all clients, bounded by the credits they hold, worked off one picture at a time. */
 export class InferenceService {
   /** Give it to `GrpcServer.start`. */
   readonly service: ServiceRegistration;
   readonly #options: InferenceServiceOptions;
   readonly #clients = new Set<Client>();
   readonly #queue: Job[] = [];
-  #working = false;
   #retired = false;
   #onEmpty = (): void => undefined;
 
   constructor(options: InferenceServiceOptions) {
     this.#options = options;
+    options.turns.take('live', () => this.#next());
     options.registry.onChange(() => { for (const client of this.#clients) this.#grant(client, 0); });
     this.service = serve(Service, {
       detect: (call) => { this.#accept(call); },
       listModels: () => Promise.resolve(create(ListModelsResponseSchema, { models: options.registry.list().map(toModelMessage) })),
+      getStatistics: () => Promise.resolve(create(GetStatisticsResponseSchema, { kserveCalls: Object.fromEntries([...options.kserveCalls()].map(([result, calls]) => [result, BigInt(calls)])) })),
     });
   }
 
@@ -121,19 +123,19 @@ export class InferenceService {
     }
     client.credits--;
     this.#queue.push({ client, request, receivedAt: this.#options.clock.monotonic() });
-    if (!this.#working) void this.#work();
+    this.#options.turns.wake();
   }
 
-  async #work(): Promise<void> {
-    this.#working = true;
-    for (let job = this.#queue.shift(); job; job = this.#queue.shift()) {
-      if (job.client.gone) continue;
-      const answer = await this.#answer(job);
-      job.client.credits++;
-      this.#write(job.client, answer);
-      this.#endIfIdle(job.client);
-    }
-    this.#working = false;
+  #next(): Promise<void> | undefined {
+    for (let job = this.#queue.shift(); job; job = this.#queue.shift()) if (!job.client.gone) return this.#serve(job);
+    return undefined;
+  }
+
+  async #serve(job: Job): Promise<void> {
+    const answer = await this.#answer(job);
+    job.client.credits++;
+    this.#write(job.client, answer);
+    this.#endIfIdle(job.client);
   }
 
   async #answer({ request, receivedAt }: Job): Promise<DetectResponse> {

@@ -5,11 +5,15 @@ import { Health } from '../../platform/grpc/health.ts';
 import { GrpcServer } from '../../platform/grpc/server.ts';
 import type { Logger } from '../../platform/logging.ts';
 import { InferenceService as Service } from '../../proto/gen/imageflow/v1/inference_pb.ts';
+import { GRPCInferenceService } from '../../proto/gen/inference/kserve_pb.ts';
 import { KserveModel } from '../models/kserve/kserve-model.ts';
+import { MAX_MESSAGE_BYTES } from '../models/kserve/kserve-server.ts';
 import { ModelRegistry } from '../models/model-registry.ts';
 import { OnnxModel } from '../models/onnx-session.ts';
 import { InferenceService } from './inference-service.ts';
+import { KserveService } from './kserve/kserve-service.ts';
 import { probeModel } from './probe-model.ts';
+import { Turns } from './turns.ts';
 
 export interface WorkerServerOptions {
   /** `unix:/path` or `host:port`. */
@@ -25,10 +29,19 @@ export interface WorkerServerOptions {
   readonly maxModelBytes: number;
   /** What a server that runs a model has for a picture, milliseconds. */
   readonly deadlineMs: number;
+  /** Calls of KServe clients at a time, and bytes of their requests together. */
+  readonly kserveCalls: number;
+  readonly kserveBytes: number;
+  /** Of the product. */
+  readonly version: string;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
+/** By their names in the health service; `''` is the worker as a whole. */
+const SERVICES = ['', Service.typeName, GRPCInferenceService.typeName];
+/** What an edge sends: a picture has 24 MiB at most. */
+const MAX_PICTURE_MESSAGE_BYTES = 32 << 20;
 /** What clients have sent when the worker is told to stop is answered within this. */
 const RETIRE_WITHIN_MS: Milliseconds = 1000;
 
@@ -40,20 +53,22 @@ export class WorkerServer implements AsyncDisposable {
   readonly #server: GrpcServer;
   readonly #health: Health;
   readonly #inference: InferenceService;
+  readonly #kserve: KserveService;
   readonly #registry: ModelRegistry;
 
-  private constructor(server: GrpcServer, health: Health, inference: InferenceService, registry: ModelRegistry, warm: Promise<void>) {
+  private constructor(server: GrpcServer, health: Health, inference: InferenceService, kserve: KserveService, registry: ModelRegistry, warm: Promise<void>) {
     this.address = server.address;
     this.#server = server;
     this.#health = health;
     this.#inference = inference;
+    this.#kserve = kserve;
     this.#registry = registry;
     this.warm = warm;
   }
 
   /** Throws when the address cannot be bound. */
   static async start(options: WorkerServerOptions): Promise<WorkerServer> {
-    const { clock, logger, bundledFolder, defaultModel, deadlineMs } = options;
+    const { clock, logger, bundledFolder, defaultModel, deadlineMs, version } = options;
     const registry = new ModelRegistry({
       bundledFolder,
       modelsFolder: options.modelsFolder,
@@ -65,20 +80,22 @@ export class WorkerServer implements AsyncDisposable {
       probe: probeModel(bundledFolder),
     });
     const health = new Health();
-    health.set(Service.typeName, false);
-    const inference = new InferenceService({ registry, credits: options.credits, clock, logger });
+    for (const name of SERVICES) health.set(name, false);
+    const turns = new Turns();
+    const kserve = new KserveService({ registry, turns, ready: () => registry.ready(defaultModel) !== undefined, version, maxCalls: options.kserveCalls, maxBytes: options.kserveBytes, clock });
+    const inference = new InferenceService({ registry, credits: options.credits, turns, kserveCalls: () => kserve.results, clock, logger });
     const server = await GrpcServer.start({
       listen: options.listen,
       ...(options.token === undefined ? {} : { token: options.token }),
-      services: [inference.service, health.service],
+      services: [{ ...inference.service, maxRequestBytes: MAX_PICTURE_MESSAGE_BYTES }, kserve.service, { ...health.service, maxRequestBytes: MAX_PICTURE_MESSAGE_BYTES }],
+      maxMessageBytes: MAX_MESSAGE_BYTES,
       onError: (error, method) => { logger.error({ method, error: messageOf(error) }, 'call failed'); },
       clock,
     });
     const warm = new Promise<void>((resolve) => {
       const update = (): void => {
         const serving = registry.ready(defaultModel) !== undefined;
-        health.set('', serving);
-        health.set(Service.typeName, serving);
+        for (const name of SERVICES) health.set(name, serving);
         if (serving) resolve();
       };
       registry.onChange(update);
@@ -88,12 +105,13 @@ export class WorkerServer implements AsyncDisposable {
         if (found?.state !== 'ready') logger.error({ model: defaultModel, problem: found ? (found.failure ?? found.state) : 'no such file' }, 'no default model yet');
       }, (error: unknown) => { logger.error({ error: messageOf(error) }, 'models cannot be read'); });
     });
-    return new WorkerServer(server, health, inference, registry, warm);
+    return new WorkerServer(server, health, inference, kserve, registry, warm);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#inference.retire(RETIRE_WITHIN_MS);
+    await Promise.all([this.#inference.retire(RETIRE_WITHIN_MS), this.#kserve.retire(RETIRE_WITHIN_MS)]);
     this.#inference[Symbol.dispose]();
+    this.#kserve[Symbol.dispose]();
     this.#health[Symbol.dispose]();
     await this.#server[Symbol.asyncDispose]();
     this.#registry[Symbol.dispose]();

@@ -56,7 +56,8 @@ export const toGrpcStatus = (error: unknown): Pick<StatusObject, 'code' | 'detai
   if (error.retryAfterSeconds !== undefined) metadata.set(RETRY_KEY, String(error.retryAfterSeconds));
   const code = STATUS_OF_REASON[error.reason ?? ''] ?? TO_STATUS[error.code];
   metadata.set(DETAILS_KEY, statusDetails(error, code));
-  return { code, details: error.message, metadata };
+  // grpc-js percent-encodes it, which half a character (a text that was cut) would make throw.
+  return { code, details: error.message.toWellFormed(), metadata };
 };
 
 const isServiceError = (error: unknown): error is ServiceError => error instanceof Error && 'code' in error && 'details' in error && 'metadata' in error;

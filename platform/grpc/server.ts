@@ -9,7 +9,8 @@ import { MediaError, messageOf } from '../../core/errors.ts';
 import { channelOptions, isUnixAddress, publicServerOptions } from './channel-options.ts';
 import type { EndpointOptions } from './channel-options.ts';
 import { toGrpcStatus } from './errors.ts';
-import { methodDefinition } from './service.ts';
+import type { UnreadCall } from './read-request.ts';
+import { methodDefinition, unreadDefinition } from './service.ts';
 import type { ServiceRegistration } from './service.ts';
 import { TcpAcceptor } from './tcp-acceptor.ts';
 
@@ -83,17 +84,22 @@ export class GrpcServer implements AsyncDisposable {
       }
       return slots.take();
     };
-    for (const { service, handlers } of options.services) {
+    for (const { service, handlers, unread, maxRequestBytes } of options.services) {
       for (const method of service.methods) {
-        const handler = handlers[method.localName];
-        if (typeof handler !== 'function') throw new Error(`no handler for ${service.typeName}/${method.name}`);
         const path = `${service.typeName}/${method.name}`;
         const refuse = (error: unknown): ReturnType<typeof toGrpcStatus> => {
           if (!(error instanceof MediaError)) options.onError?.(error, path);
           return toGrpcStatus(error);
         };
         const name = `${service.typeName}.${method.name}`;
-        server.addService({ [name]: methodDefinition(service, method) }, { [name]: adapt(method, handler as UnaryLike & StreamLike, (metadata) => admit(metadata, method.methodKind === 'unary' ? calls : streams), refuse) });
+        const reader = unread?.[method.localName];
+        if (reader) {
+          server.addService({ [name]: unreadDefinition(service, method) }, { [name]: answerOnce((call) => reader(call as unknown as UnreadCall), (metadata) => admit(metadata, calls), refuse) as UntypedHandleCall });
+          continue;
+        }
+        const handler = handlers[method.localName];
+        if (typeof handler !== 'function') throw new Error(`no handler for ${path}`);
+        server.addService({ [name]: methodDefinition(service, method, maxRequestBytes) }, { [name]: adapt(method, handler as UnaryLike & StreamLike, (metadata) => admit(metadata, method.methodKind === 'unary' ? calls : streams), refuse) });
       }
     }
     const { acceptor, address } = isUnixAddress(options.listen) ? await listenOnSocket(server, options.listen) : await listenOnTcp(server, options.listen, options.limits);
@@ -159,23 +165,23 @@ class CallSlots {
   }
 }
 
+type Admit = (metadata: Metadata) => Disposable;
+type Refuse = (error: unknown) => ReturnType<typeof toGrpcStatus>;
+
+/** What grpc-js calls of a handler with one answer, with errors mapped. */
+const answerOnce = (work: (call: AnyCall) => Promise<Message>, admit: Admit, refuse: Refuse) => (call: AnyCall, done: sendUnaryData<Message>): void => {
+  void (async () => {
+    try {
+      using _slot = admit(call.metadata);
+      done(null, await work(call));
+    } catch (error) {
+      done(refuse(error));
+    }
+  })();
+};
+
 /** Turns a typed handler into the shape grpc-js calls, with errors mapped. */
-const adapt = (
-  method: DescMethod,
-  handler: UnaryLike & StreamLike,
-  admit: (metadata: Metadata) => Disposable,
-  refuse: (error: unknown) => ReturnType<typeof toGrpcStatus>,
-): UntypedHandleCall => {
-  const answerOnce = (work: (call: AnyCall) => Promise<Message>) => (call: AnyCall, done: sendUnaryData<Message>): void => {
-    void (async () => {
-      try {
-        using _slot = admit(call.metadata);
-        done(null, await work(call));
-      } catch (error) {
-        done(refuse(error));
-      }
-    })();
-  };
+const adapt = (method: DescMethod, handler: UnaryLike & StreamLike, admit: Admit, refuse: Refuse): UntypedHandleCall => {
   const answerStream = (work: (call: AnyCall) => unknown) => (call: AnyCall): void => {
     // A caller that goes away is no error of ours; handlers see 'cancelled'.
     call.on('error', () => undefined);
@@ -189,9 +195,9 @@ const adapt = (
   };
   switch (method.methodKind) {
     case 'unary':
-      return answerOnce((call) => handler(call.request, call)) as UntypedHandleCall;
+      return answerOnce((call) => handler(call.request, call), admit, refuse) as UntypedHandleCall;
     case 'client_streaming':
-      return answerOnce((call) => (handler as StreamLike)(call)) as UntypedHandleCall;
+      return answerOnce((call) => (handler as StreamLike)(call), admit, refuse) as UntypedHandleCall;
     case 'server_streaming':
       return answerStream((call) => handler(call.request, call)) as UntypedHandleCall;
     case 'bidi_streaming':

@@ -26,6 +26,7 @@ import type { ServerDuplexStream, ServerReadableStream, ServerUnaryCall, ServerW
 import { fromBinary } from '@bufbuild/protobuf';
 import type { DescMessage, DescMethod, Message, MessageShape } from '@bufbuild/protobuf';
 import type { GenService, GenServiceMethods } from '@bufbuild/protobuf/codegenv2';
+import type { UnreadCall } from './read-request.ts';
 import { serializer } from './serialize.ts';
 
 export interface CallOptions {
@@ -66,20 +67,40 @@ export type AnyService = GenService<GenServiceMethods>;
 export interface ServiceRegistration {
   readonly service: AnyService;
   readonly handlers: Readonly<Record<string, unknown>>;
+  readonly unread?: Readonly<Record<string, UnreadHandler>>;
+  /** Of a request of the other methods, where the listener takes more; a larger one is INTERNAL. */
+  readonly maxRequestBytes?: number;
 }
+
+/** A handler of a method with one request and one answer that looks at a call before it reads the request (`readRequest`), whose bytes it parses itself. */
+export type UnreadHandler = (call: UnreadCall) => Promise<Message>;
 
 export const serve = <S extends AnyService>(service: S, handlers: Handlers<S>): ServiceRegistration => ({
   service,
   handlers: handlers,
 });
 
+/** The same where some methods' handlers read their requests themselves. */
+export const serveUnread = <S extends AnyService, Name extends string>(service: S, handlers: Omit<Handlers<S>, Name>, unread: Readonly<Record<Name, UnreadHandler>>): ServiceRegistration => ({
+  service, handlers, unread,
+});
+
 /** What grpc-js needs to know of one method. `bytes` fields of messages read are views into the received buffer. */
-export const methodDefinition = (service: AnyService, method: DescMethod): MethodDefinition<Message, Message> => ({
+export const methodDefinition = (service: AnyService, method: DescMethod, maxRequestBytes = Number.POSITIVE_INFINITY): MethodDefinition<Message, Message> => ({
   path: `/${service.typeName}/${method.name}`,
   requestStream: method.methodKind === 'client_streaming' || method.methodKind === 'bidi_streaming',
   responseStream: method.methodKind === 'server_streaming' || method.methodKind === 'bidi_streaming',
   requestSerialize: serializer(method.input),
-  requestDeserialize: (bytes) => fromBinary(method.input, bytes),
+  // Unknown fields would be kept, an object for each: of a large message more than there is memory.
+  requestDeserialize: (bytes) => {
+    if (bytes.length > maxRequestBytes) throw new Error(`a request of ${bytes.length} bytes`);
+    return fromBinary(method.input, bytes, { readUnknownFields: false });
+  },
   responseSerialize: serializer(method.output),
   responseDeserialize: (bytes) => fromBinary(method.output, bytes),
+});
+
+/** The same where a handler reads the request itself: on the wire a stream of one request is the same as one request. */
+export const unreadDefinition = (service: AnyService, method: DescMethod): MethodDefinition<Buffer, Message> => ({
+  ...methodDefinition(service, method), requestStream: true, requestSerialize: (bytes) => bytes, requestDeserialize: (bytes) => bytes,
 });

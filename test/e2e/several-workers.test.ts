@@ -5,7 +5,11 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { create } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { GrpcClient } from '../../platform/grpc/client.ts';
+import { GRPCInferenceService, ModelInferRequestSchema } from '../../proto/gen/inference/kserve_pb.ts';
+import type { ModelInferResponse } from '../../proto/gen/inference/kserve_pb.ts';
 import { freePort } from '../support/free-port.ts';
 import { clip, ffmpegPush } from '../support/media.ts';
 import { TestServer, until } from '../support/server.ts';
@@ -78,6 +82,18 @@ beforeAll(async () => {
   await isSeenBy(own);
 }, 90_000);
 afterAll(() => stack.disposeAsync());
+
+test('[INF-4] what KServe clients ask the server\'s own worker is in the server\'s metrics', async () => {
+  using client = GrpcClient.dial(GRPCInferenceService, own);
+  const calls = (result: string): Promise<number> => server.metric('imageflow_kserve_calls_total', { result, process: 'worker' });
+  expect([await calls('ok'), await calls('invalid')]).toEqual([0, 0]);
+  const ask = (side: number): Promise<ModelInferResponse> => client.call.modelInfer(create(ModelInferRequestSchema, {
+    modelName: 'nanodet-g-416.int8.u8', inputs: [{ name: 'images', datatype: 'UINT8', shape: [1n, BigInt(side), BigInt(side), 3n] }], rawInputContents: [new Uint8Array(3 * side * side)],
+  }), { deadlineMs: 20_000 });
+  expect((await ask(416)).outputs).toHaveLength(1);
+  await expect(ask(415)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+  expect([await calls('ok'), await calls('invalid')]).toEqual([1, 1]);
+});
 
 test('[INF-1] a worker that announces itself is called, goes without a picture lost, and may come again', async () => {
   worker = startWorker();

@@ -60,16 +60,16 @@ export interface Picture { readonly pixels: Buffer; readonly width: number; read
 /** A still image of the fixtures, letterboxed for a model. */
 export const picture = (file: string, { inputWidth, inputHeight }: Pick<Model, 'inputWidth' | 'inputHeight'>): Picture => letterboxed(join(FIXTURES, 'images', file), inputWidth, inputHeight);
 
-const modelsOf = async (address: string): Promise<ReadonlyMap<string, Model>> => {
-  using client = GrpcClient.dial(InferenceService, address);
+const modelsOf = async (address: string, token: string | undefined): Promise<ReadonlyMap<string, Model>> => {
+  using client = GrpcClient.dial(InferenceService, address, token === undefined ? {} : { token });
   const listed = await client.call.listModels(create(ListModelsRequestSchema), { deadlineMs: 20_000 });
   return new Map(listed.models.map((model) => [model.name, model]));
 };
 
 /** A worker's models by name, once it has tried them all. */
-export const settledModels = (address: string): Promise<ReadonlyMap<string, Model>> =>
+export const settledModels = (address: string, token?: string): Promise<ReadonlyMap<string, Model>> =>
   until('no model is loading', async () => {
-    const models = await modelsOf(address);
+    const models = await modelsOf(address, token);
     return [...models.values()].every(({ state }) => state !== ModelState.LOADING) && models;
   }, 60_000);
 

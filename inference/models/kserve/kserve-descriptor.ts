@@ -12,6 +12,8 @@ const Descriptor = Sidecar.extend({
   model: z.string().min(1).max(256),
   /** Absent: the server chooses. */
   version: z.string().min(1).max(64).optional(),
+  /** What a header may hold. */
+  token: z.string().max(4096).regex(/^[\x20-\x7e]+$/, 'must be printable ASCII').optional(),
   labels: Labels.optional(),
 });
 
@@ -23,6 +25,8 @@ export interface KserveDescriptor {
   readonly model: string;
   /** Empty: the server chooses. */
   readonly version: string;
+  /** What the servers want to be shown, as `authorization: Bearer …`. */
+  readonly token: string | undefined;
 }
 
 const parse = (bytes: Uint8Array): z.output<typeof Descriptor> => {
@@ -39,7 +43,7 @@ const parse = (bytes: Uint8Array): z.output<typeof Descriptor> => {
  * Throws INVALID_ARGUMENT for what cannot be read.
  */
 export const readDescriptor = async (path: string, bytes: Uint8Array): Promise<KserveDescriptor & { readonly metadata: ModelMetadata }> => {
-  const { urls, model, version = '', labels, ...own } = parse(bytes);
+  const { urls, model, version = '', token, labels, ...own } = parse(bytes);
   const beside = await readSidecars(path.replace(/\.kserve\.json$/, ''));
-  return { urls: [...new Set(urls)], model, version, metadata: metadataOf(labels ?? beside.labels, { ...beside.sidecar, ...own }, new Map()) };
+  return { urls: [...new Set(urls)], model, version, token, metadata: metadataOf(labels ?? beside.labels, { ...beside.sidecar, ...own }, new Map()) };
 };

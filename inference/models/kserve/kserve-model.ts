@@ -78,8 +78,8 @@ export class KserveModel implements LoadedModel {
   static async load(options: KserveLoadOptions): Promise<KserveModel> {
     const { clock } = options;
     const described = await readDescriptor(options.path, options.bytes);
-    const { model, version } = described;
-    const choices = described.urls.map((url): Choice => ({ server: new KserveServer({ url, model, version, clock }), problem: null, logged: null, checking: false }));
+    const { model, version, token } = described;
+    const choices = described.urls.map((url): Choice => ({ server: new KserveServer({ url, model, version, token, clock }), problem: null, logged: null, checking: false }));
     const served = await Promise.all(choices.map(async (choice) => {
       try {
         return await choice.server.examine();

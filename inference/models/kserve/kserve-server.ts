@@ -11,7 +11,7 @@ import type { ServedModel } from './kserve-tensors.ts';
 /** For a call that tells how things stand. */
 const CALL_MS: Milliseconds = 3000;
 /** A float picture of 24 Mi pixel values, or an answer. */
-const MAX_MESSAGE_BYTES = 128 << 20;
+export const MAX_MESSAGE_BYTES = 128 << 20;
 /** Characters of what a server says that are kept. */
 const MAX_TOLD = 300;
 
@@ -21,6 +21,7 @@ export interface KserveServerOptions {
   readonly model: string;
   /** Empty: the server chooses. */
   readonly version: string;
+  readonly token: string | undefined;
   readonly clock: Clock;
 }
 
@@ -33,7 +34,9 @@ export class KserveServer implements Disposable {
   constructor(options: KserveServerOptions) {
     this.url = options.url;
     this.#options = options;
-    this.#client = GrpcClient.dial(GRPCInferenceService, options.url, { clock: options.clock, keepAlive: false, maxMessageBytes: MAX_MESSAGE_BYTES });
+    this.#client = GrpcClient.dial(GRPCInferenceService, options.url, {
+      clock: options.clock, keepAlive: false, maxMessageBytes: MAX_MESSAGE_BYTES, ...(options.token === undefined ? {} : { token: options.token }),
+    });
   }
 
   /** What it serves as the model, which is ready there. Rejects when the server or its model is not. */
