@@ -47,6 +47,7 @@ describe('[INF-6] the scene of a detector', () => {
       [{ zones: [ZONE, ZONE] }, 'DUPLICATE_SCENE_ID'], [{ zones_only: true }, 'NO_ZONES'],
       [{ rules: [{ id: 'r', type: 'cross', line: 'none' }] }, 'UNKNOWN_LINE'], [{ zones: [ZONE], rules: [{ id: 'r', type: 'count', zone: 'none' }] }, 'UNKNOWN_ZONE'],
       [{ tracking: false, rules: [{ id: 'r', type: 'dwell', for_seconds: 1 }] }, 'RULE_NEEDS_TRACKING'], [{ tracking: false, lines: [LINE], rules: [{ id: 'r', type: 'cross', line: 'gate' }] }, 'RULE_NEEDS_TRACKING'],
+      [{ fps: 0.5, rules: [{ id: 'r', type: 'dwell', for_seconds: 1 }] }, 'RULE_NEEDS_TRACKING'],
       [{ rules: [{ id: 'r', type: 'count' }, { id: 'r', type: 'count' }] }, 'DUPLICATE_SCENE_ID'],
     ] as const) {
       expect(await set(scene), JSON.stringify(scene)).toMatchObject({ status: 422, body: { code } });

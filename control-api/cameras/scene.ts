@@ -70,7 +70,7 @@ const refuse = (message: string, reason: string): never => {
 const twice = (ids: readonly string[]): string | undefined => ids.find((id, i) => ids.indexOf(id) !== i);
 
 /** Throws UNPROCESSABLE for what contradicts itself: a name given twice, a rule of a zone or line there is none of, one that needs tracks without tracking. */
-export const checkScene = (detector: string, { zones = [], lines = [], rules = [], zones_only: zonesOnly, tracking }: SceneOptions & { readonly tracking?: boolean | undefined }): void => {
+export const checkScene = (detector: string, { zones = [], lines = [], rules = [], zones_only: zonesOnly, tracking, fps }: SceneOptions & { readonly tracking?: boolean | undefined; readonly fps?: number | undefined }): void => {
   const double = twice(zones.map(({ id }) => id)) ?? twice(lines.map(({ id }) => id)) ?? twice(rules.map(({ id }) => id));
   if (double !== undefined) refuse(`${detector}: the name ${double} is given twice.`, 'DUPLICATE_SCENE_ID');
   if (zonesOnly === true && zones.length === 0) refuse(`${detector}: zones_only without a zone would tell of nothing.`, 'NO_ZONES');
@@ -78,6 +78,7 @@ export const checkScene = (detector: string, { zones = [], lines = [], rules = [
     if (rule.type === 'cross' && !lines.some(({ id }) => id === rule.line)) refuse(`${detector}: the rule ${rule.id} asks for the line ${rule.line}, and there is none of that name.`, 'UNKNOWN_LINE');
     if (rule.type !== 'cross' && rule.zone !== undefined && !zones.some(({ id }) => id === rule.zone)) refuse(`${detector}: the rule ${rule.id} asks for the zone ${rule.zone}, and there is none of that name.`, 'UNKNOWN_ZONE');
     if (rule.type !== 'count' && tracking === false) refuse(`${detector}: the rule ${rule.id} must know objects again from picture to picture; leave tracking on.`, 'RULE_NEEDS_TRACKING');
+    if (rule.type !== 'count' && fps !== undefined && fps < 1) refuse(`${detector}: the rule ${rule.id} must know objects again from picture to picture, which takes at least one a second.`, 'RULE_NEEDS_TRACKING');
   }
 };
 

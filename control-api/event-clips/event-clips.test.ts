@@ -92,3 +92,25 @@ test('[INF-6] what a rule with a clip says becomes one, from its begin to its en
   say('press busy', later, later + 1800 * SECOND);
   await expect.poll(async () => (await clips()).map(({ from, to }) => [from, to])).toContainEqual([iso(later + 1795 * SECOND), iso(later + 1805 * SECOND)]);
 });
+
+test('[INF-6] what rules said while control was away comes at once: each has its clip, however far apart they are, and a camera that is gone holds nobody up', async () => {
+  await using h = await startApi();
+  const { access_token: token } = await h.login();
+  const clip = { pre_seconds: 5, post_seconds: 5 };
+  for (const id of ['gone', 'line-1']) await h.call('POST', '/v1/cameras', { token, json: { id, pipelines: [{ id: 'detect', rules: [{ id: 'r', type: 'count', clip }] }] } });
+  const at = h.clock.now() - 10 * 3_600_000;
+  const say = (camera: string, from: number, to = from): void => { h.api.observeRules([{ camera, detector: 'detect', rule: 'r', from, to, classes: [] }]); };
+  const starts = [0, 3 * SECOND, 3_600 * SECOND, 4 * 3_600 * SECOND];
+  say('gone', at);
+  for (const start of starts) say('line-1', at + start);
+  say('line-1', at + 5 * 3_600 * SECOND);
+  say('line-1', at + 5 * 3_600 * SECOND, at + 6 * 3_600 * SECOND); // an hour long
+  await h.call('DELETE', '/v1/cameras/gone', { token });
+  const iso = (after: number): string => new Date(at + after).toISOString();
+  const clips = async (): Promise<string[][]> => {
+    h.clock.advance(1_000);
+    return (await h.call<{ items: MarkBody[] }>('GET', '/v1/marks?camera=line-1', { token })).body.items.map(({ from, to }) => [from, to]).toSorted();
+  };
+  const around = (from: number, to = from): string[] => [iso(from - 5 * SECOND), iso(to + 5 * SECOND)];
+  await expect.poll(clips).toEqual([around(0, 3 * SECOND), around(3_600 * SECOND), around(4 * 3_600 * SECOND), around(5 * 3_600 * SECOND), around(6 * 3_600 * SECOND)]);
+});

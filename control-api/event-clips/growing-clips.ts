@@ -3,13 +3,17 @@ import { MediaError, messageOf } from '../../core/errors.ts';
 import type { Milliseconds } from '../../core/units.ts';
 import type { Logger } from '../../platform/logging.ts';
 import type { MarkService } from '../marks/service.ts';
-import { grownBy } from './clip-growth.ts';
+import { LONGEST_CLIP, grownBy } from './clip-growth.ts';
 import type { ClipRange, Roll, Sighting } from './clip-growth.ts';
 
 /** A clip that grows is written so often. */
 const PERIOD: Milliseconds = 1_000;
 /** More tags than this are not told. */
 const MAX_TAGS = 16;
+/** Occasions of one camera and policy that wait to be written. */
+const MAX_WAITING = 500;
+/** What is refused for what it is, is refused again. */
+const HOPELESS: ReadonlySet<string> = new Set(['NOT_FOUND', 'UNPROCESSABLE', 'INVALID_ARGUMENT']);
 /** Clips remembered; of those beyond, the marks are looked at. */
 const MAX_REMEMBERED = 1_000;
 
@@ -37,11 +41,19 @@ export interface GrowingClipsDeps {
 
 const keyOf = ({ camera, by }: Occasion): string => JSON.stringify([camera, by]);
 
-/** Makes clips of occasions, and makes them longer while there are more. Never holds the caller up, and holds one pending occasion of each camera and policy at most. */
+/** Two occasions as one, where their clips touch and are one that is not too long. */
+const together = (before: Occasion, next: Occasion): Occasion | undefined => {
+  const [first, last] = [Math.min(before.first, next.first), Math.max(before.last, next.last)];
+  const roll = (next.roll.pre_seconds + next.roll.post_seconds) * 1000;
+  const apart = Math.max(next.first - before.last, before.first - next.last);
+  return apart > roll || last - first + roll > LONGEST_CLIP ? undefined : { ...next, first, last, tags: new Set([...before.tags, ...next.tags]) };
+};
+
+/** Makes clips of occasions, and makes them longer while there are more. Never holds the caller up. */
 export class GrowingClips implements AsyncDisposable {
   readonly #deps: GrowingClipsDeps;
   readonly #timer: Disposable;
-  readonly #pending = new Map<string, Occasion>();
+  readonly #pending = new Map<string, Occasion[]>();
   readonly #clips = new Map<string, Clip>();
   #writing: Promise<void> | undefined;
 
@@ -52,8 +64,16 @@ export class GrowingClips implements AsyncDisposable {
 
   add(occasion: Occasion): void {
     const key = keyOf(occasion);
-    const before = this.#pending.get(key);
-    this.#pending.set(key, before === undefined ? occasion : { ...occasion, first: Math.min(occasion.first, before.first), last: Math.max(occasion.last, before.last), tags: new Set([...before.tags, ...occasion.tags]) });
+    const waiting = this.#pending.get(key) ?? [];
+    const last = waiting.at(-1);
+    const both = last && together(last, occasion);
+    if (both) waiting[waiting.length - 1] = both;
+    else waiting.push(occasion);
+    if (waiting.length > MAX_WAITING) {
+      this.#deps.logger.error({ camera: occasion.camera, by: occasion.by }, 'more events wait for their clips than are kept: the oldest has none');
+      waiting.shift();
+    }
+    this.#pending.set(key, waiting);
   }
 
   /** Writes what is pending. */
@@ -71,13 +91,22 @@ export class GrowingClips implements AsyncDisposable {
   }
 
   async #writeAll(): Promise<void> {
-    for (const [key, occasion] of [...this.#pending]) {
+    for (const [key, waiting] of [...this.#pending]) {
       this.#pending.delete(key);
-      try {
-        await this.#clip(key, occasion);
-      } catch (error) {
-        this.#deps.logger.error({ camera: occasion.camera, error: messageOf(error) }, 'an event was seen, but its clip could not be made; it is tried again');
-        this.add(occasion);
+      for (const [i, occasion] of waiting.entries()) {
+        try {
+          await this.#clip(key, occasion);
+        } catch (error) {
+          const { camera, by } = occasion;
+          if (error instanceof MediaError && HOPELESS.has(error.code)) {
+            this.#deps.logger.error({ camera, by, error: messageOf(error) }, 'an event was seen, but its clip cannot be made');
+            continue;
+          }
+          this.#deps.logger.error({ camera, by, error: messageOf(error) }, 'an event was seen, but its clip could not be made; it is tried again');
+          const since = this.#pending.get(key) ?? [];
+          this.#pending.set(key, [...waiting.slice(i), ...since].slice(-MAX_WAITING));
+          break;
+        }
       }
     }
   }

@@ -7,7 +7,7 @@ const nullableText = z.string().nullable();
 
 const ProductInfo = z
   .object({ work_order_id: nullableText, instruction_id: nullableText, product_type: nullableText, machine_number: nullableText })
-  .describe('Of the marks that overlap the range, as far as they agree; of a search: what was asked for.');
+  .describe('Of the marks that overlap the range, as far as they agree; of a search: what was asked for; of a rule always null: what was made then is often told later.');
 export type ProductInfo = z.output<typeof ProductInfo>;
 
 const common = {

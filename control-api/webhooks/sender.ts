@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import type { Webhook } from '../../config/webhooks.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Milliseconds } from '../../core/units.ts';
@@ -18,8 +19,12 @@ const LONGEST_PAUSE_MS: Milliseconds = 60_000;
 const ALARM_AFTER_MS: Milliseconds = 60_000;
 /** An event that is refused is sent so often. */
 const MAX_REFUSALS = 3;
-/** A process that tells a webhook says so again before every batch and every attempt; another one takes over after this. */
-export const CLAIM_MS: Milliseconds = 60_000;
+/** The process that tells a webhook says so again before less than half of this is left; when it dies another one takes over after it. An attempt takes ten seconds at most. */
+const CLAIM_MS: Milliseconds = 25_000;
+const LONGEST_CLAIM_MS: Milliseconds = CLAIM_MS + LONGEST_PAUSE_MS + 1_000;
+
+/** Of the webhook with this key. */
+export const alarmIdOf = (key: string): string => `webhook-${key.slice(0, 16)}`;
 
 export interface SenderOptions {
   readonly events: Pick<EventService, 'read' | 'newest' | 'listen'>;
@@ -29,11 +34,8 @@ export interface SenderOptions {
   readonly metrics: Pick<Metrics, 'webhookDeliveries'>;
 }
 
-/** What a webhook is called where people see it: its address without what may be secret in it. */
-export const shownAs = (url: string): string => {
-  const { protocol, host, pathname } = new URL(url);
-  return `${protocol}//${host}${pathname}`;
-};
+/** What a webhook is called in metrics, alarms and logs: many addresses are secrets themselves, in their path or query. */
+export const shownAs = (url: string): string => `${new URL(url).host}#${hash('sha256', url, 'hex').slice(0, 8)}`;
 
 /** One webhook's events, one after the other. */
 export class Sender {
@@ -47,6 +49,10 @@ export class Sender {
   /** Since when it takes nothing, on the monotonic clock; null: it does, as far as is known. */
   #failingSince: Milliseconds | null = null;
   #alarmed: boolean | null = null;
+  /** Unix ms. */
+  #heldUntil: Milliseconds = -Infinity;
+  /** Where it begins is written for every topic. */
+  #begun = false;
 
   constructor(webhook: Webhook, key: string, owner: string, store: WebhookStore, options: SenderOptions, stop: AbortSignal) {
     this.#webhook = webhook;
@@ -58,22 +64,48 @@ export class Sender {
     this.#name = shownAs(webhook.url);
   }
 
-  /** Everything of a topic that has not been told. */
-  async tellAll(topic: Topic): Promise<void> {
-    const { events, clock } = this.#options;
-    let after = await this.#store.position(this.#key, topic, await events.newest(topic));
+  /** Everything that has not been told, unless another process tells it. */
+  async tellAll(): Promise<void> {
+    if (!(await this.#hold())) return;
+    // Of all topics first: a webhook that is new begins now with each of them, however long the first one takes.
+    if (!this.#begun) for (const topic of this.#webhook.topics) await this.#store.position(this.#key, topic, await this.#options.events.newest(topic));
+    this.#begun = true;
+    for (const topic of this.#webhook.topics) if (!(await this.#tellTopic(topic))) return;
+  }
+
+  /** False: another process has taken over. */
+  async #tellTopic(topic: Topic): Promise<boolean> {
+    const { events } = this.#options;
+    let after = await this.#store.position(this.#key, topic, 0);
     for (;;) {
       this.#stop.throwIfAborted();
-      if (!(await this.#store.claim(this.#key, this.#owner, clock.now(), clock.now() + CLAIM_MS))) return;
       const { events: batch, deletedThrough } = await events.read(topic, after, BATCH);
-      if (deletedThrough > after) this.#count('missed', topic);
+      if (deletedThrough > after) {
+        this.#count('missed', topic);
+        after = deletedThrough;
+        await this.#store.setPosition(this.#key, topic, after);
+      }
       for (const { id, camera, body } of batch) {
-        if (this.#wants(camera, body) && !(await this.#tell(topic, id, body))) return;
+        if (this.#wants(camera, body) && !(await this.#tell(topic, id, body))) return false;
         await this.#store.setPosition(this.#key, topic, id);
         after = id;
       }
-      if (batch.length < BATCH) return;
+      if (batch.length < BATCH) return true;
     }
+  }
+
+  /** Whether this process is the one that tells, for at least as long as an attempt takes. */
+  async #hold(extraMs: Milliseconds = 0): Promise<boolean> {
+    const now = this.#options.clock.now();
+    if (this.#heldUntil - now > CLAIM_MS / 2 + extraMs && this.#heldUntil - now <= LONGEST_CLAIM_MS) return true;
+    const until = now + CLAIM_MS + extraMs;
+    const held = await this.#store.claim(this.#key, this.#owner, now, until, now + LONGEST_CLAIM_MS);
+    this.#heldUntil = held ? until : -Infinity;
+    if (!held) {
+      this.#alarmed = null; // what the other one finds is its own
+      this.#failingSince = null;
+    }
+    return held;
   }
 
   #wants(camera: string | null, body: string): boolean {
@@ -84,11 +116,12 @@ export class Sender {
 
   /** False: another process has taken over. Throws when it is to stop. */
   async #tell(topic: Topic, id: number, event: string): Promise<boolean> {
-    const { clock, logger } = this.#options;
+    const { clock, events, logger } = this.#options;
     const body = `{"topic":${JSON.stringify(topic)},"cursor":${JSON.stringify(String(id))},"event":${event}}`;
     const messageId = (JSON.parse(event) as { event_id?: unknown }).event_id;
     let pause = FIRST_PAUSE_MS;
     for (let refusals = 0; ;) {
+      if (!(await this.#hold())) return false;
       const outcome = await deliver(this.#webhook, typeof messageId === 'string' ? messageId : `${topic}-${String(id)}`, body, clock, this.#stop);
       this.#stop.throwIfAborted();
       this.#count(outcome.result, topic);
@@ -97,14 +130,19 @@ export class Sender {
         return true;
       }
       logger.warn({ webhook: this.#name, topic, event: id, why: outcome.why }, outcome.result === 'refused' ? 'webhook refuses an event' : 'webhook takes nothing');
-      if (outcome.result === 'refused' && ++refusals === MAX_REFUSALS) {
+      if (outcome.result === 'failed') await this.#fails(outcome.why);
+      else if (++refusals === MAX_REFUSALS) {
         this.#count('given_up', topic);
+        this.#failingSince = null;
         return true;
       }
-      await this.#fails(outcome.why);
+      if (!(await this.#hold(pause))) return false;
       await wait(clock, pause, this.#stop);
       pause = Math.min(LONGEST_PAUSE_MS, pause * 2);
-      if (!(await this.#store.claim(this.#key, this.#owner, clock.now(), clock.now() + CLAIM_MS + pause))) return false;
+      if ((await events.read(topic, id - 1, 1)).events[0]?.id !== id) {
+        this.#count('missed', topic); // its time is over
+        return true;
+      }
     }
   }
 
@@ -127,5 +165,5 @@ export class Sender {
     this.#alarmed = true;
   }
 
-  get #alarmId(): string { return `webhook-${this.#key.slice(0, 16)}`; }
+  get #alarmId(): string { return alarmIdOf(this.#key); }
 }

@@ -5,11 +5,13 @@ import { messageOf } from '../../core/errors.ts';
 import type { Milliseconds } from '../../core/units.ts';
 import type { Database } from '../../platform/database/schema.ts';
 import { wait } from '../../platform/object-store/pace.ts';
-import { CLAIM_MS, Sender, shownAs } from './sender.ts';
+import { Sender, alarmIdOf, shownAs } from './sender.ts';
 import type { SenderOptions } from './sender.ts';
 import { WebhookStore } from './store.ts';
 
-const IDLE_MS: Milliseconds = 5_000;
+/** Events that this process hears of come at once; looked for are those of which it does not, and whether another process has died. */
+const IDLE_MS: Milliseconds = 15_000;
+const FAILED_MS: Milliseconds = 5_000;
 
 export interface WebhooksOptions extends SenderOptions {
   readonly db: Kysely<Database>;
@@ -35,10 +37,7 @@ export class Webhooks implements AsyncDisposable {
 
   start(): void {
     const keyed = this.#options.webhooks.map((webhook) => ({ webhook, key: hash('sha256', webhook.url, 'hex') }));
-    this.#running = Promise.all([
-      this.#store.keepOnly(keyed.map(({ key }) => key)).catch((error: unknown) => { this.#options.logger.error({ error: messageOf(error) }, 'webhooks of before were not forgotten'); }),
-      ...keyed.map(({ webhook, key }) => this.#run(webhook, key)),
-    ]);
+    this.#running = Promise.all([this.#forget(keyed.map(({ key }) => key)), ...keyed.map(({ webhook, key }) => this.#run(webhook, key))]);
   }
 
   /** Stops at once: what is being sent is sent again later. */
@@ -49,24 +48,34 @@ export class Webhooks implements AsyncDisposable {
 
   get #stopped(): boolean { return this.#stop.signal.aborted; }
 
+  /** What was configured before, and its alarm. */
+  async #forget(keys: readonly string[]): Promise<void> {
+    try {
+      for (const key of await this.#store.keepOnly(keys)) await this.#options.alarms.settle(alarmIdOf(key));
+    } catch (error) {
+      this.#options.logger.error({ error: messageOf(error) }, 'webhooks of before were not forgotten');
+    }
+  }
+
   async #run(webhook: Webhook, key: string): Promise<void> {
     const { clock, events, logger } = this.#options;
     const { signal } = this.#stop;
     const sender = new Sender(webhook, key, this.#owner, this.#store, this.#options, signal);
+    let rest = new AbortController();
+    const listening = webhook.topics.map((topic) => events.listen(topic, () => { rest.abort(); }));
     while (!signal.aborted) {
-      const news = new AbortController();
-      const listening = webhook.topics.map((topic) => events.listen(topic, () => { news.abort(); }));
-      let failed = false;
+      rest = new AbortController();
+      let pauseMs = IDLE_MS;
       try {
-        if (await this.#store.claim(key, this.#owner, clock.now(), clock.now() + CLAIM_MS)) for (const topic of webhook.topics) await sender.tellAll(topic);
+        await sender.tellAll();
       } catch (error) {
-        failed = true;
+        pauseMs = FAILED_MS;
         if (!this.#stopped) logger.error({ webhook: shownAs(webhook.url), error: messageOf(error) }, 'webhook not told');
       }
       // News shorten the pause, but not that after a failure.
-      await wait(clock, IDLE_MS, failed ? signal : AbortSignal.any([signal, news.signal])).catch(() => undefined);
-      for (const each of listening) each[Symbol.dispose]();
+      await wait(clock, pauseMs, pauseMs === FAILED_MS ? signal : AbortSignal.any([signal, rest.signal])).catch(() => undefined);
     }
+    for (const each of listening) each[Symbol.dispose]();
     await this.#store.release(key, this.#owner).catch(() => undefined); // the claim ends by itself
   }
 }

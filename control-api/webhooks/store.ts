@@ -9,10 +9,10 @@ export class WebhookStore {
   readonly #db: Kysely<Database>;
   constructor(db: Kysely<Database>) { this.#db = db; }
 
-  /** Makes this process the one that tells the webhook, for so long; false while another one does. */
-  async claim(webhook: string, owner: string, now: Milliseconds, until: Milliseconds): Promise<boolean> {
+  /** Makes this process the one that tells the webhook, for so long; false while another one does. A claim that ends after `latest` was made by a clock that went wrong. */
+  async claim(webhook: string, owner: string, now: Milliseconds, until: Milliseconds, latest: Milliseconds): Promise<boolean> {
     await this.#db.insertInto('webhooks').values({ webhook, owner, owned_until: 0 }).onConflict((conflict) => conflict.column('webhook').doNothing()).execute();
-    const { numUpdatedRows } = await this.#db.updateTable('webhooks').set({ owner, owned_until: until }).where('webhook', '=', webhook).where((e) => e.or([e('owner', '=', owner), e('owned_until', '<', now)])).executeTakeFirst();
+    const { numUpdatedRows } = await this.#db.updateTable('webhooks').set({ owner, owned_until: until }).where('webhook', '=', webhook).where((e) => e.or([e('owner', '=', owner), e('owned_until', '<', now), e('owned_until', '>', latest)])).executeTakeFirst();
     return numUpdatedRows > 0n;
   }
 
@@ -32,10 +32,13 @@ export class WebhookStore {
     await this.#db.updateTable('webhook_positions').set({ last_id: sql<number>`case when last_id < ${last} then ${last} else last_id end` }).where('webhook', '=', webhook).where('topic', '=', topic).execute();
   }
 
-  /** Forgets all but these: one that is named again later is new. */
-  async keepOnly(webhooks: readonly string[]): Promise<void> {
-    const unknown = webhooks.length === 0 ? null : webhooks;
-    await this.#db.deleteFrom('webhook_positions').$if(unknown !== null, (query) => query.where('webhook', 'not in', unknown ?? [])).execute();
-    await this.#db.deleteFrom('webhooks').$if(unknown !== null, (query) => query.where('webhook', 'not in', unknown ?? [])).execute();
+  /** Forgets all but these, one that is named again later is new; those forgotten. */
+  async keepOnly(webhooks: readonly string[]): Promise<readonly string[]> {
+    const gone = (await this.#db.selectFrom('webhooks').select('webhook').execute()).map(({ webhook }) => webhook).filter((webhook) => !webhooks.includes(webhook));
+    for (const webhook of gone) {
+      await this.#db.deleteFrom('webhook_positions').where('webhook', '=', webhook).execute();
+      await this.#db.deleteFrom('webhooks').where('webhook', '=', webhook).execute();
+    }
+    return gone;
   }
 }

@@ -5,17 +5,17 @@ import type { CameraId } from '../../core/frame-ref.ts';
 import type { Milliseconds } from '../../core/units.ts';
 import type { DetectorSpec, RuleFinding } from '../../media-control/port.ts';
 import type { Metrics } from '../../platform/metrics.ts';
-import { LONGEST_PAUSE_MS } from './seen.ts';
-import { SceneWatch } from './scene-watch.ts';
+import { SceneWatch, longestPause } from './scene-watch.ts';
 import type { RuledFinding } from './scene-watch.ts';
 
-/** What a camera's rules may say in a minute; what began before is ended beyond it. */
-export const MAX_TOLD_PER_MINUTE = 600;
+/** What one rule may say in a minute; what began before is ended beyond it. */
+export const MAX_TOLD_PER_MINUTE = 120;
 
 interface Watched {
   /** JSON of the scene. */
   readonly scene: string;
   readonly model: string;
+  readonly pauseMs: Milliseconds;
   readonly watch: SceneWatch;
   /** Ids by rule and occurrence of what has begun and was told. */
   readonly begun: Map<string, string>;
@@ -36,7 +36,8 @@ export class CameraScene implements Disposable {
   readonly #options: CameraSceneOptions;
   readonly #watched = new Map<string, Watched>();
   #minute = 0;
-  #told = 0;
+  /** By rule, in this minute. */
+  readonly #told = new Map<string, number>();
 
   constructor(options: CameraSceneOptions) {
     this.#options = options;
@@ -46,13 +47,13 @@ export class CameraScene implements Disposable {
   follow(detectors: readonly DetectorSpec[]): void {
     for (const [detector, watched] of this.#watched) {
       const spec = detectors.find(({ id }) => id === detector);
-      if (spec?.scene && JSON.stringify(spec.scene) === watched.scene && spec.model === watched.model) continue;
+      if (spec?.scene && JSON.stringify(spec.scene) === watched.scene && spec.model === watched.model && longestPause(spec.fps) === watched.pauseMs) continue;
       this.#end(detector, watched);
       this.#watched.delete(detector);
     }
-    for (const { id, model, scene } of detectors) {
+    for (const { id, model, fps, scene } of detectors) {
       if (!scene || this.#watched.has(id)) continue;
-      this.#watched.set(id, { scene: JSON.stringify(scene), model, watch: new SceneWatch(scene), begun: new Map(), heardAt: this.#options.clock.monotonic(), picture: { epoch: 0, rtpTs: 0 } });
+      this.#watched.set(id, { scene: JSON.stringify(scene), model, pauseMs: longestPause(fps), watch: new SceneWatch(scene, longestPause(fps)), begun: new Map(), heardAt: this.#options.clock.monotonic(), picture: { epoch: 0, rtpTs: 0 } });
     }
   }
 
@@ -71,7 +72,7 @@ export class CameraScene implements Disposable {
   /** To be called about once a second: pictures may just not come. */
   tick(): void {
     const now = this.#options.clock.monotonic();
-    for (const [detector, watched] of this.#watched) if (now - watched.heardAt >= LONGEST_PAUSE_MS) this.#end(detector, watched);
+    for (const [detector, watched] of this.#watched) if (now - watched.heardAt >= watched.pauseMs) this.#end(detector, watched);
   }
 
   /** The camera is gone. */
@@ -89,7 +90,7 @@ export class CameraScene implements Disposable {
     const key = JSON.stringify([rule.id, occurrence]);
     const id = begun.get(key) ?? randomUUID();
     if (phase === 'ended' && !begun.delete(key)) return; // its begin was told to nobody
-    if (phase !== 'ended' && !this.#mayTell()) {
+    if (phase !== 'ended' && !this.#mayTell(JSON.stringify([detector, rule.id]))) {
       metrics.ruleFindingsDropped.inc({ camera });
       return;
     }
@@ -98,9 +99,12 @@ export class CameraScene implements Disposable {
     onFinding({ id, phase, camera, detector, model, rule: rule.id, type: rule.type, place: rule.type === 'cross' ? rule.line : rule.zone, ...said, ...picture });
   }
 
-  #mayTell(): boolean {
+  #mayTell(rule: string): boolean {
     const minute = Math.floor(this.#options.clock.monotonic() / 60_000);
-    if (minute !== this.#minute) [this.#minute, this.#told] = [minute, 0];
-    return ++this.#told <= MAX_TOLD_PER_MINUTE;
+    if (minute !== this.#minute) this.#told.clear();
+    this.#minute = minute;
+    const told = (this.#told.get(rule) ?? 0) + 1;
+    this.#told.set(rule, told);
+    return told <= MAX_TOLD_PER_MINUTE;
   }
 }

@@ -1,6 +1,6 @@
 import type { Milliseconds } from '../../core/units.ts';
 import type { CountRule } from '../../media-control/port.ts';
-import { LONGEST_PAUSE_MS, isMeant } from './seen.ts';
+import { isMeant } from './seen.ts';
 import type { Finding, RuleState, SeenPicture } from './seen.ts';
 
 interface Stretch {
@@ -32,11 +32,9 @@ export class CountState implements RuleState {
   }
 
   see({ at, objects }: SeenPicture): readonly Finding[] {
-    const findings: Finding[] = [];
     const meant = objects.filter((object) => isMeant(this.#rule, object));
     const isSo = meant.length >= this.#rule.atLeast;
-    if (this.#stretch !== null && at - this.#stretch.to >= (isSo ? LONGEST_PAUSE_MS : this.#rule.clearMs)) findings.push(...this.end());
-    if (!isSo) return findings;
+    if (!isSo) return this.#stretch !== null && at - this.#stretch.to >= this.#rule.clearMs ? this.end() : [];
     const classes = [...new Set(meant.map(({ className }) => className))];
     const tracks = meant.flatMap(({ trackId }) => trackId ?? []);
     const before = this.#stretch ?? { from: at, most: 0, classes: [], tracks: [], begun: false };
@@ -45,8 +43,7 @@ export class CountState implements RuleState {
       from: before.from, to: at, most: Math.max(before.most, meant.length), classes: joined(before.classes, classes), tracks: joined(before.tracks, tracks), begun: before.begun || begins,
     };
     this.#stretch = stretch;
-    if (begins) findings.push(this.#finding('began', stretch, meant.length));
-    return findings;
+    return begins ? [this.#finding('began', stretch, meant.length)] : [];
   }
 
   end(): readonly Finding[] {

@@ -2,11 +2,14 @@ import type { Milliseconds } from '../../core/units.ts';
 import type { CrossRule, SceneLine } from '../../media-control/port.ts';
 import { leadsThrough, offsetFrom } from './geometry.ts';
 import type { Pixel } from './geometry.ts';
-import { LONGEST_PAUSE_MS, MAX_REMEMBERED, isMeant } from './seen.ts';
+import { MAX_REMEMBERED, isMeant } from './seen.ts';
 import type { Finding, RuleState, SeenPicture } from './seen.ts';
 
 /** Nearer to the line than this share of the picture's height an object is on neither side: who stands on the line does not cross it time and again. */
 const NEITHER_SIDE = 0.01;
+
+/** Who has not been seen for so long has gone; ids are not used twice. */
+const FORGOTTEN_MS: Milliseconds = 10_000;
 
 interface Place {
   readonly side: 'left' | 'right';
@@ -27,7 +30,7 @@ export class CrossState implements RuleState {
   }
 
   see({ at, width, height, objects }: SeenPicture): readonly Finding[] {
-    for (const [track, { seen }] of this.#places) if (at - seen >= LONGEST_PAUSE_MS) this.#places.delete(track);
+    for (const [track, { seen }] of this.#places) if (at - seen >= FORGOTTEN_MS) this.#places.delete(track);
     const [from, to] = [this.#line.from, this.#line.to].map(([x, y]): Pixel => [x * width, y * height]) as [Pixel, Pixel];
     const findings: Finding[] = [];
     for (const object of objects) {

@@ -1,6 +1,6 @@
 import type { Milliseconds } from '../../core/units.ts';
 import type { DwellRule } from '../../media-control/port.ts';
-import { LONGEST_PAUSE_MS, MAX_REMEMBERED, isMeant } from './seen.ts';
+import { MAX_REMEMBERED, isMeant } from './seen.ts';
 import type { Finding, RuleState, SeenPicture } from './seen.ts';
 
 interface Stay {
@@ -23,7 +23,6 @@ export class DwellState implements RuleState {
 
   see({ at, objects }: SeenPicture): readonly Finding[] {
     const findings: Finding[] = [];
-    for (const [track, stay] of this.#stays) if (at - stay.to >= LONGEST_PAUSE_MS) findings.push(...this.#leave(track, stay));
     for (const object of objects) {
       const { trackId, className } = object;
       if (trackId === null || !isMeant(this.#rule, object)) continue;

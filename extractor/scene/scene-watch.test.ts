@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Detection } from '../../core/detection.ts';
 import type { CountRule, CrossRule, DwellRule, Scene, SceneRule } from '../../media-control/port.ts';
-import { SceneWatch } from './scene-watch.ts';
+import { SceneWatch, longestPause } from './scene-watch.ts';
 import type { RuledFinding } from './scene-watch.ts';
 import { LEFT_HALF, NOTHING, objectAt, pictureAt } from './testing-scene.ts';
 
@@ -50,6 +50,16 @@ describe('[INF-6] so many for so long', () => {
   });
   test('how far apart pictures are does not matter, until nobody knows what was between them', () => {
     expect(show(new SceneWatch(sceneOf(COUNT)), [[0, ...two], [9_999, ...two], [19_999, ...two], [20_999, ...two]])).toEqual(['began 0..9999 x2', 'ended 0..9999 x2', 'began 19999..20999 x2']);
+  });
+  test('it is over after the time asked for, however long that is, as long as pictures come', () => {
+    const watch = new SceneWatch(sceneOf({ ...COUNT, forMs: 0, clearMs: 60_000 }));
+    const away = Array.from({ length: 11 }, (_, i) => [5_000 * (i + 1)] as const);
+    expect(show(watch, [[0, ...two], ...away, [59_999, ...two]])).toEqual(['began 0..0 x2']);
+    expect(show(watch, Array.from({ length: 13 }, (_, i) => [59_999 + 5_000 * (i + 1)] as const))).toEqual(['ended 0..59999 x2']);
+  });
+  test('a detector that sees little has longer pauses', () => {
+    expect(show(new SceneWatch(sceneOf({ ...COUNT, forMs: 0 }), longestPause(0.05)), [[0, ...two], [20_000, ...two], [40_000, ...two]])).toEqual(['began 0..0 x2']);
+    expect(longestPause(15)).toBe(10_000);
   });
   test('a longer pause does, and others than those meant do not count', () => {
     const watch = new SceneWatch(sceneOf({ ...COUNT, classes: ['person'], minConfidence: 0.5 }));

@@ -8,6 +8,10 @@ import { isInside } from './geometry.ts';
 import type { Pixel } from './geometry.ts';
 import type { Finding, RuleState, SeenObject } from './seen.ts';
 
+const LEAST_PAUSE_MS: Milliseconds = 10_000;
+/** Between two pictures of such a detector that are further apart nobody knows what was: nothing goes on over it. */
+export const longestPause = (fps: number): Milliseconds => Math.max(LEAST_PAUSE_MS, 3_000 / fps);
+
 /** A clock set back by more than this is another time, in which nothing of before goes on. */
 const SET_BACK_MS: Milliseconds = 5_000;
 
@@ -38,14 +42,17 @@ const stateOf = (rule: SceneRule, { lines }: Scene): RuleState | undefined => {
 /** What is made of one detector's results: which objects are told, in which zones they are, and what the rules say. Pure. */
 export class SceneWatch {
   readonly #scene: Scene;
+  readonly #pauseMs: Milliseconds;
   readonly #rules: readonly Watched[];
   /** Zones in pixels of pictures of this size. */
   #size: readonly [number, number] = [0, 0];
   #zones: readonly { readonly id: string; readonly polygon: readonly Pixel[] }[] = [];
   #newest: Milliseconds = -Infinity;
 
-  constructor(scene: Scene) {
+  /** `pauseMs`: `longestPause` of the detector. */
+  constructor(scene: Scene, pauseMs: Milliseconds = LEAST_PAUSE_MS) {
     this.#scene = scene;
+    this.#pauseMs = pauseMs;
     this.#rules = scene.rules.flatMap((rule) => {
       const state = stateOf(rule, scene);
       return state ? [{ rule, state }] : [];
@@ -67,7 +74,8 @@ export class SceneWatch {
       detections.push(this.#zones.length === 0 ? detection : { ...detection, zones });
       objects.push({ className, confidence, trackId, at, zones });
     }
-    const before = result.capturedAt < this.#newest - SET_BACK_MS ? this.end() : [];
+    const sinceLast = result.capturedAt - this.#newest;
+    const before = sinceLast + SET_BACK_MS < 0 || sinceLast >= this.#pauseMs ? this.end() : [];
     // Jitter of the camera's clock is no way back in time.
     const at = (this.#newest = Math.max(this.#newest, result.capturedAt));
     return { result: { ...result, detections }, findings: [...before, ...this.#rules.flatMap(({ rule, state }) => state.see({ at, width, height, objects }).map((finding) => ({ rule, finding })))] };

@@ -43,12 +43,9 @@ export interface Finding {
 /** A rule with what it remembers of the pictures before. */
 export interface RuleState {
   see(picture: SeenPicture): readonly Finding[];
-  /** No picture has come for long, or the rule is no more: what goes on has ended when it was seen last. Everything is forgotten. */
+  /** Nobody knows what comes next: what goes on has ended when it was seen last. Everything is forgotten. */
   end(): readonly Finding[];
 }
-
-/** Between two pictures further apart nobody knows what was: nothing goes on over it. The longest pause of a detector that runs, with room. */
-export const LONGEST_PAUSE_MS: Milliseconds = 10_000;
 
 /** Objects remembered by a rule; those beyond are not looked at. */
 export const MAX_REMEMBERED = 1_000;

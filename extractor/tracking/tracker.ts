@@ -27,6 +27,8 @@ const MIN_IOU_NEW = 0.3;
 const MAX_DISTANCE = 9.4877;
 /** A track is found again for so long (ByteTrack's 30 pictures at 30 a second). */
 const LOST_MS: Milliseconds = 1000;
+/** The same of a detector that sees few pictures. */
+const LONGEST_LOST_MS: Milliseconds = 5000;
 /** As many boxes as a model gives at most; of more, the most confident. */
 const MAX_OBSERVATIONS = 300;
 const MAX_TRACKS = 512;
@@ -73,8 +75,11 @@ export class Tracker {
   update(at: Milliseconds, detected: readonly Observation[], faint: readonly Observation[]): readonly (number | null)[] {
     if (at < this.#at) this.reset();
     const first = this.#at === -Infinity;
+    const before = first ? at : this.#at;
     this.#at = at;
-    const tracks = this.#tracks.filter(({ seenAt }) => at - seenAt <= LOST_MS);
+    // At a low rate a picture is as long after the last one: who was missed in one is still there in the next.
+    const lostMs = Math.max(LOST_MS, Math.min(LONGEST_LOST_MS, 2.5 * (at - before)));
+    const tracks = this.#tracks.filter(({ seenAt }) => at - seenAt <= lostMs);
     const present = tracks.filter(({ seen }) => seen);
     for (const track of tracks) {
       track.expected = track.motion.predict(at, track.seen);

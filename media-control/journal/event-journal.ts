@@ -107,6 +107,12 @@ export class FileEventJournal implements EventJournal, Disposable {
       this.#flushWithin(FLUSH_MS);
       return;
     }
+    if (event.type === 'rule') {
+      // As many as detections may be: they give way with them.
+      this.#add(this.#detectionBuffer, event);
+      this.#flushWithin(FLUSH_MS);
+      return;
+    }
     this.#add(this.#keptBuffer, event);
     if (when === 'later') this.#flushWithin(LATER_MS);
     else this.flush();

@@ -108,7 +108,7 @@ test('[INF-6] [DIS-5] the page draws a zone over what the camera sees, saves it 
   await page.waitForSelector('.scene-editor img', { timeout: SLOW });
   await page.getByRole('button', { name: 'Add zone' }).click();
   // The corner at the top left goes to the picture's corner by mouse, the one below by keys.
-  const corner = await page.getByRole('slider', { name: 'Corner 1 of Zone' }).boundingBox();
+  const corner = await page.getByRole('button', { name: /^Corner 1 of Zone/ }).boundingBox();
   const picture = await page.locator('.scene-editor').boundingBox();
   if (!corner || !picture) throw new Error('no corner');
   await page.mouse.move(corner.x + corner.width / 2, corner.y + corner.height / 2);
@@ -116,7 +116,7 @@ test('[INF-6] [DIS-5] the page draws a zone over what the camera sees, saves it 
   await page.mouse.move(picture.x + 2, picture.y + 2, { steps: 5 });
   await page.mouse.move(picture.x - 30, picture.y - 30);
   await page.mouse.up();
-  await page.getByRole('slider', { name: 'Corner 4 of Zone' }).press('ArrowDown');
+  await page.getByRole('button', { name: /^Corner 4 of Zone/ }).press('ArrowDown');
   await page.getByLabel('Name of Zone').fill('press');
   await page.getByLabel('Name of Zone').press('Tab');
   await page.getByRole('button', { name: '+ Count' }).click();
@@ -126,10 +126,17 @@ test('[INF-6] [DIS-5] the page draws a zone over what the camera sees, saves it 
   const { pipelines } = await server.request<{ pipelines: unknown }>('GET', '/v1/cameras/drawn');
   expect(pipelines).toMatchObject([{ id: MODEL, zones: [{ id: 'press', polygon: [[0, 0], [0.7, 0.3], [0.7, 0.7], [0.3, 0.71]] }], rules: [{ id: 'Count', type: 'count', zone: 'press', at_least: 1 }] }]);
 
-  // A field that is wrong is told in words, and nothing is lost.
+  // What cannot be is taken back, what somebody else did meanwhile is not overwritten, and changes can be given up.
+  await page.getByLabel('At least').fill('0');
+  await page.getByLabel('At least').press('Tab');
+  await expect.poll(() => page.getByLabel('At least').inputValue()).toBe('1');
   await page.getByRole('button', { name: 'Add line' }).click();
   await page.getByRole('button', { name: '+ Crossing' }).click();
-  expect(await page.getByRole('button', { name: 'Save' }).isEnabled()).toBe(true);
+  await page.getByRole('button', { name: /^Corner 1 of press/ }).press('Insert');
+  expect(await page.getByRole('button', { name: /^Corner \d of press/ }).count()).toBe(5);
+  await server.request('PATCH', '/v1/cameras/drawn', { pipelines: [{ ...(pipelines as readonly object[])[0], classes: ['scratch', 'contamination', 'deformation'] }] });
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByText('Somebody else has changed this detector meanwhile.').waitFor();
   await page.getByRole('button', { name: 'Discard changes' }).click();
   expect(await page.locator('[data-line]').count()).toBe(0);
 

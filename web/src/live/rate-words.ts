@@ -2,6 +2,8 @@
 export interface DetectionRate {
   readonly fps: number;
   readonly full_fps: number;
+  /** What bounds it even without overload; `auto`: nothing. */
+  readonly preset?: string;
   /** RFC 3339; null: never changed since the camera came. */
   readonly since: string | null;
   readonly cause: string | null;

@@ -66,7 +66,6 @@ export const CameraPage = (props: { id: string }) => {
             <button type="button" class="quiet" onClick={() => setShowPublish(!showPublish)} aria-expanded={showPublish}>How to publish</button>
           </div>
           {shown && <Readout values={readout} transport={state?.transport ?? null} />}
-          <RuleEvents camera={camera} />
           <NotRecorded camera={camera} />
           <DetectionRate camera={camera} />
           {state?.status === 'playing' && state.transport === 'hls' && <p class="note" data-note="hls"><strong>Shown by LL-HLS, a second or more behind.</strong> {state.note}</p>}
@@ -76,6 +75,7 @@ export const CameraPage = (props: { id: string }) => {
           {camera.session?.reason && <p class="muted">{camera.session.reason}</p>}
         </>
       )}
+      <RuleEvents camera={camera} />
       <DistributionState camera={camera} onSwitched={load} />
       <RecordingState camera={camera} onSwitched={load} />
       <Detectors camera={camera} />

@@ -76,7 +76,15 @@ export const ScenePage = (props: { id: string }) => {
     setBusy(true);
     setFailure(null);
     try {
-      setCamera(await api.setPipelines(camera.id, withScene(camera.pipelines, pipelineId(pipeline), scene)));
+      // Others may have changed the camera meanwhile: what they did stays, unless it was this very scene.
+      const now = await api.camera(camera.id);
+      const there = now.pipelines.find((one) => pipelineId(one) === pipelineId(pipeline));
+      if (there === undefined || JSON.stringify(sceneOf(there)) !== JSON.stringify(sceneOf(pipeline))) {
+        setFailure('Somebody else has changed this detector meanwhile. Discard your changes to see how it is now.');
+        setCamera(now);
+        return;
+      }
+      setCamera(await api.setPipelines(camera.id, withScene(now.pipelines, pipelineId(pipeline), scene)));
       setDraft(null);
       setSaved(true);
     } catch (error) {
@@ -86,7 +94,7 @@ export const ScenePage = (props: { id: string }) => {
     }
   };
   const named = (kind: 'Zone' | 'Line', id: string, rename: (name: string) => void, buttons: preact.ComponentChildren) => (
-    <li key={`${kind} ${id}`}><label><span class="sr">Name of {id}</span><DraftInput name={`${kind} ${id}`} value={id} more={{ maxLength: 64 }} onDone={(input) => { rename(input.value.trim()); input.value = id; }} /></label>{buttons}</li>
+    <li key={`${kind} ${id}`}><label><span class="sr">Name of {id}</span><DraftInput name={`${kind} ${id}`} value={id} more={{ maxLength: 64 }} onDone={(input) => { rename(input.value.trim()); }} takesBack /></label>{buttons}</li>
   );
 
   return (
@@ -95,7 +103,7 @@ export const ScenePage = (props: { id: string }) => {
       <div class="scene-layout">
         <div>
           <div class="scene-stage"><SceneEditor picture={still.url} size={still.size} scene={scene} onScene={change} /></div>
-          <p class="muted small">Drag a corner, or choose it with Tab and move it with the arrow keys; a small dot becomes a corner, Delete takes one away.</p>
+          <p class="muted small">Drag a corner, or choose it with Tab and move it with the arrow keys; a small dot (or Insert) becomes a corner, Delete takes one away.</p>
           <div class="controls">
             <button type="button" onClick={() => { change(addZone(scene)); }}>Add zone</button>
             <button type="button" onClick={() => { change(addLine(scene)); }}>Add line</button>

@@ -8,6 +8,7 @@ const ms = (value: number): string => `${value < 10 ? value.toFixed(1) : value.t
 export const Detectors = (props: { camera: Camera }) => {
   const { camera } = props;
   if (camera.pipelines.length === 0) return null;
+  const preset = camera.stats?.detection?.qos?.preset ?? 'auto';
   const running = camera.stats?.detection?.detectors ?? [];
   return (
     <section class="card detectors" aria-label="Detectors">
@@ -32,6 +33,7 @@ export const Detectors = (props: { camera: Camera }) => {
           );
         })}
       </ul>
+      {preset !== 'auto' && <p class="muted small">The preset {preset} bounds them to {camera.stats?.detection?.qos?.full_fps} pictures a second.</p>}
       <a class="link small" {...linkTo('/models')}>Models on this server</a>
     </section>
   );

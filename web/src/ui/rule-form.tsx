@@ -10,7 +10,7 @@ export const RuleForm = (props: { rule: Rule; scene: Scene; onRule: (rule: Rule)
   const { rule, scene, onRule, onRemove } = props;
   const taken = scene.rules.filter((one) => one !== rule).map(({ id }) => id);
   const number = (label: string, value: number, least: number, most: number, step: number | 'any', set: (value: number) => Rule) => (
-    <label>{label}<DraftInput name={label} value={String(value)} onDone={(input) => { if (input.value !== '' && input.reportValidity()) onRule(set(Number(input.value))); }} more={{ type: 'number', min: least, max: most, step, inputMode: 'decimal', required: true }} /></label>
+    <label>{label}<DraftInput name={label} value={String(value)} onDone={(input) => { if (input.value !== '' && input.reportValidity()) onRule(set(Number(input.value))); }} more={{ type: 'number', min: least, max: most, step, inputMode: 'decimal', required: true }} takesBack /></label>
   );
   return (
     <li class="card rule" aria-label={rule.id}>
@@ -19,8 +19,7 @@ export const RuleForm = (props: { rule: Rule; scene: Scene; onRule: (rule: Rule)
         <label>Name<DraftInput name="name" value={rule.id} more={{ maxLength: 64 }} onDone={(input) => {
           const id = input.value.trim();
           if (id !== '' && !taken.includes(id)) onRule({ ...rule, id });
-          else input.value = rule.id;
-        }} /></label>
+        }} takesBack /></label>
         {rule.type === 'cross'
           ? <label>Line<select value={rule.line} onChange={(event) => { onRule({ ...rule, line: event.currentTarget.value }); }}>{scene.lines.map(({ id }) => <option key={id} value={id}>{id}</option>)}</select></label>
           : <label>Where<select value={rule.zone ?? ''} onChange={(event) => { onRule({ ...rule, zone: event.currentTarget.value === '' ? undefined : event.currentTarget.value }); }}><option value="">Whole picture</option>{scene.zones.map(({ id }) => <option key={id} value={id}>{id}</option>)}</select></label>}

@@ -30,14 +30,15 @@ export const SceneEditor = (props: { picture: string | null; size: Size; scene: 
     const box = surface.current?.getBoundingClientRect();
     return box ? [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height] : [0, 0];
   };
-  const handle = (key: string, label: string, at: Point, move: (to: Point) => Scene, more: { readonly small?: boolean; readonly onPress?: () => void; readonly onDelete?: () => Scene } = {}) => (
+  const handle = (key: string, label: string, at: Point, move: (to: Point) => Scene, more: { readonly small?: boolean; readonly onPress?: () => void; readonly onDelete?: () => Scene; readonly onInsert?: () => Scene } = {}) => (
     <circle
-      key={key} class={more.small ? 'handle between' : 'handle'} tabindex={more.small ? -1 : 0} role="slider" aria-label={label} aria-valuetext={`${Math.round(at[0] * 100)} %, ${Math.round(at[1] * 100)} %`}
+      key={key} class={more.small ? 'handle between' : 'handle'} tabindex={more.small ? -1 : 0} role="button" aria-label={`${label}, at ${Math.round(at[0] * 100)} %, ${Math.round(at[1] * 100)} %`}
       cx={at[0] * size.width} cy={at[1] * size.height} r={(more.small ? 7 : 11) * pixel}
       onPointerDown={(event) => { event.preventDefault(); event.currentTarget.focus(); surface.current?.setPointerCapture(event.pointerId); more.onPress?.(); dragged.current = move; }}
       onKeyDown={(event) => {
         const by = ARROWS[event.key];
         if (by) change(move([at[0] + by[0], at[1] + by[1]]));
+        else if (event.key === 'Insert' && more.onInsert) change(more.onInsert());
         else if ((event.key === 'Delete' || event.key === 'Backspace') && more.onDelete) change(more.onDelete());
         else return;
         event.preventDefault();
@@ -49,7 +50,7 @@ export const SceneEditor = (props: { picture: string | null; size: Size; scene: 
     <div class="scene-editor" style={{ aspectRatio: `${String(size.width)} / ${String(size.height)}` }}>
       {picture !== null && <img src={picture} alt="" />}
       <svg
-        ref={surface} viewBox={`0 0 ${String(size.width)} ${String(size.height)}`} onPointerUp={drop} onPointerCancel={drop}
+        ref={surface} role="group" aria-label="Zones and lines" viewBox={`0 0 ${String(size.width)} ${String(size.height)}`} onPointerUp={drop} onPointerCancel={drop}
         onPointerMove={(event) => { if (dragged.current) change(dragged.current(placeOf(event))); }}
       >
         <SceneShapes size={size} pixel={pixel} zones={scene.zones} lines={scene.lines} />
@@ -58,7 +59,7 @@ export const SceneEditor = (props: { picture: string | null; size: Size; scene: 
             const middle = between(corner, polygon[(i + 1) % polygon.length] ?? corner);
             return handle(`${id} between ${String(i)}`, `New corner of ${id}`, middle, (to) => moveCorner(now.current, id, i + 1, to), { small: true, onPress: () => { change(insertCorner(now.current, id, i, middle)); } });
           }),
-          ...polygon.map((corner, i) => handle(`${id} ${String(i)}`, `Corner ${String(i + 1)} of ${id}`, corner, (to) => moveCorner(now.current, id, i, to), { onDelete: () => removeCorner(now.current, id, i) })),
+          ...polygon.map((corner, i) => handle(`${id} ${String(i)}`, `Corner ${String(i + 1)} of ${id}`, corner, (to) => moveCorner(now.current, id, i, to), { onDelete: () => removeCorner(now.current, id, i), onInsert: () => insertCorner(now.current, id, i, between(corner, polygon[(i + 1) % polygon.length] ?? corner)) })),
         ])}
         {scene.lines.flatMap(({ id, from, to }) => [
           handle(`${id} from`, `Begin of ${id}`, from, (at) => moveEnd(now.current, id, 'from', at)),
