@@ -170,3 +170,28 @@ test('[SD-53] an address that is taken is told with the code of the system', asy
     message: expect.stringMatching(/cannot listen on 127\.0\.0\.1:\d+: .*EADDRINUSE/) as unknown, cause: { code: 'EADDRINUSE' },
   });
 });
+
+test.each(['tcp', 'unix'])('a call that is worked on when the server stops gets its answer, and a stream hears why it ends (%s)', async (kind) => {
+  const working = Promise.withResolvers<undefined>();
+  const slow: Handlers<typeof EdgeLinkService> = {
+    resolveCamera: async () => {
+      working.resolve(undefined);
+      await new Promise((resolve) => { setTimeout(resolve, 100); });
+      return create(ResolveCameraResponseSchema, { camera: { id: 'late' } });
+    },
+    attach: (call) => {
+      call.write(create(AttachResponseSchema));
+      void working.promise.then(() => { call.emit('error', toGrpcStatus(new MediaError('UNAVAILABLE', 'stops', { reason: 'SO' }))); });
+    },
+  };
+  const server = await GrpcServer.start({ listen: kind === 'tcp' ? '127.0.0.1:0' : `unix:${join(folder, 's.sock')}`, services: [serve(EdgeLinkService, slow)], graceMs: 5_000 });
+  using client = GrpcClient.dial(EdgeLinkService, server.address);
+  const stream = client.call.attach();
+  const ended = new Promise((resolve) => { stream.on('error', (error) => { resolve(fromGrpc(error)); }); });
+  await once(stream.resume(), 'data');
+  const answer = client.call.resolveCamera(create(ResolveCameraRequestSchema));
+  await working.promise;
+  await server[Symbol.asyncDispose]();
+  expect((await answer).camera?.id).toBe('late');
+  expect(await ended).toMatchObject({ code: 'UNAVAILABLE', reason: 'SO' });
+});

@@ -111,7 +111,10 @@ export class GrpcServer implements AsyncDisposable {
     this.#acceptor?.stop();
     await new Promise<void>((resolve) => {
       const timer = this.#clock.after(this.#graceMs, () => { this.#server.forceShutdown(); resolve(); });
-      this.#server.tryShutdown(() => { timer[Symbol.dispose](); resolve(); });
+      this.#server.tryShutdown(() => {
+        // grpc-js is done sooner than its connections: Node closes them by itself then, each with its last call, and what that is told must still go out.
+        void (this.#acceptor?.emptied() ?? Promise.resolve()).then(() => { timer[Symbol.dispose](); resolve(); });
+      });
     });
     await this.#acceptor?.[Symbol.asyncDispose]();
     if (isUnixAddress(this.address)) rmSync(this.address.slice('unix:'.length), { force: true });

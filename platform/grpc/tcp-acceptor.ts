@@ -47,10 +47,15 @@ export class TcpAcceptor implements AsyncDisposable {
     if (this.#server.listening) this.#server.close();
   }
 
+  /** Resolves when there is no connection any more. */
+  async emptied(): Promise<void> {
+    await Promise.all([...this.#sockets].map((socket) => new Promise((resolve) => { socket.once('close', resolve); })));
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.stop();
-    const closed = [...this.#sockets].map((socket) => once(socket, 'close'));
+    const closed = this.emptied();
     for (const socket of this.#sockets) socket.destroy();
-    await Promise.all(closed);
+    await closed;
   }
 }
