@@ -102,7 +102,7 @@ export const doctorCommand = (io: CliIo = terminalIo, root: string = join(import
         ...(await checkPorts(config)),
       ];
       for (const { what, problem, detail } of findings) io.out(`${problem === null ? 'ok  ' : 'FAIL'}  ${what}${problem === null ? (detail === undefined ? '' : `: ${detail}`) : `: ${problem}`}`);
-      io.out('note  node-av is MIT; the FFmpeg inside its prebuilt package is GPL v3 and is loaded only in the extractor, thumbnailer and exporter processes (docs/licences.md)');
+      io.out('note  node-av is MIT; the FFmpeg inside its prebuilt package is GPL v3 and is loaded only in the extractor, thumbnailer, picture-decoder and exporter processes (docs/licences.md)');
       if (findings.some(({ problem }) => problem !== null)) io.fail();
     }),
   );

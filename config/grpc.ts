@@ -5,4 +5,5 @@ export const GrpcConfig = z.strictObject({
   bind: z.string().optional().describe('Address of this listener alone; default: `bind`.'),
   max_connections: z.int().positive().prefault(512).describe('More connections than this are refused.'),
   calls_per_minute: z.int().positive().prefault(500).describe('Calls of one user (without a valid token: of one address) in a minute; more get RESOURCE_EXHAUSTED.'),
+  max_video_streams: z.int().positive().max(256).prefault(16).describe('Calls of `CameraStreamProcessor.ProcessVideoStream` at a time; more get RESOURCE_EXHAUSTED.'),
 });

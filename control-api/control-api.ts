@@ -12,6 +12,7 @@ import type { Logger } from '../platform/logging.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { ObjectStore } from '../platform/object-store/object-store.ts';
 import { SigningKey } from '../platform/signing-key.ts';
+import type { SentPictureDetector } from '../extractor/port.ts';
 import type { ModelInfo } from '../inference/port.ts';
 import type { AnnotatedExporter, RecordedPictures, SegmentReader } from '../recorder/port.ts';
 import { createApp } from './app.ts';
@@ -112,6 +113,8 @@ export interface ControlApiOptions {
   readonly workerModels: () => Promise<readonly ModelInfo[]>;
   /** Runs detectors on recordings, one for each job. */
   readonly recordedDetection: () => RoundRunner;
+  /** Shows pictures that clients send to the workers' models; the caller disposes it. */
+  readonly sentPictures: SentPictureDetector;
   /** Makes files of recordings with boxes drawn in. */
   readonly annotatedExporter: AnnotatedExporter;
   /** What must have answered once before the server is ready, beside the database: `edge`, `worker`, … */
@@ -264,7 +267,7 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
   stack.use(sockets); // closed before the server is, which would cut them off
 
   const owned = stack.move();
-  const listenGrpc = async (): Promise<number> => (grpcPort = owned.use(await startPublicGrpc({ cameras, audit, guard, config, clock, logger })).port);
+  const listenGrpc = async (): Promise<number> => (grpcPort = owned.use(await startPublicGrpc({ cameras, audit, guard, sentPictures: options.sentPictures, metrics, config, clock, logger })).port);
   return {
     desiredState,
     observe: (pictures) => {

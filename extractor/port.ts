@@ -1,5 +1,5 @@
 /** extractor/: Hub → decoded frames → detections. The edge's side; pixels never leave the child processes. */
-import type { DetectionResult } from '../core/detection.ts';
+import type { Detection, DetectionResult } from '../core/detection.ts';
 import type { CameraId, FrameRef } from '../core/frame-ref.ts';
 import type { Hub, Publishable } from '../core/hub.ts';
 import type { MediaTicks, Milliseconds } from '../core/units.ts';
@@ -121,4 +121,62 @@ export interface RoundOutcome {
   readonly undecodable: number;
   /** Pictures decoded, those between the ones looked at included: each once, whatever the number of detectors. */
   readonly decoded: number;
+}
+
+/** A picture that a client sends to be looked at, as it is encoded. */
+export interface SentPicture {
+  /** JPEG or PNG; nobody changes them before the answer. */
+  readonly bytes: Uint8Array;
+  readonly model: string;
+  /** 0..1; null: the model's own default. */
+  readonly confidence: number | null;
+}
+
+/** A sent picture has at most so many bytes. */
+export const MAX_SENT_PICTURE_BYTES = 8 << 20;
+
+/** Why a sent picture has no detections. */
+export type SentPictureFailure =
+  | 'no_model' // no worker has a model of this name
+  | 'model_not_ready' // it is loading, or has failed
+  | 'refused' // the worker does not take the picture for this model
+  | 'worker_lost' // no worker is connected, or the one that had it went away
+  | 'deadline' // no answer in time
+  | 'format' // neither JPEG nor PNG, or a rare kind
+  | 'too_large'
+  | 'damaged'
+  | 'decoder_lost' // the process that decodes ended meanwhile
+  | 'stopping';
+
+/** What became of a sent picture. */
+export type SentPictureOutcome =
+  | {
+    readonly seen: true;
+    /** Pixels as stored, which the boxes refer to. */
+    readonly width: number;
+    readonly height: number;
+    readonly detections: readonly Detection[];
+    readonly modelDigest: string;
+    readonly times: SentPictureTimes;
+  }
+  | { readonly seen: false; readonly reason: SentPictureFailure; /** For whoever sent it. */ readonly detail: string };
+
+/** A sent picture's way, milliseconds. */
+export interface SentPictureTimes {
+  /** From the receipt until its decoding began. */
+  readonly waitingMs: number;
+  readonly decodeMs: number;
+  readonly resizeMs: number;
+  /** Waiting for a worker, and in its queue. */
+  readonly queueMs: number;
+  /** In the model alone. */
+  readonly inferenceMs: number;
+}
+
+/** Shows single pictures to the models of the workers. They are decoded in a process of its own. */
+export interface SentPictureDetector {
+  /** The process is there from now on, until all that hold it are disposed of; without this it starts with a picture. */
+  hold(): Disposable;
+  /** Never rejects, and is always answered: within the deadline and what decoding takes, or as `decoder_lost`. Pictures may be answered in any order. */
+  detect(picture: SentPicture): Promise<SentPictureOutcome>;
 }

@@ -284,3 +284,13 @@ test('[INF-1] pictures sent without credit are refused, and who goes on sending 
   for (let id = 3n; id < 30n; id++) send(id);
   await soon(() => { expect(failure).toContain('RESOURCE_EXHAUSTED'); });
 });
+
+test('[INF-7] it tells which models there are, of all workers', async () => {
+  const other = `unix:${join(folder, 'other.sock')}`;
+  await using _first = await FakeWorker.start({ listen, models: { m: () => [], n: () => [] }, inputSize: SIZE });
+  await using _second = await FakeWorker.start({ listen: other, models: { n: () => [], o: () => [] }, inputSize: 2 * SIZE });
+  using dispatcher = new Recorder().dispatcher(10_000, [listen, other]);
+  expect(dispatcher.models().size).toBe(0);
+  await allConnected(dispatcher);
+  expect([...dispatcher.models()].map(([name, { state, inputWidth }]) => [name, state, inputWidth])).toEqual([['m', 'ready', SIZE], ['n', 'ready', SIZE], ['o', 'ready', 2 * SIZE]]);
+});

@@ -7,7 +7,7 @@ import type { DetectedObject, Outcome } from '../proto/gen/imageflow/v1/inferenc
 import { chooseWorker } from './choose-worker.ts';
 import { EveryFrame } from './every-frame.ts';
 import { InOrder } from './in-order.ts';
-import type { DispatchListener, DispatchSkip, FrameDispatcher, FrameOffer, ModelInfo, WorkerAddress, WorkerReport } from './port.ts';
+import type { DispatchListener, DispatchSkip, FrameDispatcher, FrameOffer, ModelDirectory, ModelInfo, WorkerAddress, WorkerReport } from './port.ts';
 import { WaitingFrames } from './waiting-frames.ts';
 import type { WaitingFrame } from './waiting-frames.ts';
 import { WorkerLink } from './worker-link.ts';
@@ -36,7 +36,7 @@ const UNLISTED_GRACE_MS: Milliseconds = 10_000;
  * The extractor's way to the workers: each picture goes to the worker with credit from which the answer is to be expected first.
  * Pictures wait here only while nobody has credit, newest first; results come in the order of a detector's pictures.
  */
-export class Dispatcher implements FrameDispatcher, Disposable {
+export class Dispatcher implements FrameDispatcher, ModelDirectory, Disposable {
   readonly #options: DispatcherOptions;
   /** In the order of the list: the first that has a model says what its input is. */
   #links: readonly WorkerLink[] = [];
@@ -55,7 +55,6 @@ export class Dispatcher implements FrameDispatcher, Disposable {
     this.setWorkers(options.workers);
   }
 
-  /** A worker has granted credit. */
   get connected(): boolean {
     return this.#links.some((link) => link.connected);
   }
@@ -66,6 +65,12 @@ export class Dispatcher implements FrameDispatcher, Disposable {
       if (model?.state === 'ready') return model;
     }
     return undefined;
+  }
+
+  models(): ReadonlyMap<string, ModelInfo> {
+    const models = new Map<string, ModelInfo>();
+    for (const link of this.#links) for (const [name, info] of link.models) if (models.get(name)?.state !== 'ready' && (info.state === 'ready' || !models.has(name))) models.set(name, info);
+    return models;
   }
 
   setWorkers(workers: readonly WorkerAddress[]): void {

@@ -102,6 +102,14 @@ export interface WorkerReport {
   readonly expectedMs: Milliseconds;
 }
 
+/** What a dispatcher tells whoever has to say why a picture cannot be looked at. */
+export interface ModelDirectory {
+  /** A worker has granted credit. */
+  readonly connected: boolean;
+  /** Every model of every worker by name, in whatever state; of several of one name one that is ready, else the first worker's. */
+  models(): ReadonlyMap<string, ModelInfo>;
+}
+
 /** Hands pictures to workers as they have credit for them; newest frame wins, cameras take turns. */
 export interface FrameDispatcher {
   /** From now on these, in this order. Those that are new are called at once, those that are missing leave a few seconds later, unless they are listed again. */

@@ -100,6 +100,9 @@ export class WorkerLink implements Disposable {
 
   get expectedMs(): Milliseconds { return this.#time.expected(this.#options.clock.monotonic()); }
 
+  /** What it has, in whatever state. */
+  get models(): ReadonlyMap<string, ModelInfo> { return this.#models; }
+
   /** A model it has, in whatever state. */
   model(name: string): ModelInfo | undefined { return this.#models.get(name); }
 

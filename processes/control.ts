@@ -32,6 +32,7 @@ import { PlaybackPlanner } from '../recorder/playback-planner.ts';
 import { RecordedPictureReader } from '../recorder/recorded-pictures.ts';
 import { LocalSegments } from '../recorder/segment-file.ts';
 import { RecordedDetection } from '../extractor/recorded-detection.ts';
+import { SentPictureDetection } from '../extractor/sent-picture-detection.ts';
 import { SegmentIndexCache } from '../recorder/segment-index.ts';
 import { segmentPath } from '../recorder/segment-path.ts';
 import { LocalSegmentReader } from '../recorder/segment-reader.ts';
@@ -90,12 +91,18 @@ export const runControl = async (config: Config): Promise<void> => {
   const segments = new ArchivedSegments(new LocalSegments(place.recordings), archive);
   const indexes = new SegmentIndexCache(segments);
   const thumbnailer = stack.use(new Thumbnailer(clock, logger));
+  const workers = stack.use(new WorkerDirectory({ fixed: [addresses.worker, ...config.inference.workers], logger }));
+  const sentPictures = stack.use(new SentPictureDetection({
+    workers: () => workers.addresses().map((address) => ({ address, ...internalToken(config, address) })), deadlineMs: config.inference.deadline_ms, logLevel: config.log.level, clock, logger,
+  }));
+  stack.use(workers.onChange(() => { sentPictures.workersChanged(); }));
   const api = stack.use(await createControlApi({
     db, config, clock, logger, metrics, probes, edges, version: await productVersion(),
     chain: async () => (await readChainFile(place.recordings)) ?? null,
     segmentReader: new LocalSegmentReader(segments, logger, indexes, stack.use(new PlaybackPlanner(place.recordings, segments, clock))),
     pictures: new RecordedPictureReader({ files: segments, indexes, maker: thumbnailer, logger }),
     recordedDetection: () => new RecordedDetection({ worker: { address: addresses.worker, ...internalToken(config, addresses.worker) }, logLevel: config.log.level, clock, logger }),
+    sentPictures,
     annotatedExporter: (work, signal) => makeAnnotatedExport(work, clock, logger, signal),
     archive,
     pathOfSegment: (id) => segmentPath(place.recordings, id),
@@ -106,7 +113,6 @@ export const runControl = async (config: Config): Promise<void> => {
     mediaPorts: () => edgePorts,
     otherPorts: () => ({ webrtc: config.webrtc.port }),
   }));
-  const workers = stack.use(new WorkerDirectory({ fixed: [addresses.worker, ...config.inference.workers], logger }));
   const service = stack.use(new EdgeService({ db, desired: api.desiredState, workers, onDetections: (results) => { api.observe(results); }, onRules: (said) => { api.observeRules(said); }, clock, logger }));
   stack.use(await GrpcServer.start({ listen: addresses.control, ...internalToken(config, addresses.control), services: [service.registration, workers.registration], clock, onError: (error, method) => { logger.error({ err: error, method }, 'a gRPC handler failed'); } }));
   const admin = await api.ensureAdmin();

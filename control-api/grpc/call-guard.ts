@@ -28,13 +28,18 @@ export class CallGuard {
   /** Throws UNAUTHENTICATED, PERMISSION_DENIED, RESOURCE_EXHAUSTED. */
   async admit(call: Caller, permission: Permission): Promise<AccessPrincipal> {
     const address = addressOf(call.getPeer());
-    const principal = await this.#guard.admit({ credential: () => bearerOf(headerOf(call.metadata)), permission, address, target: call.getPath() }).catch((error: unknown) => {
+    const principal = await this.admitAgain(call, permission).catch((error: unknown) => {
       // Who is not known counts by address, who may not by it, too: so that guessing has its bound.
       if (error instanceof MediaError) this.#budget.spend(`address ${address}`);
       throw error;
     });
     this.#budget.spend(`user ${principal.id}`);
     return principal;
+  }
+
+  /** The same later in a call that goes on, at no cost to the budget: its token may have been revoked or have expired. */
+  admitAgain(call: Caller, permission: Permission): Promise<AccessPrincipal> {
+    return this.#guard.admit({ credential: () => bearerOf(headerOf(call.metadata)), permission, address: addressOf(call.getPeer()), target: call.getPath() });
   }
 }
 

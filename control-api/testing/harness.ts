@@ -70,6 +70,10 @@ export const startApi = async (overrides: HarnessOptions = {}) => {
     pictures: fakePictures({}),
     annotatedExporter: () => Promise.reject(new MediaError('UNAVAILABLE', 'no exporter here')),
     recordedDetection: () => ({ detect: () => Promise.resolve({ results: [], shown: 0, undecodable: 0, decoded: 0 }), [Symbol.asyncDispose]: () => Promise.resolve() }),
+    sentPictures: {
+      hold: () => ({ [Symbol.dispose]: () => undefined }),
+      detect: () => Promise.resolve({ seen: false, reason: 'worker_lost', detail: 'no worker here' }),
+    },
     archive: new DirectoryStore(join(directory, 'archive'), clock),
     pathOfSegment: (id) => join(directory, 'recordings', `${id}.mp4`),
     models: { names: () => Promise.resolve(['inspect-320', 'nanodet-g-416.int8.u8']) },

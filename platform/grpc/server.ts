@@ -9,6 +9,7 @@ import { MediaError, messageOf } from '../../core/errors.ts';
 import { channelOptions, isUnixAddress, publicServerOptions } from './channel-options.ts';
 import type { EndpointOptions } from './channel-options.ts';
 import { toGrpcStatus } from './errors.ts';
+import { messageLimits } from './message-limits.ts';
 import type { UnreadCall } from './read-request.ts';
 import { methodDefinition, unreadDefinition } from './service.ts';
 import type { ServiceRegistration } from './service.ts';
@@ -74,7 +75,8 @@ export class GrpcServer implements AsyncDisposable {
 
   /** Listens. Throws when the address cannot be bound; on TCP the error or its cause has the system's `code`. */
   static async start(options: GrpcServerOptions): Promise<GrpcServer> {
-    const server = new Server({ ...channelOptions(options), ...(options.limits === undefined ? {} : publicServerOptions) });
+    const larger = new Map(options.services.flatMap(({ service, maxMessageBytes }) => (maxMessageBytes === undefined ? [] : service.methods.map(({ name }): [string, number] => [`/${service.typeName}/${name}`, maxMessageBytes]))));
+    const server = new Server({ ...channelOptions(options), ...(options.limits === undefined ? {} : publicServerOptions), ...(larger.size === 0 ? {} : { interceptors: [messageLimits(larger)] }) });
     const calls = new CallSlots(options.limits?.maxCalls ?? Number.POSITIVE_INFINITY);
     const streams = new CallSlots(options.limits?.maxStreams ?? Number.POSITIVE_INFINITY);
     const expected = options.token === undefined ? null : digest(`Bearer ${options.token}`);

@@ -70,14 +70,17 @@ export interface ServiceRegistration {
   readonly unread?: Readonly<Record<string, UnreadHandler>>;
   /** Of a request of the other methods, where the listener takes more; a larger one is INTERNAL. */
   readonly maxRequestBytes?: number;
+  /** Its messages may be as large, whatever the server's limit; callers must be known before their messages are read. */
+  readonly maxMessageBytes?: number;
 }
 
 /** A handler of a method with one request and one answer that looks at a call before it reads the request (`readRequest`), whose bytes it parses itself. */
 export type UnreadHandler = (call: UnreadCall) => Promise<Message>;
 
-export const serve = <S extends AnyService>(service: S, handlers: Handlers<S>): ServiceRegistration => ({
+export const serve = <S extends AnyService>(service: S, handlers: Handlers<S>, options: Pick<ServiceRegistration, 'maxMessageBytes'> = {}): ServiceRegistration => ({
   service,
   handlers: handlers,
+  ...options,
 });
 
 /** The same where some methods' handlers read their requests themselves. */

@@ -142,7 +142,7 @@ test('[SD-53] [SD-18] a refusal has the right status, words, and details in its 
 
 const isServing = async (): Promise<boolean> => {
   using client = GrpcClient.dial(HealthService, server.grpc);
-  const answers = await Promise.all(['', SERVICE].map((service) => client.call.check(create(HealthCheckRequestSchema, { service }), CALL)));
+  const answers = await Promise.all(['', SERVICE, 'imageflow.v1.CameraStreamProcessor'].map((service) => client.call.check(create(HealthCheckRequestSchema, { service }), CALL)));
   return answers.every((answer) => answer.status === ServingStatus.SERVING);
 };
 
@@ -160,13 +160,15 @@ test('[SD-53] health and reflection answer everybody; what lies between our own 
     return answer.messageResponse;
   };
   const list = await ask({ case: 'listServices', value: '*' });
-  expect(list.case === 'listServicesResponse' && list.value.service.map(({ name }) => name).sort()).toEqual(['grpc.health.v1.Health', 'grpc.reflection.v1.ServerReflection', 'grpc.reflection.v1alpha.ServerReflection', SERVICE]);
+  expect(list.case === 'listServicesResponse' && list.value.service.map(({ name }) => name).sort()).toEqual(['grpc.health.v1.Health', 'grpc.reflection.v1.ServerReflection', 'grpc.reflection.v1alpha.ServerReflection', 'imageflow.v1.CameraStreamProcessor', SERVICE]);
   for (const symbol of [SERVICE, `${SERVICE}.StartRecording`, 'imageflow.v1.RecordingState']) {
     const found = await ask({ case: 'fileContainingSymbol', value: symbol });
     const files = found.case === 'fileDescriptorResponse' ? found.value.fileDescriptorProto.map((file) => fromBinary(FileDescriptorProtoSchema, file)) : [];
     expect(files.map(({ name }) => name), symbol).toEqual(['imageflow/v1/media_control_service.proto']);
     expect(files[0]?.service[0]?.method.map(({ name }) => name)).toContain('StopRecording');
   }
+  const stream = await ask({ case: 'fileContainingSymbol', value: 'imageflow.v1.CameraStreamProcessor.ProcessVideoStream' });
+  expect(stream.case === 'fileDescriptorResponse' && stream.value.fileDescriptorProto.map((file) => fromBinary(FileDescriptorProtoSchema, file).name).sort()).toEqual(['imageflow/v1/camera_stream_processor.proto', 'imageflow/v1/stream/messages.proto']);
   expect(await ask({ case: 'fileContainingSymbol', value: 'imageflow.v1.EdgeLinkService' })).toMatchObject({ case: 'errorResponse', value: { errorCode: status.NOT_FOUND } });
   expect(await ask({ case: 'fileByFilename', value: '/etc/passwd' })).toMatchObject({ case: 'errorResponse', value: { errorCode: status.NOT_FOUND } });
   call.end();

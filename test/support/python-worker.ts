@@ -24,6 +24,9 @@ export const installPythonWorker = (): void => {
   makeVenv(venv(), ['-r', REQUIREMENTS]);
 };
 
+/** The interpreter of its environment, for other programs that speak gRPC. */
+export const pythonOfWorker = (): string => join(venv(), 'bin', 'python');
+
 /** A worker that runs. Disposing ends it with SIGTERM. */
 export class PythonWorker implements AsyncDisposable {
   /** What clients dial. */
@@ -43,7 +46,7 @@ export class PythonWorker implements AsyncDisposable {
 
   /** `args`: of the command line. Resolves when it listens; rejects with what it said when it ends before. */
   static async start(args: readonly string[]): Promise<PythonWorker> {
-    const child = spawn(join(venv(), 'bin', 'python'), [join(EXAMPLE, 'worker.py'), ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(pythonOfWorker(), [join(EXAMPLE, 'worker.py'), ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
     const log: string[] = [];
     createInterface({ input: child.stderr }).on('line', (line) => { log.push(line); if (log.length > 200) log.shift(); });
     const listening = Promise.withResolvers<string>();

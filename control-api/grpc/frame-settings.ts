@@ -1,0 +1,60 @@
+import { MediaError } from '../../core/errors.ts';
+import type { VideoMetadata } from '../../proto/gen/imageflow/v1/stream/messages_pb.ts';
+import { ValidationError } from '../problem.ts';
+
+/** How a frame of a client's stream is to be looked at. */
+export interface FrameSettings {
+  readonly sourceId: string;
+  readonly model: string;
+  /** 0..1; null: the model's own default. */
+  readonly confidence: number | null;
+  /** While it waits it gives way to a newer frame. */
+  readonly mayGiveWay: boolean;
+}
+
+/** The pipeline every server has: the default detector. */
+const DEFAULT_PIPELINE = 'detect';
+const MAX_NAME = 256;
+const NUMBER = /^\d*\.?\d+(?:e-?\d{1,2})?$/i;
+
+/**
+ * What `metadata` asks for; without any, the default detector. Throws INVALID_ARGUMENT with the fields that are wrong, and what comes later as UNIMPLEMENTED
+ * (reason NOT_IMPLEMENTED). Whether there is such a model shows only at the worker.
+ */
+export const frameSettings = (metadata: Pick<VideoMetadata, 'sourceId' | 'pipelineId' | 'processingParams'> | undefined, defaultModel: string): FrameSettings => {
+  const { sourceId = '', pipelineId = '', processingParams = {} } = metadata ?? {};
+  const wrong: { readonly field: string; readonly message: string; readonly value: string }[] = [];
+  const refuse = (field: string, message: string, value: string): void => { wrong.push({ field, message, value: value.slice(0, 100) }); };
+  if (sourceId.length > MAX_NAME) refuse('metadata.source_id', `at most ${String(MAX_NAME)} characters`, sourceId);
+  if (pipelineId.length > MAX_NAME) refuse('metadata.pipeline_id', `at most ${String(MAX_NAME)} characters`, pipelineId);
+  const isDefault = pipelineId === '' || pipelineId === DEFAULT_PIPELINE;
+  let model = isDefault ? defaultModel : pipelineId;
+  let confidence: number | null = null;
+  let mayGiveWay = false;
+  for (const [name, value] of Object.entries(processingParams)) {
+    const field = `metadata.processing_params.${name.slice(0, MAX_NAME)}`;
+    switch (name) {
+      case 'confidence_threshold':
+        confidence = Number(value);
+        if (!NUMBER.test(value) || !(confidence >= 0 && confidence <= 1)) refuse(field, 'a number of 0 to 1 expected', value);
+        break;
+      case 'ai_model':
+        if (value === '' || value.length > MAX_NAME) refuse(field, `the name of a model expected, of at most ${String(MAX_NAME)} characters`, value);
+        else if (!isDefault && value !== pipelineId) refuse(field, 'pipeline_id names another model already', value);
+        else model = value;
+        break;
+      case 'frames':
+        if (value !== 'every' && value !== 'newest') refuse(field, '`every` or `newest` expected', value);
+        mayGiveWay = value === 'newest';
+        break;
+      case 'processed_data':
+        if (value === 'annotated') throw new MediaError('UNPROCESSABLE', 'Pictures with the boxes drawn in come in a later version; the boxes are in `detections`.', { reason: 'NOT_IMPLEMENTED' });
+        if (value !== 'none') refuse(field, '`none` expected', value);
+        break;
+      default:
+        refuse(field, 'there is no such parameter; there are: confidence_threshold, ai_model, frames, processed_data', value);
+    }
+  }
+  if (wrong.length > 0) throw new ValidationError(wrong, 'The metadata of the frame is not valid.');
+  return { sourceId, model, confidence, mayGiveWay };
+};

@@ -1,0 +1,189 @@
+import type { ServerDuplexStream } from '@grpc/grpc-js';
+import type { Clock } from '../../core/clock.ts';
+import { MediaError } from '../../core/errors.ts';
+import type { Milliseconds } from '../../core/units.ts';
+import { MAX_SENT_PICTURE_BYTES } from '../../extractor/port.ts';
+import type { SentPictureDetector } from '../../extractor/port.ts';
+import { toGrpcStatus } from '../../platform/grpc/errors.ts';
+import { readOneAtATime } from '../../platform/grpc/read-one.ts';
+import type { Metrics } from '../../platform/metrics.ts';
+import type { StreamProcessedFrame, StreamVideoFrame } from '../../proto/gen/imageflow/v1/stream/messages_pb.ts';
+import { failureOfStream, frameAnswer } from './frame-answer.ts';
+import type { AskedFrame, FrameOutcome } from './frame-answer.ts';
+import type { FrameBudget } from './frame-budget.ts';
+import { frameSettings } from './frame-settings.ts';
+import type { FrameSettings } from './frame-settings.ts';
+
+export type VideoCall = ServerDuplexStream<StreamVideoFrame, StreamProcessedFrame>;
+
+export interface VideoStreamOptions {
+  readonly detector: SentPictureDetector;
+  readonly defaultModel: string;
+  readonly budget: FrameBudget;
+  readonly clock: Clock;
+  readonly metrics: Pick<Metrics, 'streamedFrames' | 'streamedFrameSeconds'>;
+  /** It has ended, in whatever way. */
+  readonly onEnd: () => void;
+}
+
+/** Frames with the detector at a time: enough that one is decoded while the model has another, and for several workers. */
+const UNDER_WAY = 4;
+/** The same of frames that give way: each more is a frame older when its answer comes. */
+const UNDER_WAY_NEWEST = 2;
+/** Frames without an answer, those that gave way behind a slow one included. */
+const MAX_UNANSWERED = 64;
+/** Nothing comes and nothing is owed. */
+const IDLE: Milliseconds = 60_000;
+/** The client does not read what it is answered. */
+const UNREAD: Milliseconds = 30_000;
+
+interface Slot extends AskedFrame {
+  readonly settings: FrameSettings;
+  readonly receivedAt: Milliseconds;
+  /** Null once it is with the detector, or answered. */
+  bytes: Uint8Array | null;
+  readonly held: Disposable;
+  answer: FrameOutcome | MediaError | null;
+}
+
+/**
+ * One call of `ProcessVideoStream`: frames are read as there is room for them, looked at several at a time, and answered in their order, each
+ * exactly once.
+ */
+export class VideoStream {
+  readonly #call: VideoCall;
+  readonly #options: VideoStreamOptions;
+  /** Without an answer yet, in their order. */
+  readonly #slots: Slot[] = [];
+  /** Of these, not yet with the detector. */
+  #waiting: Slot[] = [];
+  #settings: FrameSettings;
+  #sequence = 0;
+  #underWay = 0;
+  /** The client has sent all it has, or something that ends the stream. */
+  #readAll = false;
+  /** Since when answers are not read; null: they are. */
+  #unreadSince: Milliseconds | null = null;
+  /** A frame came, or was answered. */
+  #usedAt: Milliseconds;
+  #ended = false;
+
+  /** Of a call nobody has read from yet. */
+  constructor(call: VideoCall, options: VideoStreamOptions) {
+    this.#call = call;
+    this.#options = options;
+    this.#settings = frameSettings(undefined, options.defaultModel);
+    this.#usedAt = options.clock.monotonic();
+    readOneAtATime(call);
+    call.on('cancelled', () => { this.#end(); });
+    call.on('drain', () => { this.#unreadSince = null; this.next(); });
+    call.on('end', () => { this.#readAll = true; this.#flush(); });
+    call.on('data', (frame: StreamVideoFrame) => { this.#take(frame); });
+  }
+
+  /** Ends the call with an error; what it has not been answered is not. */
+  fail(error: MediaError): void {
+    if (this.#ended) return;
+    this.#end();
+    this.#call.emit('error', toGrpcStatus(error));
+  }
+
+  /** To be called now and then: a stream that nobody uses ends. */
+  sweep(): void {
+    const now = this.#options.clock.monotonic();
+    if (this.#unreadSince !== null && now - this.#unreadSince > UNREAD) this.fail(new MediaError('DEADLINE_EXCEEDED', `Answers were not read for ${String(UNREAD / 1000)} s.`, { reason: 'ANSWERS_NOT_READ' }));
+    else if (this.#slots.length === 0 && now - this.#usedAt > IDLE) this.fail(new MediaError('DEADLINE_EXCEEDED', `No frame came for ${String(IDLE / 1000)} s.`, { reason: 'STREAM_IDLE' }));
+  }
+
+  /** Hands on what waits as far as there is room, and reads more if there is. */
+  next(): void {
+    if (this.#ended) return;
+    for (let slot = this.#waiting[0]; slot && this.#underWay < (slot.settings.mayGiveWay ? UNDER_WAY_NEWEST : UNDER_WAY); slot = this.#waiting[0]) {
+      this.#waiting.shift();
+      this.#start(slot);
+    }
+    const wanted = !this.#readAll && this.#unreadSince === null && this.#slots.length < MAX_UNANSWERED && !this.#options.budget.full && this.#waiting.every(({ settings }) => settings.mayGiveWay);
+    if (wanted && this.#call.isPaused()) this.#call.resume();
+    else if (!wanted && !this.#call.isPaused()) this.#call.pause();
+  }
+
+  #take({ frameData, timestampMs, metadata }: StreamVideoFrame): void {
+    if (this.#ended || this.#readAll) return;
+    const now = this.#options.clock.monotonic();
+    this.#usedAt = now;
+    let failure: MediaError | null = null;
+    try {
+      if (metadata) this.#settings = frameSettings(metadata, this.#options.defaultModel);
+    } catch (error) {
+      failure = error instanceof MediaError ? error : new MediaError('INTERNAL', 'The metadata could not be read.', { cause: error });
+    }
+    const { sourceId, model } = this.#settings;
+    const slot: Slot = {
+      sequence: this.#sequence++, timestampMs, sourceId, model, settings: this.#settings, receivedAt: now, bytes: frameData, held: this.#options.budget.hold(frameData.length), answer: null,
+    };
+    this.#slots.push(slot);
+    if (failure) this.#settle(slot, failure);
+    else if (frameData.length === 0) this.#settle(slot, { seen: false, reason: 'empty', detail: 'The frame has no picture.' });
+    else if (frameData.length > MAX_SENT_PICTURE_BYTES) this.#settle(slot, { seen: false, reason: 'too_large', detail: `The picture has more than ${String(MAX_SENT_PICTURE_BYTES)} bytes.` });
+    else {
+      const before = this.#waiting;
+      this.#waiting = [...before.filter(({ settings }) => !settings.mayGiveWay), slot];
+      for (const each of before) if (each.settings.mayGiveWay) this.#settle(each, { seen: false, reason: 'superseded', detail: 'A newer frame took its place.' });
+    }
+    this.next();
+  }
+
+  #start(slot: Slot): void {
+    const { bytes, settings: { model, confidence } } = slot;
+    if (!bytes) return;
+    this.#underWay++;
+    void this.#options.detector.detect({ bytes, model, confidence }).then((outcome) => {
+      this.#underWay--;
+      this.#settle(slot, failureOfStream(outcome, slot) ?? outcome);
+      this.next();
+    });
+  }
+
+  #settle(slot: Slot, answer: FrameOutcome | MediaError): void {
+    slot.bytes = null;
+    slot.answer = answer;
+    slot.held[Symbol.dispose]();
+    if (answer instanceof MediaError) this.#readAll = true; // nothing behind it is answered
+    this.#flush();
+  }
+
+  /** Answers what is next in the order, as far as it can be answered. */
+  #flush(): void {
+    const { clock, metrics } = this.#options;
+    for (let slot = this.#slots[0]; slot?.answer && !this.#ended; slot = this.#slots[0]) {
+      const { answer } = slot;
+      if (answer instanceof MediaError) {
+        this.fail(answer);
+        return;
+      }
+      this.#slots.shift();
+      const totalMs = clock.monotonic() - slot.receivedAt;
+      metrics.streamedFrames.inc({ result: answer.seen ? 'seen' : answer.reason });
+      if (answer.seen) {
+        const { waitingMs, decodeMs, resizeMs, queueMs, inferenceMs } = answer.times;
+        for (const [stage, ms] of Object.entries({ waiting: waitingMs, decode: decodeMs, resize: resizeMs, queue: queueMs, model: inferenceMs, total: totalMs })) metrics.streamedFrameSeconds.observe({ stage }, ms / 1000);
+      }
+      if (!this.#call.write(frameAnswer(slot, answer, totalMs))) this.#unreadSince ??= clock.monotonic();
+      this.#usedAt = clock.monotonic();
+    }
+    if (!this.#readAll || this.#slots.length > 0 || this.#ended) return;
+    this.#end();
+    this.#call.end();
+  }
+
+  #end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    for (const { held } of this.#slots) held[Symbol.dispose]();
+    if (this.#slots.length > 0) this.#options.metrics.streamedFrames.inc({ result: 'call_ended' }, this.#slots.length);
+    this.#slots.length = 0;
+    this.#waiting = [];
+    this.#call.pause();
+    this.#options.onEnd();
+  }
+}
