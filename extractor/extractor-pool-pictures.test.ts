@@ -5,12 +5,12 @@ import type { StillMessage } from './protocol.ts';
 import { setUp, settle } from './testing-pool.ts';
 import type { FakeExtractor } from './testing-pool.ts';
 
-const SPEC: PictureSpec = { format: 'jpeg', width: 640, height: null, quality: 80 };
+const SPEC: PictureSpec = { format: 'jpeg', width: 640, height: null, quality: 80, annotated: false };
 const NEVER = new AbortController().signal;
 const answer = (extractor: FakeExtractor, still: StillMessage): void => {
   extractor.picture({
     handle: still.handle, streams: [], stills: [still.id], frame: { stream: 'a', epoch: 1, rtpTs: 2, captureNtp: null, seq: 2 }, capturedAt: 0, pts: 0, format: 'jpeg', width: 640, height: 360,
-    sourceWidth: 1280, sourceHeight: 720, fresh: true, dropped: 0,
+    sourceWidth: 1280, sourceHeight: 720, drawn: null, fresh: true, dropped: 0,
   });
 };
 

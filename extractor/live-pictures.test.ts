@@ -5,7 +5,7 @@ import { LivePictures } from './live-pictures.ts';
 import type { LivePicture, PictureSpec } from './port.ts';
 import type { PictureHeader } from './protocol.ts';
 
-const SPEC: PictureSpec = { format: 'jpeg', width: 640, height: null, quality: 80 };
+const SPEC: PictureSpec = { format: 'jpeg', width: 640, height: null, quality: 80, annotated: false };
 const NEVER = new AbortController().signal;
 
 const setUp = () => {
@@ -21,7 +21,7 @@ const setUp = () => {
   const receive = (pts: number, to: Partial<PictureHeader> = {}): void => {
     pictures.receive('a', {
       type: 'picture', handle: 0, streams: [], stills: [], frame: { stream: 'a', epoch: 1, rtpTs: pts, captureNtp: null, seq: pts }, capturedAt: 0, pts, format: 'jpeg', width: 640, height: 360,
-      sourceWidth: 1280, sourceHeight: 720, fresh: true, dropped: 0, ...to, bytes: Buffer.from('JPEG'),
+      sourceWidth: 1280, sourceHeight: 720, drawn: null, fresh: true, dropped: 0, ...to, bytes: Buffer.from('JPEG'),
     });
   };
   const value = async (name: 'encodedPictures' | 'branchDropped'): Promise<number> => (await metrics[name].get()).values.reduce((sum, one) => sum + one.value, 0);

@@ -7,7 +7,7 @@ import { PICTURE_DEADLINE_MS, noCamera, noPicture, nobodyPublishes, notEncoded, 
 import type { LivePicture, PictureSource, PictureSpec } from './port.ts';
 import type { FromChild, PictureStream, StillMessage } from './protocol.ts';
 
-/** Kinds of pictures (size, format, quality) a camera is watched in at a time: each costs an encoding of every picture. */
+/** Kinds of pictures (size, format, quality, with or without boxes) a camera is watched in at a time: each costs an encoding of every picture. */
 const MAX_KINDS = 8;
 /** Stills of a camera asked for at a time. */
 const MAX_STILLS = 32;
@@ -168,7 +168,7 @@ export class LivePictures implements PictureSource {
   }
 
   #kindOf(camera: CameraId, wants: CameraWants, spec: PictureSpec): Kind {
-    const key = JSON.stringify([spec.format, spec.width, spec.height, spec.quality]);
+    const key = JSON.stringify([spec.format, spec.width, spec.height, spec.quality, spec.annotated]);
     const known = wants.kinds.get(key);
     if (known) return known;
     if (wants.kinds.size >= MAX_KINDS) throw tooManyKinds(camera, MAX_KINDS);

@@ -61,6 +61,16 @@ export interface PictureSpec {
   readonly height: number | null;
   /** 1..100 of JPEG and WebP; PNG loses nothing, whatever it says. */
   readonly quality: number;
+  /** With the boxes of what was detected drawn in. It then comes up to a quarter of a second later: it waits for the results of its frame. */
+  readonly annotated: boolean;
+}
+
+/** Of which frame the boxes drawn into a picture are. */
+export interface DrawnInto {
+  /** exact: what was found in this very frame, nothing perhaps · held: some are of the last frame looked at before it · none: nothing is known of it. */
+  readonly how: 'exact' | 'held' | 'none';
+  /** How much older the frame is that they were found in, of several the oldest; 0 unless held. */
+  readonly ageMs: Milliseconds;
 }
 
 /** A decoded picture of a live camera, encoded. Its bytes are shared by all who asked for such a one: nobody changes them. */
@@ -76,6 +86,8 @@ export interface LivePicture {
   /** The size of the decoded picture, which boxes of detections refer to. */
   readonly sourceWidth: number;
   readonly sourceHeight: number;
+  /** Null: nothing is drawn into it. */
+  readonly drawn: DrawnInto | null;
   readonly bytes: Buffer;
 }
 

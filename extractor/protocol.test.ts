@@ -24,7 +24,7 @@ const RESULT: ResultMessage = {
 
 const PICTURE: PictureHeader = {
   handle: 3, streams: [1, 2], stills: [7], frame: { stream: 'line-1', epoch: 1, rtpTs: 2, captureNtp: null, seq: 4 }, capturedAt: 5.5, pts: 33.3, format: 'webp', width: 641, height: 361,
-  sourceWidth: 1280, sourceHeight: 720, fresh: true, dropped: 3,
+  sourceWidth: 1280, sourceHeight: 720, drawn: { how: 'held', ageMs: 66.7 }, fresh: true, dropped: 3,
 };
 
 /** All messages of a byte stream cut into chunks of `size`. */
@@ -42,8 +42,8 @@ test('every message that is written is read, however the pipe cuts it', () => {
     encodeCamera(CAMERA),
     encodeAccessUnitHeader(3, unit(data, { frame: { stream: 'line-1', epoch: 7, rtpTs: 1, captureNtp: 12.5, seq: 9 } }), true), data,
     encodeAccessUnitHeader(3, unit(Buffer.alloc(0)), false),
-    encodePictures({ handle: 3, streams: [{ id: 0, spec: { format: 'jpeg', width: 640, height: null, quality: 80 }, fps: 0.5 }] }),
-    encodeStill({ handle: 3, id: 9, spec: { format: 'png', width: null, height: 16, quality: 1 } }),
+    encodePictures({ handle: 3, streams: [{ id: 0, spec: { format: 'jpeg', width: 640, height: null, quality: 80, annotated: false }, fps: 0.5 }] }),
+    encodeStill({ handle: 3, id: 9, spec: { format: 'png', width: null, height: 16, quality: 1, annotated: true } }),
     encodeRemove(3),
   ]);
   fc.assert(fc.property(fc.integer({ min: 1, max: bytes.length }), (size) => {
@@ -53,8 +53,8 @@ test('every message that is written is read, however the pipe cuts it', () => {
       { type: 'camera', ...CAMERA },
       { type: 'access-unit', handle: 3, frame: { stream: '', epoch: 7, rtpTs: 1, captureNtp: 12.5, seq: 9 }, pts: 90_000, wall: 1_750_000_001_000.25, randomAccess: true, decodeOnly: true, data },
       { type: 'access-unit', handle: 3, frame: { stream: '', epoch: 1_750_000_000_000, rtpTs: 4_000_000_000, captureNtp: null, seq: 42 }, pts: 90_000, wall: 1_750_000_001_000.25, randomAccess: true, decodeOnly: false, data: Buffer.alloc(0) },
-      { type: 'pictures', handle: 3, streams: [{ id: 0, spec: { format: 'jpeg', width: 640, height: null, quality: 80 }, fps: 0.5 }] },
-      { type: 'still', handle: 3, id: 9, spec: { format: 'png', width: null, height: 16, quality: 1 } },
+      { type: 'pictures', handle: 3, streams: [{ id: 0, spec: { format: 'jpeg', width: 640, height: null, quality: 80, annotated: false }, fps: 0.5 }] },
+      { type: 'still', handle: 3, id: 9, spec: { format: 'png', width: null, height: 16, quality: 1, annotated: true } },
       { type: 'remove', handle: 3 },
     ]);
   }));

@@ -47,7 +47,7 @@ const Flush = Remove;
 const Flushed = z.strictObject({ handle: z.int().min(0), offered: z.int().min(0) });
 
 const Side = z.int().min(1).max(0xffff);
-const Spec = z.strictObject({ format: z.enum(['jpeg', 'png', 'webp']), width: Side.nullable(), height: Side.nullable(), quality: z.int().min(1).max(100) });
+const Spec = z.strictObject({ format: z.enum(['jpeg', 'png', 'webp']), width: Side.nullable(), height: Side.nullable(), quality: z.int().min(1).max(100), annotated: z.boolean() });
 const Id = z.int().min(0);
 /** All kinds of pictures that are to come of a camera from now on, each at most so often. */
 const Pictures = z.strictObject({ handle: Id, streams: z.array(z.strictObject({ id: Id, spec: Spec, fps: z.number().positive() })).max(64) });
@@ -94,6 +94,8 @@ const Picture = z.strictObject({
   height: Side,
   sourceWidth: Side,
   sourceHeight: Side,
+  /** What is drawn into it; null: nothing. */
+  drawn: z.strictObject({ how: z.enum(['exact', 'held', 'none']), ageMs: Finite }).nullable(),
   /** It was encoded for this message; false: once more what was sent before. */
   fresh: z.boolean(),
   /** Pictures its streams did not get since the last one, for the encoder was busy or the pipe full. */

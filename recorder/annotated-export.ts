@@ -2,12 +2,13 @@
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../core/clock.ts';
+import type { DrawnBox } from '../core/drawing/drawn-box.ts';
 import { MediaError } from '../core/errors.ts';
 import type { Milliseconds } from '../core/units.ts';
 import { ChildProcess, describeExit } from '../platform/child-process.ts';
 import type { Logger } from '../platform/logging.ts';
 import { decodeExportAnswer } from './export-protocol.ts';
-import type { DrawnBox, EXPORT_FAILURES, ExportAnswer, ExportMessage } from './export-protocol.ts';
+import type { EXPORT_FAILURES, ExportAnswer, ExportMessage } from './export-protocol.ts';
 import { pictureKey } from './picture-key.ts';
 import { encodeMessage } from './picture-protocol.ts';
 import type { RangePicture, RangePictures, RangeRun } from './port.ts';

@@ -7,8 +7,7 @@ import { MediaError } from '../core/errors.ts';
 
 const Pixels = z.number().min(-65_536).max(65_536);
 /** A box in pixels of the picture as it was recorded. */
-const Box = z.strictObject({ className: z.string().max(256), classId: z.int(), confidence: z.number().min(0).max(1), x: Pixels, y: Pixels, width: Pixels, height: Pixels });
-export type DrawnBox = z.output<typeof Box>;
+const Box = z.strictObject({ className: z.string().max(256), classId: z.int(), confidence: z.number().min(0).max(1), trackId: z.string().max(32).nullable(), x: Pixels, y: Pixels, width: Pixels, height: Pixels });
 
 const Message = z.discriminatedUnion('type', [
   /** First: where the file goes, about how many pictures a second it has, and how large it may become. */

@@ -8,7 +8,6 @@ import type { WallRange } from './upload/ranges.ts';
 
 export { pictureKey } from './picture-key.ts';
 export type { ExportOutcome, ExportWork } from './annotated-export.ts';
-export type { DrawnBox } from './export-protocol.ts';
 export type { SegmentFile, SegmentFiles } from './segment-file.ts';
 export type { UploadedUnit } from './upload/gap-filler.ts';
 export type { WallRange } from './upload/ranges.ts';

@@ -54,7 +54,7 @@ test('[REC-5] an export runs, says what came of it, can be fetched by parts, and
   expect(await look(h, token, id)).toMatchObject({ camera: 'cam', ...RANGE, progress: 1, pictures: 3, undecodable: 1, missing_segments: 1, boxes: 2, bytes: 5, error: null, created_by: 'admin', expires_at: iso(h.clock.now() + 24 * 3_600_000) });
   const [work] = works;
   const run = work?.pictures.runs[0];
-  expect(run && [...(await work.boxesOf(run))]).toEqual([['7 90', [{ className: 'cup', classId: 4, confidence: 0.5, x: 1, y: 2, width: 3, height: 4 }]], ['7 91', [expect.objectContaining({ className: 'person' })]]]);
+  expect(run && [...(await work.boxesOf(run))]).toEqual([['7 90', [{ className: 'cup', classId: 4, confidence: 0.5, trackId: null, x: 1, y: 2, width: 3, height: 4 }]], ['7 91', [expect.objectContaining({ className: 'person' })]]]);
 
   const part = await h.call<string>('GET', `/v1/exports/${id}/file?token=${token}`, { headers: { range: 'bytes=1-3' } });
   expect([part.status, part.body, part.headers.get('content-range'), part.headers.get('content-type')]).toEqual([206, 'ovi', 'bytes 1-3/5', 'video/mp4']);

@@ -84,6 +84,12 @@ describe('snapshot', () => {
     expect((await get('snapshot', { 'if-none-match': '"7-27000-640x360-png"' })).status).toBe(200);
   });
 
+  test('[DIS-4] with boxes drawn in it says of which frame they are, and has a tag of its own', async () => {
+    const response = await get('snapshot?annotated=true&format=png');
+    expect(Object.fromEntries(response.headers)).toMatchObject({ 'x-picture-boxes': 'held', 'x-picture-boxes-age': '67', 'etag': '"7-27000-640x360-png-annotated"' });
+    expect((await get('snapshot')).headers.get('x-picture-boxes')).toBeNull();
+  });
+
   test('[ING-6] whose credential is taken back while it waits for its picture is refused', async () => {
     pictures.still = () => {
       valid = false;

@@ -3,6 +3,7 @@ import type { RawData, WebSocket } from 'ws';
 import { MediaError } from '../../core/errors.ts';
 import type { CameraId } from '../../core/frame-ref.ts';
 import type { DetectionResult } from '../../core/detection.ts';
+import { FrameResults } from '../../core/frame-results.ts';
 import type { Milliseconds } from '../../core/units.ts';
 import type { DetectionSource, LivePicture, PictureSource } from '../../extractor/port.ts';
 import { ViewerSockets } from '../sockets/viewer-sockets.ts';
@@ -10,7 +11,6 @@ import type { ServedViewer, ViewerSocketDeps } from '../sockets/viewer-sockets.t
 import { NewestWins } from './newest-wins.ts';
 import { parseFrames } from './picture-query.ts';
 import type { FramesWish } from './picture-query.ts';
-import { PictureResults } from './picture-results.ts';
 import { binaryVideoFrame, parseStreamControl, videoFrame } from './video-frame.ts';
 import type { StreamControl } from './video-frame.ts';
 
@@ -51,7 +51,7 @@ class FrameViewer implements ServedViewer {
   readonly #wish: FramesWish;
   readonly #options: FrameSocketOptions;
   readonly #queue: NewestWins<{ readonly picture: LivePicture; readonly results: readonly DetectionResult[] }>;
-  readonly #results: PictureResults;
+  readonly #results: FrameResults<LivePicture>;
   #watching: DisposableStack | null = null;
   #stalled: Disposable | null = null;
   #lastAt: Milliseconds | null = null;
@@ -65,7 +65,10 @@ class FrameViewer implements ServedViewer {
     this.#wish = wish;
     this.#options = options;
     this.#queue = new NewestWins(({ picture, results }) => { this.#send(picture, results); }, () => { options.metrics.branchDropped.inc({ camera, branch: BRANCH, reason: 'slow_client' }); });
-    this.#results = new PictureResults({ clock: options.clock, deliver: (picture, results) => { this.#queue.offer({ picture, results }); } });
+    this.#results = new FrameResults<LivePicture>({
+      clock: options.clock, deliver: (picture, results) => { this.#queue.offer({ picture, results }); },
+      awaits: ({ drawn }) => drawn === null, // one with boxes drawn in has waited for its results before it came
+    });
     this.#start();
   }
 

@@ -7,7 +7,7 @@ import { MULTIPART_BEGIN, MULTIPART_TYPE, PART_END, partHead } from './multipart
 
 const picture = (bytes: Uint8Array, seq: number): LivePicture => ({
   frame: { stream: 'line-1', epoch: 1_750_000_000_000, rtpTs: 4_000_000_000, captureNtp: null, seq }, capturedAt: 1_750_000_000_250, pts: 0, format: 'jpeg',
-  width: 2, height: 2, sourceWidth: 2, sourceHeight: 2, bytes: Buffer.from(bytes),
+  width: 2, height: 2, sourceWidth: 2, sourceHeight: 2, drawn: null, bytes: Buffer.from(bytes),
 });
 
 test('a part says what it is and how long, and ends with the boundary of the next', () => {
@@ -15,6 +15,10 @@ test('a part says what it is and how long, and ends with the boundary of the nex
     '--imageflow-picture', 'content-type: image/jpeg', 'content-length: 4', 'x-picture-time: 2025-06-15T15:06:40.250Z', 'x-picture-epoch: 1750000000000',
     'x-picture-rtp-timestamp: 4000000000', 'x-picture-sequence: 7', '', 'JPEG', '--imageflow-picture', '',
   ].join('\r\n'));
+});
+
+test('[DIS-4] a part with boxes drawn in says of which frame they are', () => {
+  expect(partHead({ ...picture(Buffer.from('JPEG'), 7), drawn: { how: 'held', ageMs: 66.7 } }).toString()).toContain('x-picture-sequence: 7\r\nx-picture-boxes: held\r\nx-picture-boxes-age: 67\r\n');
 });
 
 test('pictures of any bytes are read back, however the network cuts them', async () => {

@@ -15,17 +15,14 @@ export const MEDIA_TYPES: Readonly<Record<PictureFormat, string>> = { jpeg: 'ima
 const WHOLE = /^\d{1,6}$/;
 const DECIMAL = /^\d{1,4}(?:\.\d{1,4})?$/;
 
-/** `format`, `width`, `height`, `quality` of a snapshot; without `format` what `Accept` likes best. Throws INVALID_ARGUMENT (400), NOT_ACCEPTABLE (406), UNPROCESSABLE (422). */
-export const parseSnapshot = (query: URLSearchParams, accept: string | undefined): PictureSpec => {
-  refuseAnnotated(query);
-  return { ...sizeOf(query), format: formatOf(query, accept), quality: qualityOf(query) };
-};
+/** `format`, `width`, `height`, `quality`, `annotated` of a snapshot; without `format` what `Accept` likes best. Throws INVALID_ARGUMENT (400), NOT_ACCEPTABLE (406). */
+export const parseSnapshot = (query: URLSearchParams, accept: string | undefined): PictureSpec =>
+  ({ ...sizeOf(query), format: formatOf(query, accept), quality: qualityOf(query), annotated: flagOf(query, 'annotated') });
 
-/** `fps`, `width`, `height`, `quality` of an MJPEG. Throws INVALID_ARGUMENT (400), UNPROCESSABLE (422). */
-export const parseMjpeg = (query: URLSearchParams): { readonly spec: PictureSpec; readonly fps: number } => {
-  refuseAnnotated(query);
-  return { spec: { ...sizeOf(query), format: 'jpeg', quality: qualityOf(query) }, fps: numberOf(query, 'fps', DECIMAL, RATES.least, RATES.most) ?? DEFAULT_FPS };
-};
+/** `fps`, `width`, `height`, `quality`, `annotated` of an MJPEG. Throws INVALID_ARGUMENT (400). */
+export const parseMjpeg = (query: URLSearchParams): { readonly spec: PictureSpec; readonly fps: number } => ({
+  spec: { ...sizeOf(query), format: 'jpeg', quality: qualityOf(query), annotated: flagOf(query, 'annotated') }, fps: numberOf(query, 'fps', DECIMAL, RATES.least, RATES.most) ?? DEFAULT_FPS,
+});
 
 export interface FramesWish {
   readonly spec: PictureSpec;
@@ -34,7 +31,7 @@ export interface FramesWish {
   readonly binary: boolean;
 }
 
-/** As of an MJPEG, and `binary`. Throws INVALID_ARGUMENT (400), UNPROCESSABLE (422). */
+/** As of an MJPEG, and `binary`. Throws INVALID_ARGUMENT (400). */
 export const parseFrames = (query: URLSearchParams): FramesWish => ({ ...parseMjpeg(query), binary: flagOf(query, 'binary') });
 
 const sizeOf = (query: URLSearchParams): Pick<PictureSpec, 'width' | 'height'> => ({ width: sideOf(query, 'width'), height: sideOf(query, 'height') });
@@ -71,12 +68,6 @@ export const preferredFormat = (accept: string | undefined): PictureFormat => {
   const best = (['jpeg', 'webp', 'png'] as const).reduce((one, other) => (weightOf(other) > weightOf(one) ? other : one));
   if (weightOf(best) > 0) return best;
   throw new MediaError('NOT_ACCEPTABLE', 'Pictures are image/jpeg, image/png or image/webp.', { reason: 'NO_ACCEPTABLE_FORMAT' });
-};
-
-/** Boxes are drawn by whoever shows the picture: one without them must not pass for one with them. */
-const refuseAnnotated = (query: URLSearchParams): void => {
-  if (!flagOf(query, 'annotated')) return;
-  throw new MediaError('UNPROCESSABLE', 'Live pictures with boxes drawn in are not available; their boxes are at detections/live.', { reason: 'NOT_ANNOTATED' });
 };
 
 const flagOf = (query: URLSearchParams, name: string): boolean => {

@@ -6,7 +6,7 @@ import type { LivePicture, PictureSource, PictureSpec } from '../../extractor/po
 /** The n-th picture of a camera with 10 a second. For tests. */
 export const pictureOf = (seq: number, bytes: Buffer = Buffer.from(`JPEG ${String(seq)}`)): LivePicture => ({
   frame: { stream: 'line-1', epoch: 7, rtpTs: seq * 9000, captureNtp: null, seq }, capturedAt: 1_750_000_000_000 + 100 * seq, pts: 100 * seq, format: 'jpeg', width: 640, height: 360,
-  sourceWidth: 1280, sourceHeight: 720, bytes,
+  sourceWidth: 1280, sourceHeight: 720, drawn: null, bytes,
 });
 
 /** What a detector says of it: one box, named as the picture. */
@@ -23,7 +23,7 @@ export class FakePictures implements PictureSource {
 
   still(_camera: CameraId, spec: PictureSpec): Promise<LivePicture> {
     if (this.refusal) return Promise.reject(this.refusal);
-    return Promise.resolve({ ...pictureOf(3), format: spec.format });
+    return Promise.resolve({ ...pictureOf(3), format: spec.format, drawn: spec.annotated ? { how: 'held', ageMs: 66.6 } : null });
   }
 
   watch(camera: CameraId, spec: PictureSpec, fps: number, listener: (picture: LivePicture) => void): Disposable {

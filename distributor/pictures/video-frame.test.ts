@@ -21,6 +21,11 @@ test('[DIS-3] the binary variant is the same with the JPEG as it is', () => {
   expect(message.subarray(4 + json)).toEqual(Buffer.from(jpeg, 'base64'));
 });
 
+test('[DIS-4] one with boxes drawn in says of which frame they are', () => {
+  const { annotated } = JSON.parse(videoFrame({ ...pictureOf(1), drawn: { how: 'held', ageMs: 66.7 } }, [], STATS)) as { annotated: unknown };
+  expect(annotated).toEqual({ boxes: 'held', age_ms: 67 });
+});
+
 test('a stream_control is read', () => {
   expect(parseStreamControl(Buffer.from('{"type":"stream_control","action":"pause","camera_id":"cam-office-1","processing_pipeline":"yolo11n-detection","more":1}')))
     .toEqual({ type: 'stream_control', action: 'pause', camera_id: 'cam-office-1', processing_pipeline: 'yolo11n-detection' });

@@ -24,6 +24,7 @@ const fieldsOf = (picture: LivePicture, results: readonly DetectionResult[], sta
   });
   return {
     timestamp: new Date(picture.capturedAt).toISOString(),
+    ...(picture.drawn ? { annotated: { boxes: picture.drawn.how, age_ms: Math.round(picture.drawn.ageMs) } } : {}),
     detections,
     processing_stats: { frame_processing_time_ms: Math.round(stats.processingMs), total_detections: detections.length, fps: tenths(stats.fps) },
   };

@@ -1,4 +1,5 @@
 import type { Frame } from 'node-av/lib';
+import type { Clock } from '../../core/clock.ts';
 import type { Detection, DetectionResult } from '../../core/detection.ts';
 import { messageOf } from '../../core/errors.ts';
 import type { CameraId, FrameRef } from '../../core/frame-ref.ts';
@@ -10,14 +11,16 @@ import { FpsGate } from '../fps-gate.ts';
 import type { SkipReason } from '../port.ts';
 import { CameraTracks, FAINT_CONFIDENCE } from '../tracking/camera-tracks.ts';
 import type { AccessUnitMessage, CameraMessage, PictureStream, StatsMessage, StillMessage } from '../protocol.ts';
+import { AnnotatedFrames } from './annotated-frames.ts';
 import { CameraPictures } from './camera-pictures.ts';
-import type { CameraPicturesOptions } from './camera-pictures.ts';
+import type { CameraPicturesOptions, PictureMeta } from './camera-pictures.ts';
 import { Decoder } from './decoder.ts';
 import { Scaler } from './scaler.ts';
 
 export interface CameraExtractionOptions {
   readonly dispatcher: FrameDispatcher;
   readonly blackBox: Pick<BlackBox, 'enter' | 'leave'>;
+  readonly clock: Clock;
   readonly logger: Logger;
   /** A decoder was made or ended: the edge wants to know now. */
   readonly onDecoderChange: () => void;
@@ -42,6 +45,12 @@ interface Meta {
   readonly decodeOnly: boolean;
 }
 
+/** Whether a detector's turn had come, null: none could; and which were offered the picture, which none may still get when its worker has no room for it. */
+interface Offered {
+  readonly detected: boolean | null;
+  readonly offered: readonly string[];
+}
+
 /** H.264 holds back at most 16 pictures (ITU-T H.264 A.3.1: MaxDpbFrames); older notes are overwritten. */
 const REMEMBERED = 64;
 
@@ -56,6 +65,9 @@ export class CameraExtraction implements Disposable {
   #decoder: Decoder | null = null;
   readonly #scalers = new Map<string, Scaler>();
   readonly #pictures: CameraPictures;
+  /** Those with boxes drawn in, and what they wait in for their boxes. */
+  readonly #annotated: CameraPictures;
+  readonly #frames: AnnotatedFrames;
   readonly #metas: (Meta | undefined)[] = Array.from({ length: REMEMBERED }, () => undefined);
   #index = 0;
   #epoch: number | null = null;
@@ -64,6 +76,7 @@ export class CameraExtraction implements Disposable {
   #skipped = new Map<SkipReason, number>();
   /** Pictures offered to detectors since the last flush. */
   #offered = 0;
+  #guarding = false;
   /** The message of the last decoder error: a broken stream is logged once, not 30 times a second. */
   #lastError = '';
 
@@ -73,20 +86,26 @@ export class CameraExtraction implements Disposable {
     this.#message = message;
     this.#options = options;
     this.#tracks = new CameraTracks(message.lastTrack);
-    this.#pictures = new CameraPictures({
+    const pictures: CameraPicturesOptions = {
       handle: message.handle, lane: options.lane, guarded: (work) => { this.#guarded(work); }, send: options.sendPicture, sendNoStill: options.sendNoStill, logger: options.logger,
-    });
+    };
+    this.#pictures = new CameraPictures(pictures);
+    this.#annotated = new CameraPictures(pictures);
+    this.#frames = new AnnotatedFrames({ clock: options.clock, deliver: (picture, meta) => { this.#guarded(() => { this.#annotated.take(picture, meta); }); } });
     this.#setDetectors(message);
   }
 
   /** Other pictures are wanted of it from now on. */
   setPictures(streams: readonly PictureStream[]): void {
-    this.#guarded(() => { this.#pictures.setStreams(streams); });
+    this.#guarded(() => {
+      this.#pictures.setStreams(streams.filter(({ spec }) => !spec.annotated));
+      this.#annotated.setStreams(streams.filter(({ spec }) => spec.annotated));
+    });
   }
 
   /** The newest picture is wanted. */
   still({ id, spec }: StillMessage): void {
-    this.#guarded(() => { this.#pictures.still(id, spec); });
+    this.#guarded(() => { (spec.annotated ? this.#annotated : this.#pictures).still(id, spec); });
   }
 
   /** Other detectors, or other parameters of the codec. */
@@ -104,28 +123,26 @@ export class CameraExtraction implements Disposable {
     }
     const index = this.#index++;
     this.#metas[index % REMEMBERED] = { index, frame: { ...unit.frame, stream: this.camera }, pts: unit.pts, wall: unit.wall, decodeOnly: unit.decodeOnly };
-    this.#options.blackBox.enter(this.#handle);
-    try {
-      this.#decoder ??= this.#makeDecoder();
-      this.#awaitingRandomAccess = false;
-      this.#decoder.decode(unit.data, index, unit.randomAccess, this.#onFrame);
-    } catch (error) {
-      this.#fail(messageOf(error));
-    } finally {
-      this.#options.blackBox.leave();
-    }
+    this.#guarded(() => {
+      try {
+        this.#decoder ??= this.#makeDecoder();
+        this.#awaitingRandomAccess = false;
+        this.#decoder.decode(unit.data, index, unit.randomAccess, this.#onFrame);
+      } catch (error) {
+        this.#fail(messageOf(error));
+      }
+    });
   }
 
   /** Gives out what the decoder holds back. What comes next begins anew. How many pictures were offered since the last time. */
   flush(): number {
-    this.#options.blackBox.enter(this.#handle);
-    try {
-      this.#decoder?.drain(this.#onFrame);
-    } catch (error) {
-      this.#fail(messageOf(error));
-    } finally {
-      this.#options.blackBox.leave();
-    }
+    this.#guarded(() => {
+      try {
+        this.#decoder?.drain(this.#onFrame);
+      } catch (error) {
+        this.#fail(messageOf(error));
+      }
+    });
     this.#awaitingRandomAccess = true;
     for (const { gate } of this.#detectors) gate.reset();
     const offered = this.#offered;
@@ -136,6 +153,11 @@ export class CameraExtraction implements Disposable {
   /** A detector's result, with the ids of its tracks. `faint`: what it saw too faintly to be part of it. */
   track(detector: string, result: DetectionResult, faint: readonly Detection[]): DetectionResult {
     return this.#detectors.some(({ spec }) => spec.id === detector && spec.tracking) ? this.#tracks.follow(detector, result, faint) : result;
+  }
+
+  /** What `track` made of a result is known, so pictures that waited for it go on. */
+  annotate(detector: string, result: DetectionResult): void {
+    this.#frames.onResult(detector, result);
   }
 
   skip(reason: SkipReason): void {
@@ -158,6 +180,8 @@ export class CameraExtraction implements Disposable {
 
   [Symbol.dispose](): void {
     this.#endDecoder();
+    this.#frames[Symbol.dispose]();
+    this.#annotated[Symbol.dispose]();
     this.#pictures[Symbol.dispose]();
     for (const scaler of this.#scalers.values()) scaler[Symbol.dispose]();
     this.#scalers.clear();
@@ -178,16 +202,23 @@ export class CameraExtraction implements Disposable {
     this.#awaitingRandomAccess = true;
     this.#decoder?.reset();
     this.#pictures.forget();
+    this.#forgetAnnotated();
     for (const { gate } of this.#detectors) gate.reset();
   }
 
-  /** Native code at work on this camera's pictures, beside the decoder's. */
+  /** Native code at work on this camera's pictures; one such piece of work may be part of another. */
   #guarded(work: () => void): void {
+    if (this.#guarding) {
+      work();
+      return;
+    }
+    this.#guarding = true;
     this.#options.blackBox.enter(this.#handle);
     try {
       work();
     } finally {
       this.#options.blackBox.leave();
+      this.#guarding = false;
     }
   }
 
@@ -222,25 +253,35 @@ export class CameraExtraction implements Disposable {
       this.skip('decoder_error');
       return;
     }
-    let detected: boolean | null = null;
-    if (this.#detectors.length > 0) {
-      if (meta.decodeOnly) this.skip('late');
-      else detected = this.#detect(frame, meta);
-    }
+    const { detected, offered } = this.#offer(frame, meta);
+    const picture: PictureMeta = { index, frame: meta.frame, wall: meta.wall, pts: (meta.pts * 1000) / this.#message.clockRate, late: meta.decodeOnly, detected };
     if (!this.#pictures.wanted) this.#pictures.forget();
-    else this.#pictures.take(frame, { index, frame: meta.frame, wall: meta.wall, pts: (meta.pts * 1000) / this.#message.clockRate, late: meta.decodeOnly, detected });
+    else this.#pictures.take(frame, picture);
+    if (!this.#annotated.wanted) this.#forgetAnnotated();
+    else this.#frames.take(frame, picture, offered);
   };
 
-  /** Whether a detector's turn has come; it may still not get the picture, when its worker has no room for it. */
-  #detect(frame: Frame, meta: Meta): boolean {
-    let due = false;
+  #forgetAnnotated(): void {
+    this.#frames.forget();
+    this.#annotated.forget();
+  }
+
+  #offer(frame: Frame, meta: Meta): Offered {
+    if (this.#detectors.length === 0) return { detected: null, offered: [] };
+    if (!meta.decodeOnly) return this.#detect(frame, meta);
+    this.skip('late');
+    return { detected: null, offered: [] };
+  }
+
+  #detect(frame: Frame, meta: Meta): Offered {
+    let detected = false;
     const wanted = new Map<string, { readonly model: ModelInfo; readonly specs: DetectorMessage[] }>();
     for (const { spec, gate } of this.#detectors) {
       if (!gate.takes(meta.pts)) {
         this.skip('fps');
         continue;
       }
-      due = true;
+      detected = true;
       const model = this.#options.dispatcher.model(spec.model);
       if (!model) {
         this.skip('worker_lost');
@@ -252,7 +293,7 @@ export class CameraExtraction implements Disposable {
       else wanted.set(key, { model, specs: [spec] });
     }
     for (const [key, { model, specs }] of wanted) this.#deliver(frame, meta, key, model, specs);
-    return due;
+    return { detected, offered: [...wanted.values()].flatMap(({ specs }) => specs.map(({ id }) => id)) };
   }
 
   #deliver(frame: Frame, meta: Meta, key: string, model: ModelInfo, specs: readonly DetectorMessage[]): void {

@@ -18,7 +18,7 @@ import { SlowLane } from './slow-lane.ts';
 let clip: Clip;
 beforeAll(async () => { clip = await readClip(join(import.meta.dirname, '..', '..', 'test/fixtures/media/counter-720p30.mp4')); });
 
-const JPEG: PictureSpec = { format: 'jpeg', width: 320, height: null, quality: 80 };
+const JPEG: PictureSpec = { format: 'jpeg', width: 320, height: null, quality: 80, annotated: false };
 const CODECS: Readonly<Record<PictureFormat, AVCodecID>> = { jpeg: AV_CODEC_ID_MJPEG, png: AV_CODEC_ID_PNG, webp: AV_CODEC_ID_WEBP };
 
 interface Sent extends PictureHeader { readonly bytes: Buffer }
@@ -190,7 +190,7 @@ test.each([[16, 16], [17, 4000], [4096, 16], [2, 2]])('[EXT-9] a camera of %i x 
   using frame = grey(width, height);
   take(pictures, frame, 0);
   let id = 0;
-  for (const format of ['jpeg', 'png', 'webp'] as const) for (const wanted of [null, 16, 333]) pictures.still(id++, { format, width: wanted, height: null, quality: 100 });
+  for (const format of ['jpeg', 'png', 'webp'] as const) for (const wanted of [null, 16, 333]) pictures.still(id++, { format, width: wanted, height: null, quality: 100, annotated: false });
   await until('all are answered', () => sent.flatMap(({ stills }) => stills).length + refused.length === id);
   expect(refused).toEqual([]);
   for (const each of sent) expect(decode(each)).toMatchObject({ width: each.width, height: each.height });

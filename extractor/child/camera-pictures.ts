@@ -8,6 +8,7 @@ import { pictureSize } from '../picture-size.ts';
 import type { PictureSpec } from '../port.ts';
 import { MAX_PICTURE_BYTES } from '../protocol.ts';
 import type { NoStillMessage, PictureHeader, PictureStream } from '../protocol.ts';
+import type { FrameBoxes } from './frame-boxes.ts';
 import { PictureOutput } from './picture-output.ts';
 import type { EncodedPicture } from './picture-output.ts';
 import { PictureScaler } from './picture-scaler.ts';
@@ -36,6 +37,8 @@ export interface PictureMeta {
   readonly late: boolean;
   /** Whether detectors look at this very picture; null: there are none. */
   readonly detected: boolean | null;
+  /** What is to be drawn into it; absent: nothing. */
+  readonly boxes?: FrameBoxes;
 }
 
 interface Stream {
@@ -189,11 +192,11 @@ export class CameraPictures implements Disposable {
       this.#deliver(output, output.last, waiting, false);
       return;
     }
-    const { index, frame, wall: capturedAt, pts } = newest;
+    const { index, frame, wall: capturedAt, pts, boxes } = newest;
     let encoding: Promise<EncodedPicture>;
     try {
-      const scaled = this.#scalerFor(output).scale(this.#picture, index);
-      encoding = output.encode(scaled, { index, frame, capturedAt, pts, sourceWidth: this.#picture.width, sourceHeight: this.#picture.height });
+      const scaled = this.#scalerFor(output).scale(this.#picture, index, boxes?.boxes);
+      encoding = output.encode(scaled, { index, frame, capturedAt, pts, drawn: boxes?.drawn ?? null, sourceWidth: this.#picture.width, sourceHeight: this.#picture.height });
     } catch (error) {
       this.#fail(output, waiting, error);
       return;

@@ -123,6 +123,7 @@ export class ExtractorChild implements Disposable {
     return new CameraExtraction(message, {
       dispatcher: this.#dispatcher,
       blackBox: this.#options.blackBox,
+      clock: this.#options.clock,
       logger: this.#options.logger,
       onDecoderChange: () => {
         const camera = this.#cameras.get(handle);
@@ -148,6 +149,7 @@ export class ExtractorChild implements Disposable {
         if (camera.camera !== result.frame.stream) continue;
         const tracked = camera.track(detector, result, faint);
         this.#send(encodeResult({ handle, detector, result: { ...tracked, detections: [...tracked.detections] }, timings }));
+        camera.annotate(detector, tracked);
       }
     },
     onSkip: (id, reason) => {

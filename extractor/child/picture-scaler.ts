@@ -1,7 +1,10 @@
 import { FFmpegError, Frame, SoftwareScaleContext } from 'node-av/lib';
+import { paintBoxes } from '../../core/drawing/box-painter.ts';
+import type { DrawnBox } from '../../core/drawing/drawn-box.ts';
+import { surfaceOf } from './frame-surface.ts';
 import type { PixelLayout } from './picture-encoder.ts';
 
-/** Decoded pictures → pictures of one size and layout, by libswscale's area filter, with their own colour matrix and range; each once. */
+/** Decoded pictures → pictures of one size and layout, by libswscale's area filter, with their own colour matrix and range, and boxes drawn in; each once. */
 export class PictureScaler implements Disposable {
   readonly #width: number;
   readonly #height: number;
@@ -20,8 +23,11 @@ export class PictureScaler implements Disposable {
     this.#scaled.alloc();
   }
 
-  /** `index` names the picture. What is returned is to be referenced at once: the next picture takes its place. Throws when libswscale refuses it. */
-  scale(picture: Frame, index: number): Frame {
+  /**
+   * `index` names the picture; `boxes` are in its pixels. What is returned is to be referenced at once: the next picture takes its place. Throws when libswscale
+   * refuses it.
+   */
+  scale(picture: Frame, index: number, boxes: readonly DrawnBox[] = []): Frame {
     if (index === this.#index) return this.#scaled;
     this.#index = -1;
     const scaled = this.#scaled;
@@ -33,6 +39,7 @@ export class PictureScaler implements Disposable {
     scaled.colorRange = this.#layout.range;
     FFmpegError.throwIfError(scaled.getBuffer(0), 'memory for a picture');
     FFmpegError.throwIfError(this.#context.scaleFrameSync(scaled, picture), 'scaling');
+    if (boxes.length > 0) paintBoxes(surfaceOf(scaled), boxes, { left: 0, top: 0, scaleX: this.#width / picture.width, scaleY: this.#height / picture.height });
     this.#index = index;
     return scaled;
   }

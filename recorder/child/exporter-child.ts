@@ -1,11 +1,12 @@
 import { stat } from 'node:fs/promises';
 import type { Duplex } from 'node:stream';
 import type { Frame } from 'node-av/lib';
+import { paintBoxes } from '../../core/drawing/box-painter.ts';
+import type { DrawnBox } from '../../core/drawing/drawn-box.ts';
 import { messageOf } from '../../core/errors.ts';
 import { decodeExportMessage } from '../export-protocol.ts';
-import type { DrawnBox, ExportAnswer, ExportMessage } from '../export-protocol.ts';
+import type { ExportAnswer, ExportMessage } from '../export-protocol.ts';
 import { PictureMessageReader } from '../picture-protocol.ts';
-import { paintBoxes } from './box-painter.ts';
 import { DiskFullError, Mp4Encoder, TooLargeError } from './mp4-encoder.ts';
 import { PictureFitter } from './picture-fitter.ts';
 import { PictureStreamDecoder } from './picture-stream-decoder.ts';
@@ -60,9 +61,9 @@ export class ExportChild implements Disposable {
     if (at === null || this.#target === undefined) return;
     this.#output ??= this.#begin(frame, this.#target);
     const { fitter, encoder } = this.#output;
-    const { picture, fit } = fitter.fit(frame);
-    paintBoxes(picture, boxes, fitter.colorimetry, fit);
-    encoder.encode(picture, at);
+    const { picture, bytes, fit } = fitter.fit(frame);
+    paintBoxes(picture, boxes, fit);
+    encoder.encode(bytes, at);
   }
 
   #begin(frame: Frame, { path, fps, maxBytes }: Extract<ExportMessage, { type: 'begin' }>) {

@@ -3,7 +3,6 @@ import { AVERROR_ENOSPC, AV_CODEC_FLAG_GLOBAL_HEADER, AV_PIX_FMT_YUV420P, AV_PKT
 import type { AVColorPrimaries, AVColorRange, AVColorSpace, AVColorTransferCharacteristic } from 'node-av/constants';
 import { Codec, CodecContext, FFmpegError, FormatContext, Frame, Packet, Rational } from 'node-av/lib';
 import type { Stream } from 'node-av/lib';
-import type { I420Picture } from './i420-picture.ts';
 
 /** Ticks per second of the file. */
 const CLOCK_RATE = 90_000;
@@ -88,12 +87,12 @@ export class Mp4Encoder implements Disposable {
 
   get pictures(): number { return this.#pictures; }
 
-  /** `at`: milliseconds, growing. Throws DiskFullError, TooLargeError, and when FFmpeg does not encode. */
-  encode(picture: I420Picture, at: number): void {
+  /** `picture`: planar 4:2:0 pixels of the file's size, one plane behind the other. `at`: milliseconds, growing. Throws DiskFullError, TooLargeError, and when FFmpeg does not encode. */
+  encode(picture: Buffer, at: number): void {
     const pts = BigInt(Math.round((at * CLOCK_RATE) / 1000));
     this.#last = pts > this.#last ? pts : this.#last + 1n;
     check(this.#frame.makeWritable(), 'memory for a picture'); // the encoder may still hold the one before
-    FFmpegError.throwIfError(this.#frame.fromBuffer(picture.bytes), 'filling a picture');
+    FFmpegError.throwIfError(this.#frame.fromBuffer(picture), 'filling a picture');
     this.#frame.pts = this.#last;
     check(this.#context.sendFrameSync(this.#frame), 'encoding a picture');
     this.#pictures++;

@@ -121,7 +121,7 @@ describe('[2.4] REST', () => {
     const { paths } = await server.request<{ paths: Record<string, Record<string, { security?: unknown }>> }>('GET', '/v1/openapi.json');
     return Object.entries(paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, { security }]) => ({
       method: method.toUpperCase(), path, security, url: server.http + path.replace(/\{(?:id|camera)\}/, path.includes('/users/') ? 'nobody' : own.id).replaceAll(/\{\w+\}/g, 'some'),
-    }))).filter(({ path }) => path.startsWith('/v1/') && !path.endsWith('/detections/live') && !path.endsWith('/uploads')); // these are media doors
+    }))).filter(({ path }) => path.startsWith('/v1/') && !/^\/v1\/(?:cameras\/\{id\}\/(?:detections\/live|snapshot|mjpeg)|recordings\/\{camera\}\/uploads)$/.test(path)); // these are media doors
   };
   const knock = ({ method, url }: Operation, credential: string | null): Promise<DoorAnswer> =>
     ask(url, credential, { method, ...(method === 'GET' || method === 'DELETE' ? {} : { headers: { 'content-type': 'application/json' }, body: '{}' }) });

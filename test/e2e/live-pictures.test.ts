@@ -274,7 +274,6 @@ test('[EXT-9] whatever a request asks for is answered with a picture or with wha
     for (const query of ['fps=0', 'fps=61', 'fps=-1', 'fps=1e1', 'fps=Infinity', 'fps=', 'width=5', 'quality=x', 'annotated=2']) {
       expect(await ask(`${base}${mjpegPath(`?${query}`)}`, server.token), query).toMatchObject({ status: 400 });
     }
-    for (const path of [snapshotPath('?annotated=true'), mjpegPath('?annotated=1')]) expect(await ask(`${base}${path}`, server.token)).toMatchObject({ status: 422, problem: { code: 'NOT_ANNOTATED' } });
     expect((await ask(`${base}${snapshotPath()}`, server.token, { method: 'POST' })).status).toBe(405);
   }
   // More different kinds of pictures than a camera is watched in.

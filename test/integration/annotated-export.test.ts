@@ -63,7 +63,7 @@ test('[REC-5] pictures keep their times over a gap and B-frames, and another siz
 test('[REC-5] a box is drawn in the picture it is of', { timeout: 60_000 }, async () => {
   const run = runOf('vtest-720p30.mp4', 12, 0);
   const [sixth] = run.pictures.slice(5);
-  const box = { className: 'cup', classId: 1, confidence: 0.5, x: 400, y: 300, width: 200, height: 200 };
+  const box = { className: 'cup', classId: 1, confidence: 0.5, trackId: null, x: 400, y: 300, width: 200, height: 200 };
   const of = work('boxes.mp4', [run], 400, { boxesOf: () => Promise.resolve(new Map([[pictureKey(1, sixth?.frame.rtpTs ?? -1), [box]]])) });
   expect((await make(of)).boxes).toBe(1);
   const edge = execFileSync('ffmpeg', ['-v', 'error', '-i', of.path, '-vf', 'crop=2:100:400:350,scale=1:1:flags=area', '-f', 'rawvideo', '-pix_fmt', 'rgb24', '-']);

@@ -1,6 +1,7 @@
 /**
  * The whole server with a worker of ours in the real one's place: its model reads the frame counter from the pixels it is given and answers with
- * one detection whose class is that number. `node counting-server.ts`, settings as for `imageflow-edge start`.
+ * one detection whose class is that number, around the counter itself; with `moving`, where that number says (`moving-box.ts`).
+ * `node counting-server.ts [moving]`, settings as for `imageflow-edge start`.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,8 +10,10 @@ import { printReady, runServer } from '../../cli/server.ts';
 import { letterbox } from '../../core/letterbox.ts';
 import { FakeWorker } from '../../inference/testing/fake-worker.ts';
 import { readFrameStrip } from './frame-strip.ts';
+import { movingBox } from './moving-box.ts';
 
 const INPUT = 416;
+const moving = process.argv[2] === 'moving';
 const MODEL = 'nanodet-g-416.int8.u8'; // what `detect` runs
 
 const folder = mkdtempSync(join(tmpdir(), 'if-counting-'));
@@ -23,7 +26,9 @@ try {
       [MODEL]: ({ pixels, sourceWidth, sourceHeight }) => {
         const { left, top, width, height } = letterbox(sourceWidth, sourceHeight, INPUT, INPUT);
         const number = readFrameStrip(pixels.subarray((top * INPUT + left) * 3), width, (height * 40) / 720, 3, INPUT * 3);
-        return number === null ? [] : [{ className: String(number), classId: 0, confidence: 1, bbox: { x: 0, y: 0, width: sourceWidth, height: (sourceHeight * 40) / 720 }, trackId: null }];
+        if (number === null) return [];
+        const bbox = moving ? movingBox(number) : { x: 0, y: 0, width: sourceWidth, height: (sourceHeight * 40) / 720 };
+        return [{ className: String(number), classId: 0, confidence: 1, bbox, trackId: null }];
       },
     },
   });

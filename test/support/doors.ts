@@ -86,6 +86,7 @@ const mediaDoors = (at: string, base: string): Door[] => {
     http('GET /hls media playlist', 'play', (camera, credential) => ask(`${base}/hls/${camera}/video.m3u8`, credential)),
     http('GET snapshot', 'play', (camera, credential) => ask(`${base}/v1/cameras/${camera}/snapshot?width=64`, credential)),
     http('GET snapshot by ?token=', 'play', (camera, credential) => ask(withToken(`${base}/v1/cameras/${camera}/snapshot`, credential), null)),
+    http('GET snapshot annotated', 'play', (camera, credential) => ask(`${base}/v1/cameras/${camera}/snapshot?width=64&annotated=true`, credential)),
     http('GET mjpeg', 'play', (camera, credential) => askEndless(`${base}/v1/cameras/${camera}/mjpeg?width=64`, credential)),
     http('GET mjpeg by ?token=', 'play', (camera, credential) => askEndless(withToken(`${base}/v1/cameras/${camera}/mjpeg`, credential), null)),
     ...sockets('detections/live', (camera) => `/v1/cameras/${camera}/detections/live`),

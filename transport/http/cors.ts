@@ -1,7 +1,7 @@
 /** Cross-origin rules of the media port (Fetch standard, CORS protocol; RFC 9725 §4.2 asks for it). */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
-const EXPOSED = 'Location, ETag, Link, Retry-After, WWW-Authenticate, Accept-Post, Content-Length, Content-Range, X-Picture-Time, X-Picture-Epoch, X-Picture-Rtp-Timestamp, X-Picture-Sequence';
+const EXPOSED = 'Location, ETag, Link, Retry-After, WWW-Authenticate, Accept-Post, Content-Length, Content-Range, X-Picture-Time, X-Picture-Epoch, X-Picture-Rtp-Timestamp, X-Picture-Sequence, X-Picture-Boxes, X-Picture-Boxes-Age';
 const ALLOWED_HEADERS = 'Authorization, Content-Type, If-Match, If-None-Match, Range, Traceparent, X-Request-Id';
 const PREFLIGHT_SECONDS = '7200';
 

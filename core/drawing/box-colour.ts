@@ -1,4 +1,5 @@
-/** The colours of classes, those of the page's own overlay, and what they are in a video's pixels. */
+/** The colours of boxes, those of the page's own overlay, and what they are in a video's pixels. */
+import type { DrawnBox } from './drawn-box.ts';
 
 /** 0..255 each. */
 export interface Yuv {
@@ -15,13 +16,16 @@ export interface Colorimetry {
   readonly full: boolean;
 }
 
-/** The same as `web/src/live/draw.ts` has. */
+/** The same as `web/src/live/box-label.ts` has. */
 const COLOURS = [0xf59e0b, 0x38bdf8, 0xa3e635, 0xf472b6, 0xc084fc, 0xfb7185, 0x2dd4bf, 0xfacc15] as const;
-/** Of the words on a label. */
-const INK = 0x0b0f14;
+/** Of the words on a label, `0xrrggbb`. */
+export const INK = 0x0b0f14;
 
-/** The colour of a class, as `0xrrggbb`. */
-export const colourOf = (classId: number): number => COLOURS[Math.abs(Math.trunc(classId)) % COLOURS.length] ?? COLOURS[0];
+/** The colour of a box as `0xrrggbb`: one for each track, so that it is seen to be the same object; without tracks one for each class. */
+export const colourOf = ({ classId, trackId }: Pick<DrawnBox, 'classId' | 'trackId'>): number => {
+  const track = trackId === null ? Number.NaN : Number(trackId);
+  return COLOURS[Math.abs(Number.isSafeInteger(track) ? track : Math.trunc(classId)) % COLOURS.length] ?? COLOURS[0];
+};
 
 /** `0xrrggbb` in a video's pixels (ITU-R BT.601-7 §2.5, BT.709-6 §3). */
 export const toYuv = (rgb: number, { bt709, full }: Colorimetry): Yuv => {
@@ -32,6 +36,3 @@ export const toYuv = (rgb: number, { bt709, full }: Colorimetry): Yuv => {
   const sample = (value: number): number => Math.max(0, Math.min(255, Math.round(value)));
   return { y: sample(luma * scale + offset), u: sample(128 + ((b - luma) / (2 * (1 - kb))) * chroma), v: sample(128 + ((r - luma) / (2 * (1 - kr))) * chroma) };
 };
-
-/** The luma of the words on a label; they keep its chroma. */
-export const inkOf = (colorimetry: Colorimetry): number => toYuv(INK, colorimetry).y;

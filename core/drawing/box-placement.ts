@@ -1,20 +1,8 @@
-import type { DrawnBox } from '../export-protocol.ts';
+import type { DrawnBox } from './drawn-box.ts';
 import { GLYPH_ADVANCE, GLYPH_HEIGHT, writable } from './glyphs.ts';
+import type { Rectangle, Size } from './surface.ts';
 
-/** Pixels; all even, for a chroma sample covers two by two. */
-export interface Rectangle {
-  readonly left: number;
-  readonly top: number;
-  readonly width: number;
-  readonly height: number;
-}
-
-export interface Size {
-  readonly width: number;
-  readonly height: number;
-}
-
-/** Where a recorded picture lies in another: its pixel (x, y) is at (left + x * scaleX, top + y * scaleY). */
+/** Where the picture that boxes refer to lies in another: its pixel (x, y) is at (left + x * scaleX, top + y * scaleY). */
 export interface Fit {
   readonly left: number;
   readonly top: number;
@@ -47,8 +35,11 @@ const clamp = (value: number, most: number): number => Math.max(0, Math.min(most
 /** The width of a box's lines in a picture so high: 2 pixels up to 720 lines, 4 beyond. */
 export const lineWidth = (height: number): number => (height > 720 ? 4 : 2);
 
+/** `scratch #12 87 %`, as on the page. */
+const wordsOf = ({ className, trackId, confidence }: DrawnBox): string => `${className}${trackId === null ? '' : ` #${trackId}`} ${String(Math.round(confidence * 100))} %`;
+
 /**
- * A box of a recorded picture in one of `size`, whose sides are even. Undefined where nothing of it is in the picture.
+ * A box of a picture in one of `size`, whose sides are even. Undefined where nothing of it is in the picture.
  * The label stands on the box, or in it where there is no room above, and always whole in the picture if it fits.
  */
 export const placeBox = (box: DrawnBox, size: Size, { left: x0, top: y0, scaleX, scaleY }: Fit = WHOLE): PlacedBox | undefined => {
@@ -65,7 +56,7 @@ export const placeBox = (box: DrawnBox, size: Size, { left: x0, top: y0, scaleX,
     { left: right - thickX, top, width: thickX, height: bottom - top },
   ];
   const dot = Math.max(1, Math.round(size.height / PIXELS_PER_DOT));
-  const text = writable(`${box.className} ${String(Math.round(box.confidence * 100))} %`).slice(-LONGEST_LABEL);
+  const text = writable(wordsOf(box)).slice(-LONGEST_LABEL);
   const width = Math.min(size.width, even((text.length * GLYPH_ADVANCE + 3) * dot));
   const height = Math.min(size.height, even((GLYPH_HEIGHT + 3) * dot));
   const label = { left: Math.min(left, size.width - width), top: top >= height ? top - height : Math.min(top, size.height - height), width, height };

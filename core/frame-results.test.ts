@@ -1,13 +1,22 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { FakeClock } from '../../core/testing-clock.ts';
-import { PictureResults } from './picture-results.ts';
-import { pictureOf, resultOf } from './testing-pictures.ts';
+import type { DetectionResult } from './detection.ts';
+import { FrameResults } from './frame-results.ts';
+import type { FramePicture, FrameResultsOptions } from './frame-results.ts';
+import { FakeClock } from './testing-clock.ts';
 
-const setUp = () => {
+/** The n-th picture of a camera with 10 a second. */
+const pictureOf = (seq: number): FramePicture => ({ frame: { stream: 'line-1', epoch: 7, rtpTs: seq * 9000, captureNtp: null, seq }, capturedAt: 1_750_000_000_000 + 100 * seq });
+/** What a detector says of it: one box, named as the picture. */
+const resultOf = (seq: number, className = String(seq)): DetectionResult => ({
+  ...pictureOf(seq), model: 'm', modelDigest: 'd', inferenceMs: 1, width: 1280, height: 720,
+  detections: [{ className, classId: 0, confidence: 0.92, bbox: { x: 300, y: 400, width: 160, height: 360 }, trackId: null }],
+});
+
+const setUp = (more: Partial<FrameResultsOptions<FramePicture>> = {}) => {
   const clock = new FakeClock();
   const delivered: string[] = [];
-  const results = new PictureResults({ clock, deliver: (picture, found) => { delivered.push(`${String(picture.frame.seq)}: ${found.flatMap(({ detections }) => detections.map(({ className }) => className)).join(' ')}`); } });
+  const results = new FrameResults<FramePicture>({ clock, ...more, deliver: (picture, found) => { delivered.push(`${String(picture.frame.seq)}: ${found.flatMap(({ detections }) => detections.map(({ className }) => className)).join(' ')}`); } });
   return { clock, results, delivered };
 };
 
@@ -52,6 +61,24 @@ test('[DIS-3] a detector that has fallen silent is not waited for', () => {
   expect(delivered).toEqual(['20: ']);
 });
 
+test('[DIS-4] a detector of one picture a second is waited for, and holds until its next; one of fewer holds no longer than two seconds', () => {
+  const { results, delivered, clock } = setUp();
+  results.onResult('slow', resultOf(0));
+  clock.advance(1_050); // pictures jitter
+  results.onResult('slow', resultOf(10));
+  clock.advance(1_050);
+  results.onPicture(pictureOf(20));
+  expect(delivered).toEqual([]);
+  results.onResult('slow', resultOf(20));
+  results.onPicture(pictureOf(29));
+  clock.advance(250);
+  expect(delivered).toEqual(['20: 20', '29: 20']);
+  results.onResult('slow', resultOf(60)); // four seconds later
+  for (const seq of [80, 81]) results.onPicture(pictureOf(seq));
+  clock.advance(250);
+  expect(delivered.slice(2)).toEqual(['80: 60', '81: ']);
+});
+
 test('[SD-32] of several detectors all results of the frame are told, or those of the one that was chosen', () => {
   const { results, delivered } = setUp();
   for (const id of ['a', 'b']) results.onResult(id, resultOf(0, `${id}0`));
@@ -68,6 +95,29 @@ test('[SD-32] of several detectors all results of the frame are told, or those o
   results.choose('none of them');
   results.onPicture(pictureOf(3));
   expect(delivered.at(-1)).toBe('3: ');
+});
+
+test('[DIS-4] where it is known which pictures a detector looks at, only those wait for it', () => {
+  const { results, delivered, clock } = setUp({ awaits: ({ frame }, detector) => detector === 'a' && frame.seq % 2 === 0 });
+  for (const seq of [-4, -2, 0]) results.onResult('a', resultOf(seq, `a${String(seq)}`));
+  results.onResult('b', resultOf(0, 'b0')); // how long its results hold is not known before the second
+  results.onPicture(pictureOf(1));
+  results.onPicture(pictureOf(2));
+  results.onPicture(pictureOf(3));
+  expect(delivered).toEqual(['1: a0']);
+  results.onResult('a', resultOf(2, 'a2'));
+  expect([delivered, clock.waiting]).toEqual([['1: a0', '2: a2', '3: a2'], []]);
+});
+
+test('[DIS-4] pictures that wait when nobody wants them any more are told of, each once', () => {
+  const forgotten: number[] = [];
+  const { results, delivered, clock } = setUp({ onForgotten: ({ frame }) => { forgotten.push(frame.seq); } });
+  results.onResult('detect', resultOf(0));
+  results.onPicture(pictureOf(1));
+  results.onPicture(pictureOf(2));
+  results[Symbol.dispose]();
+  clock.advance(1_000);
+  expect([delivered, forgotten, clock.waiting]).toEqual([[], [1, 2], []]);
 });
 
 test('[DIS-3] whatever comes in which order: each picture once, in order, none waits for ever, no result but of its frame or one before', () => {
