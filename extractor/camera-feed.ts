@@ -24,6 +24,8 @@ export interface CameraFeedOptions {
   readonly detectors: readonly DetectorSpec[];
   /** Pictures for viewers. */
   readonly pictures: readonly PictureStream[];
+  /** Its video with boxes burned in is wanted. */
+  readonly burnIn: boolean;
   readonly clock: Clock;
   /** The last id that a track of this camera was given. */
   readonly lastTrack: () => number;
@@ -42,6 +44,7 @@ export class CameraFeed implements Disposable {
   readonly #startedAt: Milliseconds;
   #detectors: readonly DetectorSpec[];
   #pictures: readonly PictureStream[];
+  #burnIn: boolean;
   /** Stills asked for while there are older units to be sent. */
   #stills: Omit<StillMessage, 'handle'>[] = [];
   /** What the child was told last. */
@@ -54,6 +57,7 @@ export class CameraFeed implements Disposable {
     this.extractor = options.extractor;
     this.#detectors = options.detectors;
     this.#pictures = options.pictures;
+    this.#burnIn = options.burnIn;
     this.#startedAt = options.clock.monotonic();
     this.#branch = options.stream.hub.subscribe({ name: 'extractor', dropPolicy: 'skip-to-random-access', maxUnits: MAX_UNITS, maxBytes: MAX_BYTES, replay: true });
     // A Hub that ends with a failure ends this feed, too; its publisher has said why.
@@ -69,6 +73,17 @@ export class CameraFeed implements Disposable {
   setPictures(pictures: readonly PictureStream[]): void {
     this.#pictures = pictures;
     if (this.#tracks?.video) this.extractor.setPictures({ handle: this.handle, streams: [...pictures] });
+  }
+
+  setBurnIn(on: boolean): void {
+    if (on === this.#burnIn) return;
+    this.#burnIn = on;
+    if (this.#tracks?.video) this.extractor.setBurnIn({ handle: this.handle, on });
+  }
+
+  /** Asks for a random access picture in the video with boxes burned in. */
+  requestKeyframe(): void {
+    if (this.#tracks?.video) this.extractor.requestKeyframe(this.handle);
   }
 
   /** Asks for the newest picture: behind all that has come by now, the cached GOP above all. */
@@ -131,6 +146,7 @@ export class CameraFeed implements Disposable {
     const detectors = this.#detectors.map(({ id, model, fps, confidence, tracking }) => ({ id, model, fps, confidence, tracking: tracking !== false }));
     this.extractor.setCamera({ handle: this.handle, camera: this.#options.stream.camera, codec: codecOf(video), clockRate: video.clockRate, detectors, lastTrack: this.#options.lastTrack() });
     if (this.#pictures.length > 0) this.setPictures(this.#pictures);
+    if (this.#burnIn) this.extractor.setBurnIn({ handle: this.handle, on: true });
   }
 }
 

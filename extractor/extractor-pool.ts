@@ -1,23 +1,20 @@
-import type { Clock } from '../core/clock.ts';
 import type { CameraId } from '../core/frame-ref.ts';
 import type { Hub } from '../core/hub.ts';
 import type { Milliseconds } from '../core/units.ts';
-import type { CameraStream, StreamRegistry } from '../ingest/port.ts';
+import type { CameraStream } from '../ingest/port.ts';
 import { MAX_WORKERS } from '../inference/port.ts';
-import type { WorkerAddress } from '../inference/port.ts';
-import type { CameraSpec, DetectorSpec, EventJournal } from '../media-control/port.ts';
+import type { DetectorSpec } from '../media-control/port.ts';
 import { messageOf } from '../core/errors.ts';
-import type { Logger } from '../platform/logging.ts';
-import type { Metrics } from '../platform/metrics.ts';
+import { AnnotatedStreams } from './annotated-streams.ts';
 import { CameraDetections } from './camera-detections.ts';
 import { CameraFeed } from './camera-feed.ts';
 import { DetectionLog } from './detection-log.ts';
+import type { ExtractorPoolOptions } from './extractor-pool-options.ts';
 import { ExtractorProcess } from './extractor-process.ts';
-import type { ExtractorProcessOptions, Extractor } from './extractor-process.ts';
 import { ExtractorSlots } from './extractor-slots.ts';
 import type { Slot } from './extractor-slots.ts';
 import { LivePictures } from './live-pictures.ts';
-import type { DetectionSource, DetectionUnit, ExtractorStats, PictureSource, SkipReason } from './port.ts';
+import type { AnnotatedSource, DetectionSource, DetectionUnit, ExtractorStats, PictureSource, SkipReason } from './port.ts';
 import type { FromChild, Hello } from './protocol.ts';
 import { CpuLoad } from './qos/cpu-load.ts';
 import { DEFAULT_PRIORITY } from './qos/demand.ts';
@@ -26,32 +23,6 @@ import type { QosChange } from './qos/policy.ts';
 import { QosGovernor } from './qos/qos-governor.ts';
 import { CameraScene } from './scene/camera-scene.ts';
 import { WorkerReports } from './worker-reports.ts';
-
-export interface ExtractorPoolOptions {
-  /** `extractor.processes`. */
-  readonly processes: number;
-  /** `extractor.idle_seconds`. */
-  readonly idleSeconds: number;
-  /** `inference.deadline_ms`. */
-  readonly deadlineMs: Milliseconds;
-  /** The workers, in order of preference; asked at each start of a process, and at each change of what is configured. */
-  readonly workers: () => readonly WorkerAddress[];
-  /** `log.level`, for the children. */
-  readonly logLevel: string;
-  readonly registry: StreamRegistry;
-  /** What is configured for a camera now. */
-  readonly specs: (camera: CameraId) => CameraSpec | undefined;
-  /** Told when any camera's configuration, or the list of workers, has changed. */
-  readonly onSpecsChanged: (listener: () => void) => Disposable;
-  readonly journal: EventJournal;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly metrics: Metrics;
-  /** For tests; default: a real child process. */
-  readonly spawn?: (options: ExtractorProcessOptions) => Extractor;
-  /** For tests; default: this machine's. */
-  readonly cpu?: () => number;
-}
 
 /** A removed camera's last statistics are waited for so long before its process may end. */
 const LAST_WORDS_MS: Milliseconds = 500;
@@ -84,6 +55,7 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
   readonly #detections = new Map<CameraId, CameraDetections>();
   readonly #slots: ExtractorSlots;
   readonly #pictures: LivePictures;
+  readonly #annotated: AnnotatedStreams;
   readonly #log: DetectionLog;
   readonly #qos: QosGovernor;
   readonly #subscriptions: readonly Disposable[];
@@ -104,6 +76,12 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
         return !stream ? 'unknown' : stream.session?.phase === 'live' ? 'live' : 'away';
       },
       onChange: (camera) => { this.#evaluate(camera); },
+    });
+    this.#annotated = new AnnotatedStreams({
+      clock: options.clock, metrics: options.metrics, logger: options.logger,
+      source: (camera) => this.#cameras.get(camera)?.stream,
+      onChange: (camera) => { this.#evaluate(camera); },
+      onKeyframe: (camera) => { this.#cameras.get(camera)?.feed?.requestKeyframe(); },
     });
     const load = new CpuLoad();
     this.#qos = new QosGovernor({
@@ -152,6 +130,10 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
     return this.#pictures;
   }
 
+  get annotated(): AnnotatedSource {
+    return this.#annotated;
+  }
+
   /** Process ids of the running extractors. */
   get pids(): readonly number[] {
     return this.#slots.all.flatMap((slot) => slot.extractor.pid ?? []);
@@ -195,6 +177,8 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
     state.detections[Symbol.dispose]();
     this.#detections.delete(camera);
     this.#cameras.delete(camera);
+    this.#annotated.remove(camera);
+    this.#annotated.onGone(camera);
     this.#tellRate(state);
     this.#pictures.remove(camera);
     this.#slots.forget(camera);
@@ -218,7 +202,7 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
     if (!state) return;
     const detectors = this.#detectorsOf(camera);
     state.scene.follow(this.#options.specs(camera)?.detectors ?? []);
-    const wanted = (detectors.length > 0 || this.#pictures.wanted(camera)) && state.stream.session?.phase === 'live';
+    const wanted = (detectors.length > 0 || this.#pictures.wanted(camera) || this.#annotated.wanted(camera)) && state.stream.session?.phase === 'live';
     if (wanted) {
       state.idle?.[Symbol.dispose]();
       state.idle = null;
@@ -283,6 +267,7 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
       state.pictures = picturesJson;
       feed.setPictures(pictures);
     }
+    feed.setBurnIn(this.#annotated.wanted(camera));
     this.#pictures.askFor(camera, feed);
   }
 
@@ -297,7 +282,7 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
     state.detectors = JSON.stringify(detectors);
     state.pictures = JSON.stringify(pictures);
     state.feed = new CameraFeed({
-      stream: state.stream, handle, extractor: slot.extractor, detectors, pictures, clock: this.#options.clock,
+      stream: state.stream, handle, extractor: slot.extractor, detectors, pictures, burnIn: this.#annotated.wanted(camera), clock: this.#options.clock,
       lastTrack: () => state.detections.lastTrack,
       onSkip: (reason) => { state.detections.skip(reason, 1); },
       onUnit: (late) => { this.#qos.onUnit(late); },
@@ -321,6 +306,7 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
   #leave(slot: Slot, handle: number, camera: CameraId): void {
     if (!slot.cameras.delete(handle)) return;
     this.#cameras.get(camera)?.detections.onGone(handle);
+    this.#annotated.onGone(camera);
     if (this.#slots.release(slot)) this.#reports.forget(slot);
   }
 
@@ -331,6 +317,7 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
       const state = this.#cameras.get(camera);
       if (!state) continue;
       state.detections.onGone(handle);
+      this.#annotated.onGone(camera);
       if (state.feed?.handle !== handle) continue;
       state.feed[Symbol.dispose]();
       state.feed = null;
@@ -363,6 +350,10 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
     if (message.type === 'picture' || message.type === 'no-still') {
       if (message.type === 'picture' && message.frame.stream !== camera) return;
       this.#pictures.receive(camera, message);
+      return;
+    }
+    if (message.type === 'annotated' || message.type === 'burn-in-stats') {
+      if (state.feed?.handle === message.handle) this.#annotated.receive(camera, message); // not of a decoder that was let go
       return;
     }
     state.detections.onStats(message);

@@ -6,8 +6,8 @@ import { ChildProcess, describeExit } from '../platform/child-process.ts';
 import { ONE_THREAD_COLLECTS } from '../platform/heap-growth.ts';
 import type { Logger } from '../platform/logging.ts';
 import { BlackBox } from './black-box.ts';
-import { MessageReader, decodeFromChild, encodeAccessUnitHeader, encodeCamera, encodeFlush, encodeHello, encodePictures, encodeRemove, encodeStill, encodeWorkers } from './protocol.ts';
-import type { CameraMessage, FromChild, Hello, PicturesMessage, SentUnit, StillMessage } from './protocol.ts';
+import { MessageReader, decodeFromChild, encodeAccessUnitHeader, encodeBurnIn, encodeCamera, encodeFlush, encodeHello, encodeKeyframe, encodePictures, encodeRemove, encodeStill, encodeWorkers } from './protocol.ts';
+import type { BurnInMessage, CameraMessage, FromChild, Hello, PicturesMessage, SentUnit, StillMessage } from './protocol.ts';
 
 /** `ps` and the operator's scripts know the process by this. */
 const TITLE = 'imageflow-edge extractor';
@@ -39,6 +39,10 @@ export interface Extractor extends AsyncDisposable {
   setPictures(pictures: PicturesMessage): void;
   /** Asks for the newest picture, as of all that was sent before. */
   requestStill(still: StillMessage): void;
+  /** Whether a camera's video with boxes burned in is wanted from now on; a camera that was set. */
+  setBurnIn(burnIn: BurnInMessage): void;
+  /** Asks for a random access picture in that video. */
+  requestKeyframe(handle: number): void;
   /** Hands the unit to the pipe; its bytes are not copied. False: the pipe is full, wait for `drained` before the next. */
   send(handle: number, unit: SentUnit, decodeOnly: boolean): boolean;
   /** Resolves when the pipe has room again, or is gone. */
@@ -128,6 +132,14 @@ export class ExtractorProcess implements Extractor {
 
   requestStill(still: StillMessage): void {
     this.#write(encodeStill(still));
+  }
+
+  setBurnIn(burnIn: BurnInMessage): void {
+    this.#write(encodeBurnIn(burnIn));
+  }
+
+  requestKeyframe(handle: number): void {
+    this.#write(encodeKeyframe(handle));
   }
 
   /** Nothing continues what was sent: a `flushed` message follows when all of it was offered to the detectors. */

@@ -19,6 +19,9 @@ export const noPicture = (camera: CameraId): MediaError =>
 export const tooManyStills = (camera: CameraId, limit: number): MediaError =>
   new MediaError('UNAVAILABLE', 'Too many pictures of this camera are asked for at a time.', { reason: 'TOO_MANY_PICTURES', retryAfterSeconds: RETRY_SECONDS, context: { camera, limit } });
 
+export const tooManyWait = (camera: CameraId, limit: number): MediaError =>
+  new MediaError('UNAVAILABLE', 'Too many wait for the first picture of this camera.', { reason: 'TOO_MANY_WAITING', retryAfterSeconds: RETRY_SECONDS, context: { camera, limit } });
+
 export const tooManyKinds = (camera: CameraId, limit: number): MediaError =>
   new MediaError('UNAVAILABLE', `The camera is watched in ${String(limit)} kinds of pictures already; ask for the size and quality of another viewer.`, { reason: 'TOO_MANY_PICTURE_KINDS', retryAfterSeconds: RETRY_SECONDS, context: { camera, limit } });
 

@@ -3,6 +3,7 @@ import type { Detection, DetectionResult } from '../core/detection.ts';
 import type { CameraId, FrameRef } from '../core/frame-ref.ts';
 import type { Hub, Publishable } from '../core/hub.ts';
 import type { MediaTicks, Milliseconds } from '../core/units.ts';
+import type { StreamRegistry, WatchedStream } from '../ingest/port.ts';
 import type { CodedPictures } from '../recorder/port.ts';
 import type { DetectorFigures } from './detector-figures.ts';
 import type { QosPreset } from './qos/demand.ts';
@@ -103,6 +104,20 @@ export interface PictureSource {
    * not throw or wait. Throws NOT_FOUND, and UNAVAILABLE when the camera is watched in too many different kinds of pictures.
    */
   watch(camera: CameraId, spec: PictureSpec, fps: number, listener: (picture: LivePicture) => void): Disposable;
+}
+
+/**
+ * Live video with boxes burned in. A camera's stream is listed from `hold` on, while it is held and for two seconds after that; only so long there is an encoder, one
+ * for all. It has the source's sessions, epochs, times and FrameRefs, H.264 without B-frames, a random access picture every two seconds at least, and no sound.
+ */
+export interface AnnotatedSource extends StreamRegistry<WatchedStream> {
+  /** Wants it until disposed of. Throws NOT_FOUND. */
+  hold(camera: CameraId): Disposable;
+  /**
+   * The same; resolves when its tracks are known. Rejects with NOT_FOUND, FAILED_PRECONDITION (nobody publishes the camera), UNAVAILABLE (no picture in ten seconds,
+   * too many wait), and what `signal` is aborted with.
+   */
+  summon(camera: CameraId, signal: AbortSignal): Promise<Disposable>;
 }
 
 /** A detector to run on recorded pictures. */

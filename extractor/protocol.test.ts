@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { AccessUnit } from '../core/access-unit.ts';
 import { MediaError } from '../core/errors.ts';
-import { MAX_MESSAGE_BYTES, MAX_PICTURE_BYTES, MessageReader, decodeFromChild, decodeToChild, encodeAccessUnitHeader, encodeCamera, encodeHello, encodeNoStill, encodePictureHeader, encodePictures, encodeRemove, encodeResult, encodeStats, encodeStill } from './protocol.ts';
+import { MAX_MESSAGE_BYTES, MAX_PICTURE_BYTES, MessageReader, decodeFromChild, decodeToChild, encodeAccessUnitHeader, encodeAnnotatedUnitHeader, encodeBurnIn, encodeBurnInStats, encodeCamera, encodeHello, encodeKeyframe, encodeNoStill, encodePictureHeader, encodePictures, encodeRemove, encodeResult, encodeStats, encodeStill } from './protocol.ts';
 import type { CameraMessage, PictureHeader, ResultMessage } from './protocol.ts';
 
 const unit = (data: Buffer, over: Partial<AccessUnit> = {}): AccessUnit => ({
@@ -44,6 +44,8 @@ test('every message that is written is read, however the pipe cuts it', () => {
     encodeAccessUnitHeader(3, unit(Buffer.alloc(0)), false),
     encodePictures({ handle: 3, streams: [{ id: 0, spec: { format: 'jpeg', width: 640, height: null, quality: 80, annotated: false }, fps: 0.5 }] }),
     encodeStill({ handle: 3, id: 9, spec: { format: 'png', width: null, height: 16, quality: 1, annotated: true } }),
+    encodeBurnIn({ handle: 3, on: true }),
+    encodeKeyframe(3),
     encodeRemove(3),
   ]);
   fc.assert(fc.property(fc.integer({ min: 1, max: bytes.length }), (size) => {
@@ -55,6 +57,8 @@ test('every message that is written is read, however the pipe cuts it', () => {
       { type: 'access-unit', handle: 3, frame: { stream: '', epoch: 1_750_000_000_000, rtpTs: 4_000_000_000, captureNtp: null, seq: 42 }, pts: 90_000, wall: 1_750_000_001_000.25, randomAccess: true, decodeOnly: false, data: Buffer.alloc(0) },
       { type: 'pictures', handle: 3, streams: [{ id: 0, spec: { format: 'jpeg', width: 640, height: null, quality: 80, annotated: false }, fps: 0.5 }] },
       { type: 'still', handle: 3, id: 9, spec: { format: 'png', width: null, height: 16, quality: 1, annotated: true } },
+      { type: 'burn-in', handle: 3, on: true },
+      { type: 'keyframe', handle: 3 },
       { type: 'remove', handle: 3 },
     ]);
   }));
@@ -78,6 +82,16 @@ test('what a child says is read', () => {
   const [a, b] = read(Buffer.concat([encodeResult(RESULT), encodeStats(stats)]), 7);
   expect(a && decodeFromChild(a.type, a.body)).toEqual({ type: 'result', ...RESULT });
   expect(b && decodeFromChild(b.type, b.body)).toEqual({ type: 'stats', ...stats });
+});
+
+test('[DIS-4] an access unit with boxes burned in comes back as it went, and what became of the others', () => {
+  const data = Buffer.from('H.264 with boxes');
+  const stats = { handle: 3, encoders: 1, encoded: 30, dropped: { encoder_busy: 2 } };
+  const messages = read(Buffer.concat([encodeAnnotatedUnitHeader(3, unit(data)), data, encodeBurnInStats(stats)]), 9).map(({ type, body }) => decodeFromChild(type, body));
+  expect(messages).toEqual([
+    { type: 'annotated', handle: 3, frame: { stream: '', epoch: 1_750_000_000_000, rtpTs: 4_000_000_000, captureNtp: null, seq: 42 }, pts: 90_000, wall: 1_750_000_001_000.25, randomAccess: true, data },
+    { type: 'burn-in-stats', ...stats },
+  ]);
 });
 
 test('[EXT-9] a picture is read with its bytes as they are, however the pipe cuts it, none at all included', () => {
@@ -118,7 +132,7 @@ test('any bytes are messages or are refused, and never crash', () => {
   };
   fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), tryAll));
   // Well framed, wrong inside.
-  fc.assert(fc.property(fc.constantFrom(1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 99), fc.oneof(fc.uint8Array({ maxLength: 100 }), fc.json().map((text) => new TextEncoder().encode(text))), (type, body) => {
+  fc.assert(fc.property(fc.constantFrom(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 18, 19, 20, 21, 22, 23, 99), fc.oneof(fc.uint8Array({ maxLength: 100 }), fc.json().map((text) => new TextEncoder().encode(text))), (type, body) => {
     const head = Buffer.alloc(5);
     head.writeUInt32BE(body.length + 1);
     head.writeUInt8(type, 4);

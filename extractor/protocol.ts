@@ -2,7 +2,7 @@
  * What an edge and its extractor children say to each other over one byte pipe; the only file both sides import.
  *
  * A message is `u32 length` (big endian, of what follows), `u8 type`, body. Access units have a binary body and their bytes follow
- * untouched, those of an encoded picture follow its JSON; everything else is JSON. Bounded both ways: a length above the limit ends the conversation.
+ * untouched in both directions, those of an encoded picture follow its JSON; everything else is JSON. Bounded both ways: a length above the limit ends the conversation.
  */
 import * as z from 'zod';
 import type { AccessUnit } from '../core/access-unit.ts';
@@ -19,10 +19,10 @@ const MAX_JSON_BYTES = 1 << 20;
 const LENGTH_BYTES = 4;
 const ACCESS_UNIT_HEADER_BYTES = 52;
 export const MAX_MESSAGE_BYTES = MAX_ACCESS_UNIT_BYTES + ACCESS_UNIT_HEADER_BYTES;
-/** An encoded picture has at most this many bytes: its header and it fit into a message. A PNG of 4K can have more. */
+/** An encoded picture, or an access unit with boxes burned in, has at most this many bytes: its header and it fit into a message. A PNG of 4K can have more. */
 export const MAX_PICTURE_BYTES = MAX_ACCESS_UNIT_BYTES - (64 << 10);
 
-const TYPE = { hello: 1, camera: 2, remove: 3, accessUnit: 4, flush: 5, pictures: 6, still: 7, workers: 8, result: 16, stats: 17, flushed: 18, picture: 19, noStill: 20, reports: 21 } as const;
+const TYPE = { hello: 1, camera: 2, remove: 3, accessUnit: 4, flush: 5, pictures: 6, still: 7, workers: 8, burnIn: 9, keyframe: 10, result: 16, stats: 17, flushed: 18, picture: 19, noStill: 20, reports: 21, annotated: 22, burnInStats: 23 } as const;
 
 const Bytes = z.base64().max(8192);
 const Codec = z.discriminatedUnion('codec', [
@@ -54,6 +54,11 @@ const Pictures = z.strictObject({ handle: Id, streams: z.array(z.strictObject({ 
 /** The newest picture is wanted, once. It is answered by `picture` or by `no-still`. */
 const Still = z.strictObject({ handle: Id, id: Id, spec: Spec });
 const NoStill = z.strictObject({ handle: Id, id: Id, why: z.enum(['too_large', 'failed']) });
+
+/** Whether the camera's video with boxes burned in is wanted from now on. It begins with a random access picture. */
+const BurnIn = z.strictObject({ handle: Id, on: z.boolean() });
+/** The next picture with boxes burned in is to be random access. */
+const Keyframe = Remove;
 
 const Finite = z.number();
 /** As the journal's events carry it. */
@@ -117,6 +122,10 @@ const Stats = z.strictObject({
   awaitingRandomAccess: z.boolean(),
 });
 
+export const BURN_IN_DROPS = ['late', 'repeated', 'interrupted', 'encoder_busy', 'pipe_full', 'failed'] as const;
+/** What became of pictures on their way to the encoder since the last such message. */
+const BurnInStats = z.strictObject({ handle: Id, encoders: z.int().min(0).max(1), encoded: Id, dropped: z.partialRecord(z.enum(BURN_IN_DROPS), Id) });
+
 export type Hello = z.output<typeof Hello>;
 export type ReportsMessage = z.output<typeof Reports>;
 export type CameraMessage = z.output<typeof Camera>;
@@ -129,17 +138,23 @@ export type PictureStream = PicturesMessage['streams'][number];
 export type StillMessage = z.output<typeof Still>;
 export type NoStillMessage = z.output<typeof NoStill>;
 export type PictureHeader = z.output<typeof Picture>;
+export type BurnInMessage = z.output<typeof BurnIn>;
+export type BurnInStatsMessage = z.output<typeof BurnInStats>;
 
-/** An access unit as the child sees it. `data` is the child's own memory and may be changed. */
-export interface AccessUnitMessage {
+/** An access unit with boxes burned in: H.264 as in `AccessUnit`, with its parameter sets where it is random access; the FrameRef and times of the picture they were burned into. */
+export interface AnnotatedUnitMessage {
   readonly handle: number;
   readonly frame: FrameRef;
   readonly pts: MediaTicks;
   readonly wall: Milliseconds;
   readonly randomAccess: boolean;
+  readonly data: Buffer;
+}
+
+/** An access unit as the child sees it. `data` is the child's own memory and may be changed. */
+export interface AccessUnitMessage extends AnnotatedUnitMessage {
   /** It is late: decode it for those that follow, show it to no detector. */
   readonly decodeOnly: boolean;
-  readonly data: Buffer;
 }
 
 export type ToChild =
@@ -150,6 +165,8 @@ export type ToChild =
   | { readonly type: 'flush'; readonly handle: number }
   | ({ readonly type: 'pictures' } & PicturesMessage)
   | ({ readonly type: 'still' } & StillMessage)
+  | ({ readonly type: 'burn-in' } & BurnInMessage)
+  | { readonly type: 'keyframe'; readonly handle: number }
   | ({ readonly type: 'access-unit' } & AccessUnitMessage);
 
 export type FromChild =
@@ -162,7 +179,9 @@ export type FromCamera =
   | ({ readonly type: 'stats' } & StatsMessage)
   | ({ readonly type: 'flushed' } & FlushedMessage)
   | ({ readonly type: 'picture'; readonly bytes: Buffer } & PictureHeader)
-  | ({ readonly type: 'no-still' } & NoStillMessage);
+  | ({ readonly type: 'no-still' } & NoStillMessage)
+  | ({ readonly type: 'annotated' } & AnnotatedUnitMessage)
+  | ({ readonly type: 'burn-in-stats' } & BurnInStatsMessage);
 
 const encodeJson = (type: number, body: unknown): Buffer => {
   const json = Buffer.from(JSON.stringify(body));
@@ -181,6 +200,9 @@ export const encodeRemove = (handle: number): Buffer => encodeJson(TYPE.remove, 
 export const encodeFlush = (handle: number): Buffer => encodeJson(TYPE.flush, { handle });
 export const encodePictures = (pictures: PicturesMessage): Buffer => encodeJson(TYPE.pictures, pictures);
 export const encodeStill = (still: StillMessage): Buffer => encodeJson(TYPE.still, still);
+export const encodeBurnIn = (burnIn: BurnInMessage): Buffer => encodeJson(TYPE.burnIn, burnIn);
+export const encodeKeyframe = (handle: number): Buffer => encodeJson(TYPE.keyframe, { handle });
+export const encodeBurnInStats = (stats: BurnInStatsMessage): Buffer => encodeJson(TYPE.burnInStats, stats);
 export const encodeNoStill = (failure: NoStillMessage): Buffer => encodeJson(TYPE.noStill, failure);
 export const encodeFlushed = (flushed: FlushedMessage): Buffer => encodeJson(TYPE.flushed, flushed);
 export const encodeResult = (result: ResultMessage): Buffer => encodeJson(TYPE.result, result);
@@ -205,11 +227,16 @@ const HAS_CAPTURE_NTP = 4;
 export type SentUnit = Pick<AccessUnit, 'frame' | 'pts' | 'wall' | 'randomAccess' | 'data'>;
 
 /** The message of an access unit without its bytes, which are written behind it as they are. */
-export const encodeAccessUnitHeader = (handle: number, unit: SentUnit, decodeOnly: boolean): Buffer => {
+export const encodeAccessUnitHeader = (handle: number, unit: SentUnit, decodeOnly: boolean): Buffer => encodeUnitHeader(TYPE.accessUnit, handle, unit, decodeOnly);
+
+/** The same for one with boxes burned in, towards the edge. */
+export const encodeAnnotatedUnitHeader = (handle: number, unit: SentUnit): Buffer => encodeUnitHeader(TYPE.annotated, handle, unit, false);
+
+const encodeUnitHeader = (type: number, handle: number, unit: SentUnit, decodeOnly: boolean): Buffer => {
   const { frame } = unit;
   const header = Buffer.allocUnsafe(LENGTH_BYTES + 1 + ACCESS_UNIT_HEADER_BYTES);
   header.writeUInt32BE(1 + ACCESS_UNIT_HEADER_BYTES + unit.data.length, 0);
-  header.writeUInt8(TYPE.accessUnit, 4);
+  header.writeUInt8(type, 4);
   header.writeUInt32BE(handle, 5);
   header.writeUInt32BE((unit.randomAccess ? RANDOM_ACCESS : 0) | (decodeOnly ? DECODE_ONLY : 0) | (frame.captureNtp === null ? 0 : HAS_CAPTURE_NTP), 9);
   header.writeUInt32BE(frame.rtpTs, 13);
@@ -224,14 +251,13 @@ export const encodeAccessUnitHeader = (handle: number, unit: SentUnit, decodeOnl
 const refuse = (why: string, cause?: unknown): MediaError => new MediaError('INVALID_ARGUMENT', `extractor pipe: ${why}`, cause === undefined ? {} : { cause });
 
 /** `stream` of the frame is empty: the receiver knows the camera by its handle. */
-const decodeAccessUnit = (body: Buffer): ToChild => {
+const decodeAccessUnit = (body: Buffer): AccessUnitMessage => {
   if (body.length < ACCESS_UNIT_HEADER_BYTES) throw refuse('an access unit ends inside its header');
   const flags = body.readUInt32BE(4);
   const numbers = [body.readDoubleBE(12), body.readDoubleBE(20), body.readDoubleBE(28), body.readDoubleBE(36), body.readDoubleBE(44)] as const;
   const [epoch, captureNtp, seq, pts, wall] = numbers;
   if (!numbers.every(Number.isFinite)) throw refuse('an access unit without a time');
   return {
-    type: 'access-unit',
     handle: body.readUInt32BE(0),
     frame: { stream: '', epoch, rtpTs: body.readUInt32BE(8), captureNtp: flags & HAS_CAPTURE_NTP ? captureNtp : null, seq },
     pts,
@@ -241,6 +267,8 @@ const decodeAccessUnit = (body: Buffer): ToChild => {
     data: body.subarray(ACCESS_UNIT_HEADER_BYTES),
   };
 };
+
+const annotatedUnit = ({ decodeOnly: _, ...unit }: AccessUnitMessage): AnnotatedUnitMessage => unit;
 
 const parseJson = <T>(schema: z.ZodType<T>, body: Buffer): T => {
   if (body.length > MAX_JSON_BYTES) throw refuse(`a message of ${body.length} bytes`);
@@ -267,7 +295,9 @@ export const decodeToChild = (type: number, body: Buffer): ToChild => {
     case TYPE.flush: return { type: 'flush', ...parseJson(Flush, body) };
     case TYPE.pictures: return { type: 'pictures', ...parseJson(Pictures, body) };
     case TYPE.still: return { type: 'still', ...parseJson(Still, body) };
-    case TYPE.accessUnit: return decodeAccessUnit(body);
+    case TYPE.burnIn: return { type: 'burn-in', ...parseJson(BurnIn, body) };
+    case TYPE.keyframe: return { type: 'keyframe', ...parseJson(Keyframe, body) };
+    case TYPE.accessUnit: return { type: 'access-unit', ...decodeAccessUnit(body) };
     default: throw refuse(`message type ${type}`);
   }
 };
@@ -281,6 +311,8 @@ export const decodeFromChild = (type: number, body: Buffer): FromChild => {
     case TYPE.flushed: return { type: 'flushed', ...parseJson(Flushed, body) };
     case TYPE.picture: return decodePicture(body);
     case TYPE.noStill: return { type: 'no-still', ...parseJson(NoStill, body) };
+    case TYPE.annotated: return { type: 'annotated', ...annotatedUnit(decodeAccessUnit(body)) };
+    case TYPE.burnInStats: return { type: 'burn-in-stats', ...parseJson(BurnInStats, body) };
     default: throw refuse(`message type ${type}`);
   }
 };

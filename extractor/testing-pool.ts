@@ -7,7 +7,7 @@ import { silentLogger } from '../platform/logging.ts';
 import { createMetrics } from '../platform/metrics.ts';
 import { ExtractorPool } from './extractor-pool.ts';
 import type { Extractor, ExtractorProcessOptions } from './extractor-process.ts';
-import type { CameraMessage, PictureHeader, PicturesMessage, ResultMessage, StatsMessage, StillMessage } from './protocol.ts';
+import type { AnnotatedUnitMessage, BurnInStatsMessage, CameraMessage, PictureHeader, PicturesMessage, ResultMessage, StatsMessage, StillMessage } from './protocol.ts';
 
 /** An extractor that only remembers. */
 export class FakeExtractor implements Extractor {
@@ -35,6 +35,16 @@ export class FakeExtractor implements Extractor {
   readonly pictures = new Map<number, PicturesMessage['streams']>();
   setPictures({ handle, streams }: PicturesMessage): void { this.pictures.set(handle, streams); }
   requestStill(still: StillMessage): void { this.stills.push({ ...still, behind: this.sent.length }); }
+  /** Handles whose video with boxes burned in is wanted. */
+  readonly burning = new Set<number>();
+  keyframesAsked = 0;
+  setBurnIn({ handle, on }: { readonly handle: number; readonly on: boolean }): void {
+    if (on) this.burning.add(handle);
+    else this.burning.delete(handle);
+  }
+  requestKeyframe(): void { this.keyframesAsked++; }
+  annotated(unit: AnnotatedUnitMessage): void { this.#options.onMessage({ type: 'annotated', ...unit }); }
+  burnInStats(stats: BurnInStatsMessage): void { this.#options.onMessage({ type: 'burn-in-stats', ...stats }); }
   send(handle: number, unit: AccessUnit, decodeOnly: boolean): boolean {
     this.sent.push({ handle, seq: unit.frame.seq, decodeOnly });
     return !this.full;
@@ -61,7 +71,7 @@ export class FakeStream {
   stats(): null { return null; }
   requestKeyframe(): void { this.keyframesAsked++; }
   beginPublication(): never { throw new Error('not here'); }
-  onSession(listener: (session: SessionInfo) => void): Disposable { this.#listeners.push(listener); return { [Symbol.dispose]: () => { this.#listeners = []; } }; }
+  onSession(listener: (session: SessionInfo) => void): Disposable { this.#listeners.push(listener); return { [Symbol.dispose]: () => { this.#listeners = this.#listeners.filter((l) => l !== listener); } }; }
   become(phase: SessionPhase): void {
     this.session = { id: 's', camera: this.camera, phase, protocol: 'rtsp', startedAt: 0, endedAt: null, reason: null, epoch: 0 };
     for (const listener of this.#listeners) listener(this.session);

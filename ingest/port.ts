@@ -85,27 +85,31 @@ export interface PublisherDriver {
   close(reason: string): void;
 }
 
-/** One camera's stream as the rest of the edge sees it; lives as long as the camera is configured, through all its sessions. */
-export interface CameraStream {
+/** Media of a camera as viewers get it. */
+export interface WatchedStream {
   readonly camera: CameraId;
   /** Access units of all sessions and epochs, with a GOP cache. */
   readonly hub: Hub<AccessUnit>;
   readonly session: SessionInfo | null;
   /** The current tracks, or null before the first picture of the session. */
   readonly tracks: Tracks | null;
-  stats(): SessionStats | null;
   requestKeyframe(): void;
-  /** Takes the stream over: a publisher still there is closed ("replaced"). Within the grace time the session goes on. */
-  beginPublication(driver: PublisherDriver): Publication;
   /** Called on every change of the session (new, phase, ended). Disposing removes the listener. */
   onSession(listener: (session: SessionInfo) => void): Disposable;
 }
 
-export interface StreamRegistry {
-  get(camera: CameraId): CameraStream | undefined;
-  list(): readonly CameraStream[];
+/** One camera's stream as the rest of the edge sees it; lives as long as the camera is configured, through all its sessions. */
+export interface CameraStream extends WatchedStream {
+  stats(): SessionStats | null;
+  /** Takes the stream over: a publisher still there is closed ("replaced"). Within the grace time the session goes on. */
+  beginPublication(driver: PublisherDriver): Publication;
+}
+
+export interface StreamRegistry<S extends WatchedStream = CameraStream> {
+  get(camera: CameraId): S | undefined;
+  list(): readonly S[];
   /** Called for each stream there is and each that is added later. */
-  onStream(listener: (stream: CameraStream) => void): Disposable;
+  onStream(listener: (stream: S) => void): Disposable;
   /** Called after a camera was removed and its stream closed. */
   onRemoved(listener: (camera: CameraId) => void): Disposable;
 }

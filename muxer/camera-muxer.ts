@@ -2,7 +2,7 @@ import type { AccessUnit } from '../core/access-unit.ts';
 import { Hub } from '../core/hub.ts';
 import type { CameraId } from '../core/frame-ref.ts';
 import type { Milliseconds } from '../core/units.ts';
-import type { CameraStream, SessionInfo } from '../ingest/port.ts';
+import type { SessionInfo, WatchedStream } from '../ingest/port.ts';
 import type { Logger } from '../platform/logging.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import { PartMuxer } from './part-muxer.ts';
@@ -19,7 +19,7 @@ export interface CameraMuxerOptions {
 export class CameraMuxer implements PartStream, Disposable {
   readonly camera: CameraId;
   readonly parts: Hub<Part>;
-  readonly #stream: CameraStream;
+  readonly #stream: WatchedStream;
   readonly #options: CameraMuxerOptions;
   readonly #resources = new DisposableStack();
   #muxer: PartMuxer | null = null;
@@ -28,7 +28,7 @@ export class CameraMuxer implements PartStream, Disposable {
   #listeners: readonly ((session: SessionInfo) => void)[] = [];
   #unmuxableListeners: readonly ((epoch: number) => void)[] = [];
 
-  constructor(stream: CameraStream, options: CameraMuxerOptions) {
+  constructor(stream: WatchedStream, options: CameraMuxerOptions) {
     this.camera = stream.camera;
     this.#stream = stream;
     this.#options = options;

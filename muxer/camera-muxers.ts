@@ -1,5 +1,5 @@
 import type { CameraId } from '../core/frame-ref.ts';
-import type { CameraStream, StreamRegistry } from '../ingest/port.ts';
+import type { StreamRegistry, WatchedStream } from '../ingest/port.ts';
 import { CameraMuxer } from './camera-muxer.ts';
 import type { CameraMuxerOptions } from './camera-muxer.ts';
 import type { PartStream, PartStreams } from './port.ts';
@@ -13,7 +13,7 @@ export class CameraMuxers implements PartStreams, Disposable {
   #removed: readonly ((camera: CameraId) => void)[] = [];
 
   /** Attaches to every stream there is and each that comes. */
-  constructor(registry: StreamRegistry, options: CameraMuxerOptions) {
+  constructor(registry: StreamRegistry<WatchedStream>, options: CameraMuxerOptions) {
     this.#options = options;
     this.#resources.use(registry.onStream((stream) => { this.#add(stream); }));
     this.#resources.use(registry.onRemoved((camera) => { this.#remove(camera); }));
@@ -45,7 +45,7 @@ export class CameraMuxers implements PartStreams, Disposable {
     this.#muxers.clear();
   }
 
-  #add(stream: CameraStream): void {
+  #add(stream: WatchedStream): void {
     this.#muxers.get(stream.camera)?.end(); // a camera removed and made again within one turn
     const muxer = new CameraMuxer(stream, this.#options);
     this.#muxers.set(stream.camera, muxer);

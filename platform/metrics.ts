@@ -41,6 +41,8 @@ export const createMetrics = (process: string) => {
     videoStreams: gauge('imageflow_video_streams', 'Calls of `CameraStreamProcessor.ProcessVideoStream` now.', []),
     streamedFrames: counter('imageflow_streamed_frames_total', 'Frames that clients have sent by `ProcessVideoStream`, by what came of them: `seen`, or why not.', ['result']),
     streamedFrameSeconds: new Histogram({ name: 'imageflow_streamed_frame_seconds', help: 'Time of such a frame, by stage; `total` is from its receipt until its answer.', labelNames: ['stage'] as const, buckets: [0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1], registers }),
+    annotatedEncoders: gauge('imageflow_annotated_encoders_active', 'Encoders of live video with boxes burned in (at most 1).', ['camera']),
+    annotatedFrames: counter('imageflow_annotated_frames_total', 'Pictures of live video encoded with boxes burned in.', ['camera']),
     httpRequestSeconds: new Histogram({ name: 'imageflow_http_request_seconds', help: 'HTTP requests.', labelNames: ['route', 'status'] as const, buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5], registers }),
     eventLoopDelay: gauge('imageflow_event_loop_delay_seconds', 'Event loop delay, p99 of the last 5 s.', ['process']),
     archiveWaitingSegments: gauge('imageflow_archive_waiting_segments', 'Recorded segments that wait for the archive.', []),

@@ -12,7 +12,7 @@ import { HlsEndpoint } from '../distributor/hls/hls-endpoint.ts';
 import { FrameSocket } from '../distributor/pictures/frame-socket.ts';
 import { MjpegEndpoint } from '../distributor/pictures/mjpeg-endpoint.ts';
 import { serveSnapshots } from '../distributor/pictures/snapshot-endpoint.ts';
-import { serveWhep } from '../distributor/webrtc/whep-endpoint.ts';
+import { playOnly, serveWhep } from '../distributor/webrtc/whep-endpoint.ts';
 import { WhepEgress } from '../distributor/webrtc/whep-egress.ts';
 import { ExtractorPool } from '../extractor/extractor-pool.ts';
 import { FileSources } from '../ingest/file/file-sources.ts';
@@ -124,17 +124,23 @@ export const runEdge = async (config: Config): Promise<void> => {
     const engine = stack.use(await NdcEngine.start({
       port: config.webrtc.port, bind: config.webrtc.bind ?? config.bind, additionalHosts: config.webrtc.additional_hosts, clock, logger,
     }));
-    const egress = stack.use(new WhepEgress({
-      engine, streams: registry, authorizer, detections: extractors, distribution, viewersPerCamera: config.limits.viewers_per_camera, clock, logger, metrics,
-      random: () => randomInt(2 ** 32), newId: randomUUID,
-    }));
+    const { pictures, annotated } = extractors;
+    const toViewers = {
+      engine, authorizer, detections: extractors, distribution, viewersPerCamera: config.limits.viewers_per_camera, clock, logger, metrics, random: () => randomInt(2 ** 32), newId: randomUUID,
+    };
+    const egress = stack.use(new WhepEgress({ ...toViewers, streams: registry, protocol: 'webrtc' }));
+    const annotatedEgress = stack.use(new WhepEgress({ ...toViewers, streams: annotated, summon: (camera, signal) => annotated.summon(camera, signal), protocol: 'webrtc-annotated' }));
     const whip = stack.use(new WhipEndpoint({ router: http, engine, streams: registry, authorizer, cameras, readBody, config: config.webrtc, clock, logger }));
-    serveWhep({ router: http, authorizer, egress, readBody, iceServers: config.webrtc.ice_servers, publish: (request, offer) => whip.publish(request, offer) });
-    const hls = stack.use(new HlsEndpoint({
-      router: http, authorizer, streams: muxers, distribution, clock, metrics,
+    const whep = { router: http, authorizer, readBody, iceServers: config.webrtc.ice_servers };
+    serveWhep({ ...whep, suffix: '', egress, publish: (request, offer) => whip.publish(request, offer) });
+    serveWhep({ ...whep, suffix: '/annotated', egress: annotatedEgress, publish: () => Promise.reject(playOnly()) });
+    const hlsDoor = {
+      router: http, authorizer, distribution, clock, metrics,
       timing: { segmentSeconds: config.hls.segment_seconds, keyframeIntervalSeconds: config.webrtc.keyframe_interval_seconds },
-    }));
-    const { pictures } = extractors;
+    };
+    const hls = stack.use(new HlsEndpoint({ ...hlsDoor, streams: muxers, infix: '', protocol: 'hls' }));
+    const annotatedMuxers = stack.use(new CameraMuxers(annotated, { partMs: config.media.part_ms, logger, metrics }));
+    const annotatedHls = stack.use(new HlsEndpoint({ ...hlsDoor, streams: annotatedMuxers, infix: '/annotated', protocol: 'hls-annotated', hold: (camera) => annotated.hold(camera) }));
     const watched = { router: http, authorizer, streams: registry, distribution, clock, logger, metrics };
     const sockets = stack.use(new DetectionsSocket({ ...watched, detections: extractors, socketsPerCamera: config.limits.viewers_per_camera }));
     const frames = stack.use(new FrameSocket({ ...watched, pictures, detections: extractors, socketsPerCamera: config.limits.viewers_per_camera }));
@@ -142,6 +148,7 @@ export const runEdge = async (config: Config): Promise<void> => {
     serveSnapshots({ router: http, authorizer, pictures, distribution });
     const viewers = (camera: CameraId) => ({
       webrtc: egress.viewers(camera), hls: hls.viewers(camera), websocket: sockets.viewers(camera), mjpeg: mjpeg.viewers(camera), 'websocket-frames': frames.viewers(camera),
+      'webrtc-annotated': annotatedEgress.viewers(camera), 'hls-annotated': annotatedHls.viewers(camera),
     });
     const spool = await Spool.open({ directory: place.uploads, maxBytes: config.recorder.upload_max_bytes, reserveBytes: Math.min(config.recorder.min_free_bytes, UPLOAD_RESERVE_BYTES), clock });
     new UploadEndpoint({ router: http, authorizer, cameras, spool, recordings: recorder, clock, logger });

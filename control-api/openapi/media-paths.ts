@@ -40,6 +40,14 @@ export const documentMedia = (app: OpenAPIHono<ApiEnv>): void => {
   registry.registerPath({ ...common, method: 'post', path: '/whep/{camera}', summary: 'Play by WHEP; an offer that is `sendonly` publishes.', request: { params: camera, body: sdp }, responses: { 201: answer, ...refusals } });
   registry.registerPath({ ...common, method: 'get', path: '/hls/{camera}/index.m3u8', summary: 'Play by (LL-)HLS; the token may be `?token=`.', request: { params: camera }, responses: { 200: { description: 'The multivariant playlist.', content: { 'application/vnd.apple.mpegurl': { schema: z.string() } } }, ...refusals } });
   registry.registerPath({
+    ...common, method: 'post', path: '/whep/{camera}/annotated', summary: 'Play by WHEP with boxes burned in; encoded while somebody watches.', request: { params: camera, body: sdp },
+    responses: { 201: answer, 406: { description: 'Nothing the offer has can be sent.' }, ...refusals, ...unprocessable },
+  });
+  registry.registerPath({
+    ...common, method: 'get', path: '/hls/{camera}/annotated/index.m3u8', summary: 'Play by (LL-)HLS with boxes burned in; the first request waits for the first segment.', request: { params: camera },
+    responses: { 200: { description: 'The multivariant playlist.', content: { 'application/vnd.apple.mpegurl': { schema: z.string() } } }, ...refusals },
+  });
+  registry.registerPath({
     ...common, method: 'post', path: '/v1/recordings/{camera}/uploads', summary: 'Fill the gaps of a recording with an MP4 (H.264, AAC or Opus) that the device recorded itself.', request: { params: camera, query: UploadQuery, body: mp4 },
     responses: { 201: json(Upload, 'What was taken.'), 200: json(Upload, 'Nothing was taken: it is recorded already.'), 413: { description: 'Larger than `recorder.upload_max_bytes`.' }, 415: { description: 'Not `video/mp4`.' }, ...invalid, ...refusals, ...unprocessable, ...tooMany },
   });

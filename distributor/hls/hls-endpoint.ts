@@ -19,6 +19,12 @@ export interface HlsEndpointOptions {
   readonly router: MediaRouter;
   readonly authorizer: Authorizer;
   readonly streams: PartStreams;
+  /** Between camera and file name in the path: which of the camera's videos it is. */
+  readonly infix: '' | '/annotated';
+  /** `imageflow_viewers{protocol}`. */
+  readonly protocol: 'hls' | 'hls-annotated';
+  /** Streams that are made on demand: makes the camera's be listed until disposed of. Throws NOT_FOUND. Absent: they are there as long as their cameras. */
+  readonly hold?: (camera: CameraId) => Disposable;
   readonly distribution: Distribution;
   readonly timing: HlsTiming;
   readonly clock: Clock;
@@ -41,11 +47,13 @@ const MEDIA_CACHE = 'private, max-age=3600, immutable';
 const BLOCKING_CACHE = 'private, max-age=1';
 const PLAYLIST_CACHE = 'private, no-cache';
 
-/** LL-HLS of every camera on the media port: `/hls/{camera}/index.m3u8` and what it leads to (contract 0.4). */
+/** LL-HLS of every camera on the media port: `/hls/{camera}/index.m3u8`, or `/hls/{camera}/annotated/index.m3u8`, and what it leads to (contract 0.4). */
 export class HlsEndpoint implements Disposable {
   readonly #options: HlsEndpointOptions;
   readonly #rules: SegmentRules;
   readonly #streams = new Map<CameraId, CameraHls>();
+  /** Streams made on demand that somebody watches. */
+  readonly #held = new Map<CameraId, Disposable>();
   readonly #resources = new DisposableStack();
 
   constructor(options: HlsEndpointOptions) {
@@ -56,7 +64,7 @@ export class HlsEndpoint implements Disposable {
     this.#resources.use(options.distribution.onSwitched((camera) => { this.#switch(camera); }));
     this.#resources.use(options.clock.every(VIEWER_COUNT_MS, () => { this.#countViewers(); }));
     for (const method of ['GET', 'HEAD'] as const) {
-      options.router.route(method, '/hls/:camera/:file', (request) => this.#serve(request));
+      options.router.route(method, `/hls/:camera${options.infix}/:file`, (request) => this.#serve(request));
     }
   }
 
@@ -69,6 +77,7 @@ export class HlsEndpoint implements Disposable {
   [Symbol.dispose](): void {
     this.#resources.dispose();
     for (const camera of [...this.#streams.keys()]) this.#remove(camera);
+    for (const camera of [...this.#held.keys()]) this.#letGo(camera);
   }
 
   #add(source: PartStream): void {
@@ -77,7 +86,7 @@ export class HlsEndpoint implements Disposable {
   }
 
   #open(source: PartStream): HlsStream | null {
-    return this.#options.distribution.isOff(source.camera) ? null : new HlsStream(source, { rules: this.#rules, clock: this.#options.clock });
+    return this.#options.distribution.isOff(source.camera) ? null : new HlsStream(source, { rules: this.#rules, clock: this.#options.clock, onDemand: this.#options.hold !== undefined });
   }
 
   /** Off: who waits is refused, and the media is let go. On: it begins anew. */
@@ -93,19 +102,35 @@ export class HlsEndpoint implements Disposable {
   #remove(camera: CameraId): void {
     this.#streams.get(camera)?.stream?.[Symbol.dispose]();
     this.#streams.delete(camera);
-    this.#options.metrics.viewers.remove({ camera, protocol: 'hls' });
+    this.#letGo(camera);
+    this.#options.metrics.viewers.remove({ camera, protocol: this.#options.protocol });
+  }
+
+  #letGo(camera: CameraId): void {
+    const held = this.#held.get(camera);
+    this.#held.delete(camera);
+    held?.[Symbol.dispose]();
   }
 
   #countViewers(): void {
     const now = this.#options.clock.monotonic();
-    for (const [camera, { viewers }] of this.#streams) this.#options.metrics.viewers.set({ camera, protocol: 'hls' }, viewers.count(now));
+    for (const [camera, { viewers }] of this.#streams) {
+      const count = viewers.count(now);
+      this.#options.metrics.viewers.set({ camera, protocol: this.#options.protocol }, count);
+      if (count === 0) this.#letGo(camera);
+    }
   }
 
   async #serve(exchange: MediaRequest): Promise<void> {
     const { request, response, params, query, credential } = exchange;
     const camera = params['camera'] ?? '';
     const file = params['file'] ?? '';
-    await this.#options.authorizer.authorize(credential, 'play', camera);
+    const { authorizer, distribution, hold } = this.#options;
+    await authorizer.authorize(credential, 'play', camera);
+    if (hold && !this.#held.has(camera)) {
+      if (distribution.isOff(camera)) throw distributionOff(camera);
+      this.#held.set(camera, hold(camera));
+    }
     const entry = this.#streams.get(camera);
     if (!entry) throw new MediaError('NOT_FOUND', 'There is no such camera.');
     const { stream } = entry;

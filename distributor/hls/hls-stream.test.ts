@@ -13,21 +13,25 @@ import { testParts, testSession } from './testing-parts.ts';
 const PLAIN = { msn: null, part: null, skip: false };
 const never = new AbortController().signal;
 
-const setUp = () => {
+const setUp = (onDemand = false) => {
   const clock = new FakeClock();
   const parts = new Hub<Part>();
   const listeners: ((session: SessionInfo) => void)[] = [];
+  let session: SessionInfo | null = null;
   const source: PartStream = {
-    camera: 'cam', parts, session: null,
+    camera: 'cam', parts, get session() { return session; },
     onSession: (listener) => { listeners.push(listener); return { [Symbol.dispose]: () => undefined }; },
     onUnmuxable: () => ({ [Symbol.dispose]: () => undefined }),
   };
-  const stream = new HlsStream(source, { rules: segmentRules({ segmentSeconds: 1, keyframeIntervalSeconds: 1 }), clock });
+  const stream = new HlsStream(source, { rules: segmentRules({ segmentSeconds: 1, keyframeIntervalSeconds: 1 }), clock, onDemand });
   const all = testParts(400, 5);
   let next = 0;
   const feed = (count: number): void => { for (const part of all.slice(next, (next += count))) parts.publish(part); };
   const skip = (count: number): void => { next += count; };
-  const phase = (name: SessionInfo['phase']): void => { for (const listener of listeners) listener(testSession({ phase: name })); };
+  const phase = (name: SessionInfo['phase']): void => {
+    session = testSession({ phase: name });
+    for (const listener of listeners) listener(session);
+  };
   const text = async (directives: { msn: number | null; part: number | null; skip: boolean } = PLAIN): Promise<string> => (await stream.playlist(directives, null, never)).plain.toString();
   return { clock, stream, parts, feed, skip, phase, text };
 };
@@ -41,6 +45,26 @@ test('without media there is nothing: 404 at once', async () => {
   await expect(stream.playlist(PLAIN, null, never)).rejects.toMatchObject({ code: 'NOT_FOUND' });
   await expect(stream.multivariant(null, never)).rejects.toMatchObject({ code: 'NOT_FOUND' });
   await expect(stream.resource('seg-x-1.m4s', never)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+});
+
+test('[DIS-4] of a stream made on demand the first segment is waited for while the camera is live, and for no longer than a quarter of a minute', async () => {
+  const { stream, feed, phase, clock } = setUp(true);
+  await expect(stream.multivariant(null, never)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  phase('live');
+  const given = stream.multivariant(null, never);
+  const [away, late] = [stream.multivariant(null, never), stream.playlist(PLAIN, null, never)].map((one) => one.catch((error: unknown) => error));
+  expect(stream.waiting).toBe(3);
+  clock.advance(7_000);
+  expect(await late).toMatchObject({ code: 'UNAVAILABLE' });
+  await Promise.all([given.catch(() => undefined), away]);
+  const again = stream.multivariant(null, never);
+  feed(6);
+  expect((await again).plain.toString()).toContain('video.m3u8');
+  const other = setUp(true);
+  other.phase('live');
+  const left = other.stream.multivariant(null, never).catch((error: unknown) => error);
+  other.phase('interrupted');
+  expect(await left).toMatchObject({ code: 'NOT_FOUND' });
 });
 
 test('while the first segment is received, its end is waited for', async () => {

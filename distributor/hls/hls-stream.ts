@@ -15,6 +15,8 @@ import type { SegmentRules } from './segment-rules.ts';
 export interface HlsStreamOptions {
   readonly rules: SegmentRules;
   readonly clock: Clock;
+  /** The source has just been made to flow: who asks before its first segment waits for that while the camera is live. */
+  readonly onDemand?: boolean;
 }
 
 /** A playlist as it goes out: the same bytes for everybody who shows the same token. */
@@ -54,6 +56,7 @@ interface Waiter {
 /** One camera's LL-HLS: its window of media, its playlists (composed once per part), and the requests that wait for the next one. */
 export class HlsStream implements Disposable {
   readonly #options: HlsStreamOptions;
+  readonly #source: PartStream;
   readonly #window: LiveWindow;
   readonly #resources = new DisposableStack();
   readonly #waiters = new Set<Waiter>();
@@ -70,6 +73,7 @@ export class HlsStream implements Disposable {
 
   constructor(source: PartStream, options: HlsStreamOptions) {
     this.#options = options;
+    this.#source = source;
     this.#window = new LiveWindow({ ...options.rules, ...WINDOW });
     this.#resources.use(source.parts.attach((part) => { this.#add(part); }));
     this.#resources.use(options.clock.every(SWEEP_MS, () => { this.#sweep(); }));
@@ -142,7 +146,8 @@ export class HlsStream implements Disposable {
   async #requireMedia(signal: AbortSignal): Promise<void> {
     const playable = (): boolean => this.#window.playable;
     if (playable()) return;
-    if (this.#window.segments.length > 0) await this.#wait(() => playable() || this.#window.segments.length === 0, signal);
+    const coming = (): boolean => this.#window.segments.length > 0 || (this.#options.onDemand === true && this.#source.session?.phase === 'live');
+    if (coming()) await this.#wait(() => playable() || !coming(), signal);
     if (!playable()) throw this.#none();
   }
 
@@ -174,7 +179,10 @@ export class HlsStream implements Disposable {
   }
 
   #onSession(session: SessionInfo): void {
-    if (session.id !== this.#sessionId) return;
+    if (session.id !== this.#sessionId) {
+      this.#check();
+      return;
+    }
     if (session.phase === 'interrupted') this.#window.interrupt();
     else if (session.phase === 'ended') {
       this.#window.end();

@@ -1,7 +1,7 @@
 import type { AccessUnit } from '../../core/access-unit.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Tracks } from '../../core/track.ts';
-import type { CameraStream } from '../../ingest/port.ts';
+import type { WatchedStream } from '../../ingest/port.ts';
 import type { Metrics } from '../../platform/metrics.ts';
 import type { VideoTimeline } from './detection-lanes.ts';
 import { PliGate } from './pli-gate.ts';
@@ -14,7 +14,7 @@ const MAX_BURST_BYTES = 8 << 20;
 const BRANCH = 'webrtc';
 
 export interface CameraEgressOptions {
-  readonly stream: CameraStream;
+  readonly stream: WatchedStream;
   readonly clock: Clock;
   readonly metrics: Pick<Metrics, 'forwardAdded' | 'branchDropped'>;
   /** 0..2^32−1, unpredictable: SSRCs and first sequence numbers. */

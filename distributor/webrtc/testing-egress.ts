@@ -14,12 +14,13 @@ import { createMetrics } from '../../platform/metrics.ts';
 import { FakeCamera, FakeEngine } from './testing.ts';
 import type { FakePeer } from './testing.ts';
 import { WhepEgress } from './whep-egress.ts';
+import type { WhepEgressOptions } from './whep-egress.ts';
 
 export const OFFER = readFileSync(new URL('../../test/fixtures/sdp/chromium-play.sdp', import.meta.url), 'utf8');
 const VIEWER: Principal = { kind: 'key', id: 'k1', camera: 'line-1', grants: 'view' };
 
 /** An egress with one camera, `line-1`, and everything around it faked. */
-export const egressFixture = () => {
+export const egressFixture = (more: Partial<Pick<WhepEgressOptions, 'summon' | 'protocol'>> = {}) => {
   const clock = new FakeClock();
   const engine = new FakeEngine();
   const camera = new FakeCamera('line-1', clock);
@@ -31,6 +32,7 @@ export const egressFixture = () => {
   const none = { [Symbol.dispose]: () => undefined };
   let next = 1_000;
   const egress = new WhepEgress({
+    protocol: 'webrtc', ...more,
     engine, clock, metrics, distribution, logger: silentLogger(), viewersPerCamera: 4,
     streams: { get: (id) => streams.get(id), list: () => [...streams.values()], onStream: () => none, onRemoved: (listener) => { listeners.removed = listener; return none; } },
     authorizer: { onRevoked: (listener) => { listeners.revoked = listener; return none; } },

@@ -4,7 +4,7 @@ import type { CameraId } from '../../core/frame-ref.ts';
 import type { SessionDescription } from '../../core/sdp/description.ts';
 import type { Tracks } from '../../core/track.ts';
 import type { DetectionSource } from '../../extractor/port.ts';
-import type { CameraStream, StreamRegistry } from '../../ingest/port.ts';
+import type { StreamRegistry, WatchedStream } from '../../ingest/port.ts';
 import type { Authorizer, Distribution, Principal } from '../../media-control/port.ts';
 import type { Logger } from '../../platform/logging.ts';
 import type { Metrics } from '../../platform/metrics.ts';
@@ -19,7 +19,14 @@ import { Viewer } from './viewer.ts';
 
 export interface WhepEgressOptions {
   readonly engine: WebRtcEngine;
-  readonly streams: StreamRegistry;
+  readonly streams: StreamRegistry<WatchedStream>;
+  /**
+   * Streams that are made on demand: makes the camera's be there, with its tracks, until disposed of. Rejects with what a viewer is to be told. Absent: they are there as
+   * long as their cameras.
+   */
+  readonly summon?: (camera: CameraId, signal: AbortSignal) => Promise<Disposable>;
+  /** `imageflow_viewers{protocol}`. */
+  readonly protocol: 'webrtc' | 'webrtc-annotated';
   readonly authorizer: Pick<Authorizer, 'onRevoked'>;
   readonly detections: DetectionSource;
   readonly distribution: Distribution;
@@ -57,8 +64,11 @@ interface Entry extends WhepSession {
   readonly principalId: string;
   readonly startedAt: number;
   readonly subscription: Disposable;
+  /** Of a stream made on demand. */
+  readonly held: Disposable;
 }
 
+const NOTHING: Disposable = { [Symbol.dispose]: () => undefined };
 const BUSY_RETRY_SECONDS = 5;
 const NO_PUBLISHER_RETRY_SECONDS = 2;
 
@@ -66,7 +76,7 @@ const NO_PUBLISHER_RETRY_SECONDS = 2;
 export class WhepEgress implements Disposable {
   readonly #options: WhepEgressOptions;
   readonly #fanout: DetectionsFanout;
-  readonly #cameras = new Map<CameraId, { readonly stream: CameraStream; readonly egress: CameraEgress }>();
+  readonly #cameras = new Map<CameraId, { readonly stream: WatchedStream; readonly egress: CameraEgress }>();
   readonly #sessions = new Map<string, Entry>();
   /** Sessions and offers being accepted, by camera. */
   readonly #taken = new Map<CameraId, number>();
@@ -94,9 +104,23 @@ export class WhepEgress implements Disposable {
 
   /**
    * Answers a viewer's offer; the media flow as soon as it has connected. Throws NOT_FOUND (no such camera), FAILED_PRECONDITION
-   * `DISTRIBUTION_OFF` or `NO_PUBLISHER`, NOT_ACCEPTABLE (`negotiatePlay`), UNAVAILABLE `VIEWER_LIMIT`, INVALID_ARGUMENT (the engine refuses the offer).
+   * `DISTRIBUTION_OFF` or `NO_PUBLISHER`, NOT_ACCEPTABLE (`negotiatePlay`), UNAVAILABLE `VIEWER_LIMIT`, INVALID_ARGUMENT (the engine refuses the offer), and what
+   * `summon` rejects with.
    */
   async play(camera: CameraId, request: PlayRequest, principal: Principal, signal: AbortSignal): Promise<{ readonly session: WhepSession; readonly answer: string }> {
+    const { summon, distribution } = this.#options;
+    if (!summon) return this.#play(camera, request, principal, signal, NOTHING);
+    if (distribution.isOff(camera)) throw distributionOff(camera);
+    const held = await summon(camera, signal);
+    try {
+      return await this.#play(camera, request, principal, signal, held);
+    } catch (error) {
+      held[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  async #play(camera: CameraId, request: PlayRequest, principal: Principal, signal: AbortSignal, held: Disposable): Promise<{ readonly session: WhepSession; readonly answer: string }> {
     const stream = this.#options.streams.get(camera);
     if (!stream) throw new MediaError('NOT_FOUND', 'There is no such camera.', { context: { camera } });
     if (this.#options.distribution.isOff(camera)) throw distributionOff(camera);
@@ -121,7 +145,7 @@ export class WhepEgress implements Disposable {
         cname: camera, stream: camera, track: track.kind,
       }));
       const firstMid = offer.media.find((media) => media.mid !== null)?.mid ?? '0';
-      return { session: this.#open({ id, camera, firstMid, offerUfrag: offer.media[0]?.iceUfrag ?? null, peer, negotiation, egress, principal }), answer };
+      return { session: this.#open({ id, camera, firstMid, offerUfrag: offer.media[0]?.iceUfrag ?? null, peer, negotiation, egress, principal, held }), answer };
     } catch (error) {
       this.#release(camera);
       throw error;
@@ -153,7 +177,7 @@ export class WhepEgress implements Disposable {
     });
   }
 
-  #open(parts: { readonly id: string; readonly camera: CameraId; readonly firstMid: string; readonly offerUfrag: string | null; readonly peer: WebRtcPeer; readonly negotiation: PlayNegotiation; readonly egress: CameraEgress; readonly principal: Principal }): WhepSession {
+  #open(parts: { readonly id: string; readonly camera: CameraId; readonly firstMid: string; readonly offerUfrag: string | null; readonly peer: WebRtcPeer; readonly negotiation: PlayNegotiation; readonly egress: CameraEgress; readonly principal: Principal; readonly held: Disposable }): WhepSession {
     const { id, camera, peer, negotiation, egress } = parts;
     const { clock, metrics, random, logger } = this.#options;
     const tracks = negotiation.tracks.flatMap((track) => {
@@ -166,8 +190,8 @@ export class WhepEgress implements Disposable {
       onSkippedDetections: () => { metrics.branchDropped.inc({ camera, branch: 'detections', reason: 'slow_channel' }); },
       onClosed: (closed, reason) => { this.#closed(closed, reason); },
     });
-    const subscription = negotiation.dataChannels ? this.#fanout.subscribe(camera, (message) => { viewer.lanes.send(message); }) : { [Symbol.dispose]: () => undefined };
-    const entry: Entry = { id, camera, firstMid: parts.firstMid, offerUfrag: parts.offerUfrag, viewer, principalId: parts.principal.id, startedAt: clock.monotonic(), subscription };
+    const subscription = negotiation.dataChannels ? this.#fanout.subscribe(camera, (message) => { viewer.lanes.send(message); }) : NOTHING;
+    const entry: Entry = { id, camera, firstMid: parts.firstMid, offerUfrag: parts.offerUfrag, viewer, principalId: parts.principal.id, startedAt: clock.monotonic(), subscription, held: parts.held };
     this.#sessions.set(id, entry);
     this.#countViewers(camera);
     logger.info({ camera, viewer: id, principal: entry.principalId, tracks: tracks.map((track) => track.codec.rtpmap) }, 'viewer accepted');
@@ -180,6 +204,7 @@ export class WhepEgress implements Disposable {
     if (!entry) return;
     this.#sessions.delete(viewer.id);
     entry.subscription[Symbol.dispose]();
+    entry.held[Symbol.dispose]();
     this.#release(entry.camera);
     this.#countViewers(entry.camera);
     const { clock, logger } = this.#options;
@@ -188,7 +213,7 @@ export class WhepEgress implements Disposable {
     logger.info({ camera: entry.camera, viewer: viewer.id, reason, seconds, sent, ...viewer.feedback.stats }, 'viewer left');
   }
 
-  #egress(stream: CameraStream): CameraEgress {
+  #egress(stream: WatchedStream): CameraEgress {
     const known = this.#cameras.get(stream.camera);
     if (known?.stream === stream) return known.egress;
     known?.egress[Symbol.dispose]();
@@ -213,14 +238,14 @@ export class WhepEgress implements Disposable {
   }
 
   #countViewers(camera: CameraId): void {
-    this.#options.metrics.viewers.set({ camera, protocol: 'webrtc' }, this.viewers(camera));
+    this.#options.metrics.viewers.set({ camera, protocol: this.#options.protocol }, this.viewers(camera));
   }
 
   #removeCamera(camera: CameraId): void {
     this.#end(camera, 'camera removed');
     this.#cameras.get(camera)?.egress[Symbol.dispose]();
     this.#cameras.delete(camera);
-    this.#options.metrics.viewers.remove({ camera, protocol: 'webrtc' });
+    this.#options.metrics.viewers.remove({ camera, protocol: this.#options.protocol });
   }
 
   #end(camera: CameraId, reason: string): void {
@@ -233,7 +258,7 @@ export class WhepEgress implements Disposable {
 }
 
 /** The tracks of a stream somebody publishes; within the grace time those of the publisher who may return. */
-const publishedTracks = (stream: CameraStream): Tracks => {
+const publishedTracks = (stream: WatchedStream): Tracks => {
   const { session, tracks } = stream;
   if (session && session.phase !== 'ended' && tracks) return tracks;
   throw new MediaError('FAILED_PRECONDITION', 'Nobody publishes this camera now.', { reason: 'NO_PUBLISHER', retryAfterSeconds: NO_PUBLISHER_RETRY_SECONDS, context: { camera: stream.camera } });

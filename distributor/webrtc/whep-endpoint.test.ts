@@ -12,7 +12,7 @@ import { readBody } from '../../transport/http/body.ts';
 import { MediaHttpServer } from '../../transport/http/media-http-server.ts';
 import { FakeCamera, FakeEngine, H264 } from './testing.ts';
 import { WhepEgress } from './whep-egress.ts';
-import { serveWhep } from './whep-endpoint.ts';
+import { playOnly, serveWhep } from './whep-endpoint.ts';
 
 const OFFER = readFileSync(new URL('../../test/fixtures/sdp/chromium-play.sdp', import.meta.url), 'utf8');
 const PUBLISH = readFileSync(new URL('../../test/fixtures/sdp/chromium-publish.sdp', import.meta.url), 'utf8');
@@ -48,15 +48,18 @@ beforeEach(async () => {
   server = new MediaHttpServer({ clock, logger: silentLogger(), metrics, origins: ['*'], health: () => ({}) });
   distribution = new FakeDistribution();
   const egress = new WhepEgress({
+    protocol: 'webrtc',
     distribution, engine, clock, metrics, logger: silentLogger(), viewersPerCamera: 2, authorizer, detections: { detections: () => new Hub(), stats: () => null },
     streams: { get: (id) => (id === 'line-1' ? camera : undefined), list: () => [camera], onStream: () => none, onRemoved: () => none },
     random: () => 77, newId: () => UUID.slice(0, -1) + String(engine.peers.length),
   });
   serveWhep({
+    suffix: '',
     router: server, authorizer, egress, readBody,
     iceServers: [{ urls: 'turn:turn.example:3478?transport=udp', username: 'u', credential: 'c' }, { urls: 'stun:stun.example' }],
     publish: ({ response, credential }, offer) => { published.push(`${String(credential)} ${offer.slice(0, 3)}`); response.writeHead(201).end(); return Promise.resolve(); },
   });
+  serveWhep({ suffix: '/annotated', router: server, authorizer, egress, readBody, iceServers: [], publish: () => Promise.reject(playOnly()) });
   await server.listen(0, '127.0.0.1');
   base = `http://127.0.0.1:${String(server.port)}`;
 });
@@ -150,6 +153,17 @@ test('[E5] PATCH: 428 without If-Match, 412 with a stale one, 415 for another ty
   const trickle = await patch(location, { 'if-match': etag }, `a=ice-ufrag:${ufrag}\r\nm=video 9 RTP/AVP 0\r\na=mid:0\r\na=candidate:1 1 udp 1 192.0.2.9 5000 typ host\r\na=end-of-candidates\r\n`);
   expect([trickle.status, trickle.headers.get('etag')]).toEqual([204, null]);
   expect(engine.peers[0]?.candidates).toEqual(['0 candidate:1 1 udp 1 192.0.2.9 5000 typ host']);
+});
+
+test('[DIS-4] the annotated video has an address and sessions of its own below its camera, to which nobody publishes', async () => {
+  camera.publish(1);
+  const location = (await post(OFFER, {}, '/whep/line-1/annotated')).headers.get('location') ?? '';
+  expect(location).toMatch(/^\/whep\/line-1\/annotated\/[0-9a-f-]{36}$/);
+  expect((await fetch(base + location, { headers: { authorization: 'Bearer key' } })).status).toBe(204);
+  expect((await fetch(base + location, { method: 'DELETE', headers: { authorization: 'Bearer key' } })).status).toBe(200);
+  const refused = await post(PUBLISH, {}, '/whep/line-1/annotated');
+  expect([refused.status, ((await refused.json()) as { code: string }).code, published]).toEqual([422, 'PLAY_ONLY', []]);
+  expect((await fetch(`${base}/whep/line-1/annotated`)).headers.get('content-type')).toBe('application/sdp');
 });
 
 test('[W7] DELETE ends the session with 200, whatever its ETag; afterwards it is 404', async () => {

@@ -1,4 +1,4 @@
-/** WHEP, draft-ietf-wish-whep-03, on the media port: `/whep/{camera}` and the session resources it makes (contract 0.4). */
+/** WHEP, draft-ietf-wish-whep-03, on the media port: `/whep/{camera}`, `/whep/{camera}/annotated` and the session resources they make (contract 0.4). */
 import type { IncomingMessage } from 'node:http';
 import { MediaError } from '../../core/errors.ts';
 import { parseSdpFragment } from '../../core/sdp/fragment.ts';
@@ -10,6 +10,8 @@ import type { WhepEgress, WhepSession } from './whep-egress.ts';
 
 export interface WhepEndpointOptions {
   readonly router: MediaRouter;
+  /** Behind `/whep/{camera}`: which of the camera's videos it is. */
+  readonly suffix: '' | '/annotated';
   readonly authorizer: Authorizer;
   readonly egress: WhepEgress;
   readonly readBody: ReadBody;
@@ -25,14 +27,15 @@ const MAX_FRAGMENT_BYTES = 16 << 10;
 /** Registers the routes; they live as long as the router. */
 export const serveWhep = (options: WhepEndpointOptions): void => {
   const endpoint = new WhepEndpoint(options);
-  const { router } = options;
-  router.route('POST', '/whep/:camera', (request) => endpoint.post(request));
+  const { router, suffix } = options;
+  const [root, session] = [`/whep/:camera${suffix}`, `/whep/:camera${suffix}/:session`];
+  router.route('POST', root, (request) => endpoint.post(request));
   for (const method of ['GET', 'HEAD'] as const) {
-    router.route(method, '/whep/:camera', ({ response }) => { endpoint.describe(response); });
-    router.route(method, '/whep/:camera/:session', (request) => endpoint.head(request));
+    router.route(method, root, ({ response }) => { endpoint.describe(response); });
+    router.route(method, session, (request) => endpoint.head(request));
   }
-  router.route('PATCH', '/whep/:camera/:session', (request) => endpoint.patch(request));
-  router.route('DELETE', '/whep/:camera/:session', (request) => endpoint.remove(request));
+  router.route('PATCH', session, (request) => endpoint.patch(request));
+  router.route('DELETE', session, (request) => endpoint.remove(request));
 };
 
 class WhepEndpoint {
@@ -45,7 +48,7 @@ class WhepEndpoint {
   }
 
   async post(exchange: MediaRequest): Promise<void> {
-    const { authorizer, egress, readBody, publish } = this.#options;
+    const { authorizer, egress, readBody, publish, suffix } = this.#options;
     const { params, credential, request, response, signal, clientAddress } = exchange;
     const camera = params['camera'] ?? '';
     // Whether it plays or publishes stands in the body; who shows nothing at all need not have it read.
@@ -67,7 +70,7 @@ class WhepEndpoint {
     response.writeHead(201, {
       'content-type': 'application/sdp',
       'content-length': Buffer.byteLength(answer),
-      'location': `/whep/${camera}/${session.id}`,
+      'location': `/whep/${camera}${suffix}/${session.id}`,
       'etag': etagOf(session),
       'accept-patch': 'application/trickle-ice-sdpfrag',
       'cache-control': 'no-store',
@@ -114,6 +117,9 @@ class WhepEndpoint {
     return session;
   }
 }
+
+/** A `sendonly` offer where there is nothing to publish to. */
+export const playOnly = (): MediaError => new MediaError('UNPROCESSABLE', 'This address only plays; publish at /whip/{camera}.', { reason: 'PLAY_ONLY' });
 
 /** Strong and quoted (RFC 9725 §4.3.1); one ICE generation per session, so it never changes. */
 const etagOf = (session: WhepSession): string => `"${session.id}"`;

@@ -49,6 +49,32 @@ describe('life of a viewer', () => {
     expect(fixture.egress.viewers('line-1')).toBe(0);
   });
 
+  test('[DIS-4] a stream made on demand is held from before its viewer is answered until that leaves, or is refused', async () => {
+    const log: string[] = [];
+    let refusal: MediaError | null = null;
+    const demand = egressFixture({
+      protocol: 'webrtc-annotated',
+      summon: (camera) => {
+        log.push(`+${camera}`);
+        if (refusal) return Promise.reject(refusal);
+        demand.camera.publish(1_000);
+        return Promise.resolve({ [Symbol.dispose]: () => { log.push(`-${camera}`); } });
+      },
+    });
+    const peer = await demand.watch();
+    expect(log).toEqual(['+line-1']);
+    expect((await demand.metrics.viewers.get()).values).toMatchObject([{ labels: { protocol: 'webrtc-annotated' }, value: 1 }]);
+    demand.listeners.revoked('k1');
+    expect([peer.disposed, log]).toEqual([true, ['+line-1', '-line-1']]);
+    await expect(demand.play(OFFER.replaceAll(/H264|VP8/g, 'AV1'))).rejects.toMatchObject({ reason: 'NO_COMMON_CODEC' });
+    expect(log.slice(2)).toEqual(['+line-1', '-line-1']);
+    refusal = new MediaError('UNAVAILABLE', 'no', { reason: 'NO_PICTURE' });
+    await expect(demand.play()).rejects.toBe(refusal);
+    demand.distribution.turn('line-1', 'off');
+    await expect(demand.play()).rejects.toMatchObject({ reason: 'DISTRIBUTION_OFF' });
+    expect(log.slice(4)).toEqual(['+line-1']); // nothing is made for one who may not watch
+  });
+
   test('[SD-53] switching distribution off closes the viewers and takes the branch off the Hub; on lets them in again', async () => {
     fixture.camera.publish(1_000);
     const [first, second] = [await fixture.watch(), await fixture.join()];

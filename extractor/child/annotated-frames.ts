@@ -22,6 +22,7 @@ interface Held extends FramePicture {
 /** Holds decoded pictures back until what detectors found in them is known, and hands them on in order, with their boxes. Nothing is copied. */
 export class AnnotatedFrames implements Disposable {
   readonly #results: FrameResults<Held>;
+  #forgotten = 0;
 
   constructor({ clock, deliver }: AnnotatedFramesOptions) {
     this.#results = new FrameResults<Held>({
@@ -34,7 +35,10 @@ export class AnnotatedFrames implements Disposable {
           picture.free();
         }
       },
-      onForgotten: ({ picture }) => { picture.free(); },
+      onForgotten: ({ picture }) => {
+        this.#forgotten++;
+        picture.free();
+      },
     });
   }
 
@@ -53,9 +57,11 @@ export class AnnotatedFrames implements Disposable {
     this.#results.onResult(detector, result);
   }
 
-  /** What comes next does not continue what came before. */
-  forget(): void {
+  /** What comes next does not continue what came before. How many pictures were let go. */
+  forget(): number {
+    this.#forgotten = 0;
     this.#results[Symbol.dispose]();
+    return this.#forgotten;
   }
 
   [Symbol.dispose](): void {

@@ -10,8 +10,10 @@ import type { BlackBox } from '../black-box.ts';
 import { FpsGate } from '../fps-gate.ts';
 import type { SkipReason } from '../port.ts';
 import { CameraTracks, FAINT_CONFIDENCE } from '../tracking/camera-tracks.ts';
-import type { AccessUnitMessage, CameraMessage, PictureStream, StatsMessage, StillMessage } from '../protocol.ts';
+import type { AccessUnitMessage, BurnInStatsMessage, CameraMessage, PictureStream, StatsMessage, StillMessage } from '../protocol.ts';
 import { AnnotatedFrames } from './annotated-frames.ts';
+import { BurnIn } from './burn-in.ts';
+import type { BurnInOptions } from './burn-in.ts';
 import { CameraPictures } from './camera-pictures.ts';
 import type { CameraPicturesOptions, PictureMeta } from './camera-pictures.ts';
 import { Decoder } from './decoder.ts';
@@ -27,6 +29,8 @@ export interface CameraExtractionOptions {
   readonly lane: CameraPicturesOptions['lane'];
   readonly sendPicture: CameraPicturesOptions['send'];
   readonly sendNoStill: CameraPicturesOptions['sendNoStill'];
+  /** Of the video with boxes burned in. */
+  readonly burnIn: Pick<BurnInOptions, 'hasRoom' | 'send' | 'onEncoderChange'>;
 }
 
 type DetectorMessage = CameraMessage['detectors'][number];
@@ -65,8 +69,9 @@ export class CameraExtraction implements Disposable {
   #decoder: Decoder | null = null;
   readonly #scalers = new Map<string, Scaler>();
   readonly #pictures: CameraPictures;
-  /** Those with boxes drawn in, and what they wait in for their boxes. */
+  /** Those with boxes drawn in, the video that has them burned in, and what pictures wait in for their boxes. */
   readonly #annotated: CameraPictures;
+  readonly #burnIn: BurnIn;
   readonly #frames: AnnotatedFrames;
   readonly #metas: (Meta | undefined)[] = Array.from({ length: REMEMBERED }, () => undefined);
   #index = 0;
@@ -91,7 +96,8 @@ export class CameraExtraction implements Disposable {
     };
     this.#pictures = new CameraPictures(pictures);
     this.#annotated = new CameraPictures(pictures);
-    this.#frames = new AnnotatedFrames({ clock: options.clock, deliver: (picture, meta) => { this.#guarded(() => { this.#annotated.take(picture, meta); }); } });
+    this.#burnIn = new BurnIn({ ...options.burnIn, handle: message.handle, guarded: pictures.guarded, logger: options.logger });
+    this.#frames = new AnnotatedFrames({ clock: options.clock, deliver: (picture, meta) => { this.#guarded(() => { this.#showAnnotated(picture, meta); }); } });
     this.#setDetectors(message);
   }
 
@@ -106,6 +112,21 @@ export class CameraExtraction implements Disposable {
   /** The newest picture is wanted. */
   still({ id, spec }: StillMessage): void {
     this.#guarded(() => { (spec.annotated ? this.#annotated : this.#pictures).still(id, spec); });
+  }
+
+  /** Its video with boxes burned in is wanted, or not. */
+  setBurnIn(on: boolean): void {
+    this.#guarded(() => { this.#burnIn.set(on); });
+  }
+
+  /** The next picture with boxes burned in is to be random access. */
+  requestKeyframe(): void {
+    this.#burnIn.requestKeyframe();
+  }
+
+  /** What became of pictures to be burned in since the last call; null: nothing. */
+  takeBurnInStats(): BurnInStatsMessage | null {
+    return this.#burnIn.takeStats();
   }
 
   /** Other detectors, or other parameters of the codec. */
@@ -181,6 +202,7 @@ export class CameraExtraction implements Disposable {
   [Symbol.dispose](): void {
     this.#endDecoder();
     this.#frames[Symbol.dispose]();
+    this.#burnIn[Symbol.dispose]();
     this.#annotated[Symbol.dispose]();
     this.#pictures[Symbol.dispose]();
     for (const scaler of this.#scalers.values()) scaler[Symbol.dispose]();
@@ -202,7 +224,8 @@ export class CameraExtraction implements Disposable {
     this.#awaitingRandomAccess = true;
     this.#decoder?.reset();
     this.#pictures.forget();
-    this.#forgetAnnotated();
+    this.#annotated.forget();
+    this.#burnIn.forget(this.#frames.forget());
     for (const { gate } of this.#detectors) gate.reset();
   }
 
@@ -257,13 +280,14 @@ export class CameraExtraction implements Disposable {
     const picture: PictureMeta = { index, frame: meta.frame, wall: meta.wall, pts: (meta.pts * 1000) / this.#message.clockRate, late: meta.decodeOnly, detected };
     if (!this.#pictures.wanted) this.#pictures.forget();
     else this.#pictures.take(frame, picture);
-    if (!this.#annotated.wanted) this.#forgetAnnotated();
-    else this.#frames.take(frame, picture, offered);
+    if (!this.#annotated.wanted) this.#annotated.forget();
+    if (this.#annotated.wanted || this.#burnIn.wanted) this.#frames.take(frame, picture, offered);
+    else this.#frames.forget();
   };
 
-  #forgetAnnotated(): void {
-    this.#frames.forget();
-    this.#annotated.forget();
+  #showAnnotated(picture: Frame, meta: PictureMeta): void {
+    if (this.#annotated.wanted) this.#annotated.take(picture, meta);
+    this.#burnIn.take(picture, meta);
   }
 
   #offer(frame: Frame, meta: Meta): Offered {

@@ -4,8 +4,8 @@ import { invariant } from '../../core/errors.ts';
 import type { DispatchListener, FrameDispatcher } from '../../inference/port.ts';
 import type { Logger } from '../../platform/logging.ts';
 import type { BlackBox } from '../black-box.ts';
-import { MessageReader, decodeToChild, encodeFlushed, encodeNoStill, encodePictureHeader, encodeReports, encodeResult, encodeStats } from '../protocol.ts';
-import type { Hello, PictureHeader, ToChild } from '../protocol.ts';
+import { MessageReader, decodeToChild, encodeAnnotatedUnitHeader, encodeBurnInStats, encodeFlushed, encodeNoStill, encodePictureHeader, encodeReports, encodeResult, encodeStats } from '../protocol.ts';
+import type { Hello, PictureHeader, SentUnit, ToChild } from '../protocol.ts';
 import { CameraExtraction } from './camera-extraction.ts';
 import { SlowLane } from './slow-lane.ts';
 
@@ -47,7 +47,10 @@ export class ExtractorChild implements Disposable {
       this.#schedule();
     });
     this.#timer = options.clock.every(STATS_PERIOD_MS, () => {
-      for (const camera of this.#cameras.values()) this.#sendStats(camera);
+      for (const camera of this.#cameras.values()) {
+        this.#sendStats(camera);
+        this.#sendBurnInStats(camera);
+      }
       if (this.#dispatcher) this.#send(encodeReports([...this.#dispatcher.reports()]));
     });
   }
@@ -111,6 +114,12 @@ export class ExtractorChild implements Disposable {
       case 'still':
         this.#cameras.get(message.handle)?.still(message);
         return;
+      case 'burn-in':
+        this.#cameras.get(message.handle)?.setBurnIn(message.on);
+        return;
+      case 'keyframe':
+        this.#cameras.get(message.handle)?.requestKeyframe();
+        return;
       case 'access-unit':
         // Unknown: a camera that was just removed.
         this.#cameras.get(message.handle)?.accept(message);
@@ -132,13 +141,21 @@ export class ExtractorChild implements Disposable {
       lane: this.#lane,
       sendPicture: (header, bytes) => this.#sendPicture(header, bytes),
       sendNoStill: (failure) => { this.#send(encodeNoStill(failure)); },
+      burnIn: {
+        hasRoom: () => this.#hasRoom,
+        send: (unit) => { this.#sendAnnotated(handle, unit); },
+        onEncoderChange: () => {
+          const camera = this.#cameras.get(handle);
+          if (camera) this.#sendBurnInStats(camera);
+        },
+      },
     });
   }
 
   #remove(handle: number): void {
     const camera = this.#cameras.get(handle);
     if (!camera) return;
-    camera[Symbol.dispose](); // its last statistics say: no decoder
+    camera[Symbol.dispose](); // its last statistics say: no decoder, no encoder
     this.#sendStats(camera);
     this.#cameras.delete(handle);
   }
@@ -162,13 +179,33 @@ export class ExtractorChild implements Disposable {
   }
 
   #sendPicture(header: PictureHeader, bytes: Buffer): boolean {
+    if (!this.#hasRoom) return false;
+    this.#write(encodePictureHeader(header, bytes.length), bytes);
+    return true;
+  }
+
+  /** For another picture. */
+  get #hasRoom(): boolean {
     const { pipe } = this.#options;
-    if (pipe.destroyed || pipe.writableLength > MAX_UNREAD_BEFORE_PICTURE) return false;
+    return !pipe.destroyed && pipe.writableLength <= MAX_UNREAD_BEFORE_PICTURE;
+  }
+
+  /** It was known before it was encoded whether there is room: one left out here would be a hole in the video. */
+  #sendAnnotated(handle: number, unit: SentUnit): void {
+    if (!this.#options.pipe.destroyed) this.#write(encodeAnnotatedUnitHeader(handle, unit), unit.data);
+  }
+
+  #sendBurnInStats(camera: CameraExtraction): void {
+    const stats = camera.takeBurnInStats();
+    if (stats) this.#send(encodeBurnInStats(stats));
+  }
+
+  #write(header: Buffer, bytes: Buffer): void {
+    const { pipe } = this.#options;
     pipe.cork();
-    pipe.write(encodePictureHeader(header, bytes.length));
+    pipe.write(header);
     pipe.write(bytes);
     pipe.uncork();
-    return true;
   }
 
   #send(message: Buffer): void {

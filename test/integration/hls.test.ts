@@ -47,6 +47,7 @@ beforeAll(async () => {
   registry = stack.use(new EdgeStreamRegistry({ graceSeconds: 15, maxSessions: 10, clock: systemClock, metrics, logger }));
   muxers = stack.use(new CameraMuxers(registry, { partMs: 200, logger, metrics }));
   hls = stack.use(new HlsEndpoint({
+    infix: '', protocol: 'hls',
     router: server, authorizer, distribution, streams: muxers, clock: systemClock, metrics,
     timing: { segmentSeconds: 4, keyframeIntervalSeconds: 4 },
   }));

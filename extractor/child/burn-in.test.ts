@@ -1,0 +1,236 @@
+/** Decoded pictures in, H.264 with boxes burned in out; what comes is decoded again by the real decoder. */
+import { join } from 'node:path';
+import { AV_PIX_FMT_YUV420P } from 'node-av/constants';
+import { Frame } from 'node-av/lib';
+import { beforeAll, expect, test } from 'vitest';
+import { NalType, avccNals, isBSlice, nalType } from '../../core/codec/h264/nal.ts';
+import { h264Track } from '../../core/codec/h264/track.ts';
+import { toYuv } from '../../core/drawing/box-colour.ts';
+import { silentLogger } from '../../platform/logging.ts';
+import { readClip } from '../../test/integration/clip.ts';
+import type { Clip } from '../../test/integration/clip.ts';
+import { readFrameStrip } from '../../test/support/frame-strip.ts';
+import { until } from '../../test/support/server.ts';
+import type { BurnInStatsMessage, SentUnit } from '../protocol.ts';
+import { BurnIn } from './burn-in.ts';
+import type { PictureMeta } from './camera-pictures.ts';
+import { Decoder } from './decoder.ts';
+
+let clip: Clip;
+beforeAll(async () => { clip = await readClip(join(import.meta.dirname, '..', '..', 'test/fixtures/media/counter-720p30.mp4')); });
+
+const setUp = () => {
+  const sent: SentUnit[] = [];
+  const changes: number[] = [];
+  const pipe = { full: false };
+  const burnIn = new BurnIn({
+    handle: 7, guarded: (work) => { work(); }, logger: silentLogger(), hasRoom: () => !pipe.full, send: (unit) => { sent.push({ ...unit, data: Buffer.from(unit.data) }); },
+    onEncoderChange: () => { changes.push(take()?.encoders ?? -1); },
+  });
+  const told = { encoded: 0, dropped: {} as Record<string, number> };
+  const take = (): BurnInStatsMessage | null => {
+    const stats = burnIn.takeStats();
+    told.encoded += stats?.encoded ?? 0;
+    for (const [reason, count] of Object.entries(stats?.dropped ?? {})) told.dropped[reason] = (told.dropped[reason] ?? 0) + count;
+    return stats;
+  };
+  /** All that was told until now. */
+  const totals = (): typeof told => {
+    take();
+    return told;
+  };
+  return { burnIn, sent, changes, pipe, totals };
+};
+
+const metaOf = (index: number, more: Partial<PictureMeta> = {}): PictureMeta => ({
+  index, frame: { stream: 'a', epoch: 1, rtpTs: index * 3000, captureNtp: null, seq: index }, wall: index, pts: (index * 1000) / 30, late: false, detected: null, ...more,
+});
+/** A box that moves by 20 pixels from picture to picture. */
+const boxAt = (index: number): NonNullable<PictureMeta['boxes']> =>
+  ({ boxes: [{ className: 'cup', classId: 1, confidence: 0.9, trackId: null, x: 100 + 20 * index, y: 300, width: 200, height: 200 }], drawn: { how: 'exact', ageMs: 0 } });
+
+/** Decodes pictures `[0, count)` of the clip for `take`. */
+const play = (count: number, take: (frame: Frame, index: number) => void): void => {
+  using decoder = new Decoder({ codec: 'h264', sps: Buffer.from(clip.tracks.video.sps).toString('base64'), pps: Buffer.from(clip.tracks.video.pps).toString('base64') });
+  for (const [i, unit] of clip.units.slice(0, count).entries()) decoder.decode(Buffer.from(unit.data), i, unit.randomAccess, take);
+};
+/** Each picture when the one before is encoded, so that none is left out. */
+const burnEach = async ({ burnIn, sent }: ReturnType<typeof setUp>, count: number, meta: (index: number) => PictureMeta): Promise<void> => {
+  const frames: Frame[] = [];
+  play(count, (frame) => {
+    const held = new Frame();
+    held.alloc();
+    held.ref(frame);
+    frames.push(held);
+  });
+  for (const [i, frame] of frames.entries()) {
+    const before = sent.length;
+    burnIn.take(frame, meta(i));
+    frame.free();
+    await until(`picture ${String(i)}`, () => sent.length > before);
+    await new Promise(setImmediate);
+  }
+};
+
+interface Seen { readonly index: number; readonly number: number | null; readonly at: (x: number, y: number) => readonly number[] }
+const setsOf = (unit: SentUnit): [Buffer, Buffer] => {
+  const nals = avccNals(unit.data);
+  return [nals.find((nal) => nalType(nal) === NalType.sps)!, nals.find((nal) => nalType(nal) === NalType.pps)!];
+};
+/** What a viewer sees. */
+const watch = (units: readonly SentUnit[]): Seen[] => {
+  const [sps, pps] = setsOf(units[0]!);
+  const seen: Seen[] = [];
+  using decoder = new Decoder({ codec: 'h264', sps: sps.toString('base64'), pps: pps.toString('base64') });
+  for (const unit of units) {
+    decoder.decode(Buffer.from(unit.data), unit.frame.seq, unit.randomAccess, (frame, index) => {
+      const planes = (frame.data ?? []).map((plane) => Buffer.from(plane));
+      const strides = [...frame.linesize];
+      seen.push({
+        index, number: readFrameStrip(planes[0] ?? [], frame.width, (frame.height * 40) / 720, 1, strides[0]),
+        at: (x, y) => [planes[0]?.[y * (strides[0] ?? 0) + x] ?? -1, planes[1]?.[(y >> 1) * (strides[1] ?? 0) + (x >> 1)] ?? -1, planes[2]?.[(y >> 1) * (strides[2] ?? 0) + (x >> 1)] ?? -1],
+      });
+    });
+  }
+  return seen;
+};
+const BLUE = toYuv(0x38bdf8, { bt709: false, full: false });
+const isBlue = ([y = 0, u = 0, v = 0]: readonly number[]): boolean => Math.max(Math.abs(y - BLUE.y), Math.abs(u - BLUE.u), Math.abs(v - BLUE.v)) < 30;
+
+test('[DIS-4] every picture has its own box in its pixels, its FrameRef and its time; no B-frames, and parameter sets where a viewer begins', async () => {
+  const all = setUp();
+  using burnIn = all.burnIn;
+  burnIn.set(true);
+  await burnEach(all, 12, (index) => metaOf(index, { boxes: boxAt(index) }));
+  const { sent, changes } = all;
+  expect(sent.map(({ frame, pts, wall, randomAccess }) => [frame.seq, frame.rtpTs, pts, wall, randomAccess])).toEqual(sent.map((_, i) => [i, i * 3000, i * 3000, i, i === 0]));
+  expect(h264Track(...setsOf(sent[0]!))).toMatchObject({ width: 1280, height: 720, reorderDepth: 0, codecString: expect.stringMatching(/^avc1\.42[c-f]0/) as string });
+  expect(sent.flatMap(({ data }) => avccNals(data)).some(isBSlice)).toBe(false);
+  const seen = watch(sent);
+  expect(seen.map(({ index, number }) => [index, number])).toEqual(sent.map((_, i) => [i, i]));
+  for (const { index, at } of seen) {
+    expect(isBlue(at(100 + 20 * index, 400)), `picture ${String(index)}`).toBe(true);
+    expect(isBlue(at(100 + 20 * index + 20, 400)), `beside it in picture ${String(index)}`).toBe(false);
+  }
+  expect(changes).toEqual([1]);
+  expect(all.totals()).toEqual({ encoded: 12, dropped: {} });
+});
+
+test('[DIS-4] the decoded picture itself, which others see, is left as it is', async () => {
+  const all = setUp();
+  using burnIn = all.burnIn;
+  burnIn.set(true);
+  const changed: boolean[] = [];
+  play(1, (frame) => {
+    const before = frame.toBuffer();
+    burnIn.take(frame, metaOf(0, { boxes: boxAt(0) }));
+    changed.push(!frame.toBuffer().equals(before));
+  });
+  expect(changed).toEqual([false]);
+  await until('it is encoded', () => all.sent.length === 1);
+});
+
+test('[DIS-4] [EXT-6] an encoder that is busy takes the newest picture next; those in between are counted, and nothing that follows refers to them', async () => {
+  const all = setUp();
+  using burnIn = all.burnIn;
+  burnIn.set(true);
+  play(20, (frame, index) => { burnIn.take(frame, metaOf(index)); }); // in one turn: the first one's encoding cannot have ended
+  await until('two are encoded', () => all.sent.length === 2);
+  expect(all.sent.map(({ frame, pts }) => [frame.seq, pts])).toEqual([[0, 0], [19, 57_000]]);
+  expect(watch(all.sent).map(({ number }) => number)).toEqual([0, 19]);
+  expect(all.totals().dropped).toEqual({ encoder_busy: 18 });
+});
+
+test('[DIS-4] a full pipe, a late picture and a repeated time cost that picture, counted, before it is encoded', async () => {
+  const all = setUp();
+  using burnIn = all.burnIn;
+  burnIn.set(true);
+  all.pipe.full = true;
+  play(1, (frame) => { burnIn.take(frame, metaOf(0)); });
+  all.pipe.full = false;
+  play(3, (frame, index) => { if (index > 0) burnIn.take(frame, metaOf(index, { late: index === 1 })); });
+  await until('one is encoded', () => all.sent.length === 1);
+  play(1, (frame) => { burnIn.take(frame, metaOf(2)); });
+  expect(all.sent.map(({ frame, randomAccess }) => [frame.seq, randomAccess])).toEqual([[2, true]]);
+  expect(all.totals().dropped).toEqual({ pipe_full: 1, late: 1, repeated: 1 });
+});
+
+test('[DIS-4] who asks gets a random access picture next, and so does who comes at a new epoch, whose times begin anew', async () => {
+  const all = setUp();
+  using burnIn = all.burnIn;
+  burnIn.set(true);
+  await burnEach(all, 3, (index) => metaOf(index));
+  burnIn.requestKeyframe();
+  await burnEach(all, 1, () => metaOf(3));
+  burnIn.forget(2);
+  await burnEach(all, 2, (index) => metaOf(index, { frame: { stream: 'a', epoch: 2, rtpTs: index, captureNtp: null, seq: 10 + index } }));
+  expect(all.sent.map(({ frame, pts, randomAccess }) => [frame.epoch, frame.seq, pts, randomAccess])).toEqual([[1, 0, 0, true], [1, 1, 3000, false], [1, 2, 6000, false], [1, 3, 9000, true], [2, 10, 0, true], [2, 11, 3000, false]]);
+  expect(all.totals().dropped).toEqual({ interrupted: 2 });
+  expect(watch(all.sent)).toHaveLength(6);
+});
+
+test('[DIS-4] not wanted, nothing is encoded and there is no encoder; wanted again, it begins with a random access picture', async () => {
+  const all = setUp();
+  using burnIn = all.burnIn;
+  play(2, (frame, index) => { burnIn.take(frame, metaOf(index)); });
+  expect([all.changes, burnIn.takeStats()]).toEqual([[], null]);
+  burnIn.set(true);
+  await burnEach(all, 2, (index) => metaOf(10 + index));
+  burnIn.set(false);
+  play(2, (frame, index) => { burnIn.take(frame, metaOf(20 + index)); });
+  burnIn.set(true);
+  await burnEach(all, 1, () => metaOf(30));
+  expect(all.changes).toEqual([1, 0, 1]);
+  expect(all.sent.map(({ frame, randomAccess }) => [frame.seq, randomAccess])).toEqual([[10, true], [11, false], [30, true]]);
+});
+
+/** A picture of one grey and any size. */
+const grey = (width: number, height: number): Frame => {
+  const frame = new Frame();
+  frame.alloc();
+  frame.width = width;
+  frame.height = height;
+  frame.format = AV_PIX_FMT_YUV420P;
+  frame.getBuffer(0);
+  for (const [plane, data] of (frame.data ?? []).entries()) data.fill(plane === 0 ? 126 : 128);
+  return frame;
+};
+
+test('[DIS-4] [EXT-7] a camera that changes its size, to odd ones too, costs no encoder more and no picture', async () => {
+  const all = setUp();
+  using burnIn = all.burnIn;
+  burnIn.set(true);
+  for (const [i, [width, height]] of ([[640, 360], [641, 361], [16, 16], [1281, 31], [640, 360]] as const).entries()) {
+    using frame = grey(width, height);
+    burnIn.take(frame, metaOf(i, { boxes: boxAt(0) }));
+    await until('it is encoded', () => all.sent.length === i + 1);
+    await new Promise(setImmediate);
+    const { randomAccess } = all.sent[i]!;
+    expect(randomAccess).toBe(true);
+    expect(h264Track(...setsOf(all.sent[i]!))).toMatchObject({ width: width - (width % 2), height: height - (height % 2) });
+  }
+  expect([all.changes, all.totals().dropped]).toEqual([[1], {}]);
+});
+
+test('[DIS-4] a picture that cannot be encoded is counted, and the next one begins anew', async () => {
+  const all = setUp();
+  using burnIn = all.burnIn;
+  burnIn.set(true);
+  using frame = grey(16_500, 16); // more than libx264 takes
+  burnIn.take(frame, metaOf(0));
+  await until('it is counted', () => (all.totals().dropped['failed'] ?? 0) > 0);
+  await burnEach(all, 2, (index) => metaOf(1 + index));
+  expect(all.sent.map(({ frame: { seq }, randomAccess }) => [seq, randomAccess])).toEqual([[1, true], [2, false]]);
+});
+
+test('[DIS-4] disposed of while it encodes, it sends nothing more', async () => {
+  const all = setUp();
+  all.burnIn.set(true);
+  play(3, (frame, index) => { all.burnIn.take(frame, metaOf(index)); });
+  all.burnIn[Symbol.dispose]();
+  const other = setUp();
+  using burnIn = other.burnIn;
+  burnIn.set(true);
+  await burnEach(other, 2, (index) => metaOf(index)); // so long the first one took, too
+  expect(all.sent).toEqual([]);
+});
