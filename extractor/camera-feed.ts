@@ -4,10 +4,10 @@ import type { Branch } from '../core/hub.ts';
 import type { Tracks, VideoTrack } from '../core/track.ts';
 import type { Milliseconds } from '../core/units.ts';
 import type { CameraStream } from '../ingest/port.ts';
-import type { DetectorSpec } from '../media-control/port.ts';
 import type { Extractor } from './extractor-process.ts';
 import { MAX_ACCESS_UNIT_BYTES } from './protocol.ts';
 import type { CodecMessage, PictureStream, StillMessage } from './protocol.ts';
+import type { SentDetector } from './sent-detector.ts';
 
 /** Later than this a picture is decoded for those that follow, and shown to no detector. */
 const LATE_MS: Milliseconds = 250;
@@ -21,7 +21,7 @@ export interface CameraFeedOptions {
   readonly stream: CameraStream;
   readonly handle: number;
   readonly extractor: Extractor;
-  readonly detectors: readonly DetectorSpec[];
+  readonly detectors: readonly SentDetector[];
   /** Pictures for viewers. */
   readonly pictures: readonly PictureStream[];
   /** Its video with boxes burned in is wanted. */
@@ -42,7 +42,7 @@ export class CameraFeed implements Disposable {
   readonly #options: CameraFeedOptions;
   readonly #branch: Branch<AccessUnit>;
   readonly #startedAt: Milliseconds;
-  #detectors: readonly DetectorSpec[];
+  #detectors: readonly SentDetector[];
   #pictures: readonly PictureStream[];
   #burnIn: boolean;
   /** Stills asked for while there are older units to be sent. */
@@ -64,7 +64,7 @@ export class CameraFeed implements Disposable {
     this.#pump().catch(() => undefined);
   }
 
-  setDetectors(detectors: readonly DetectorSpec[]): void {
+  setDetectors(detectors: readonly SentDetector[]): void {
     this.#detectors = detectors;
     const video = this.#tracks?.video;
     if (video) this.#tell(video);
@@ -143,7 +143,7 @@ export class CameraFeed implements Disposable {
   }
 
   #tell(video: VideoTrack): void {
-    const detectors = this.#detectors.map(({ id, model, fps, confidence, tracking }) => ({ id, model, fps, confidence, tracking: tracking !== false }));
+    const detectors = this.#detectors.map(({ id, model, fps, confidence, tracking, shown }) => ({ id, model, fps, confidence, tracking: tracking !== false, ...(shown && { shown }) }));
     this.extractor.setCamera({ handle: this.handle, camera: this.#options.stream.camera, codec: codecOf(video), clockRate: video.clockRate, detectors, lastTrack: this.#options.lastTrack() });
     if (this.#pictures.length > 0) this.setPictures(this.#pictures);
     if (this.#burnIn) this.extractor.setBurnIn({ handle: this.handle, on: true });

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import type { Scene } from '../media-control/port.ts';
 import type { ResultMessage } from './protocol.ts';
 import { DETECTOR, TRACKS, setUp, settle } from './testing-pool.ts';
 import type { FakeExtractor } from './testing-pool.ts';
@@ -215,4 +216,21 @@ test('a removed camera ends its Hub and its decoder; disposing ends all processe
   expect(pool.stats('a')).toBeNull();
   await pool[Symbol.asyncDispose]();
   expect(extractors.every((e) => e.ended)).toBe(true);
+});
+
+test('[INF-6] a process is told which objects are drawn; rules and lines are the edge\'s own, and a change of them begins nothing anew', async () => {
+  const { streams: [stream], extractors, publish, set } = setUp(['a']);
+  const zones = [{ id: 'z', polygon: [[0, 0], [1, 0], [1, 1]] }] as const;
+  const scene: Scene = { classes: ['person'], zonesOnly: false, anchor: 'foot', zones, lines: [], rules: [] };
+  set('a', [{ ...DETECTOR, scene }]);
+  stream!.become('live');
+  publish(stream!, 0, true);
+  await settle();
+  const sent = () => [...(extractors[0]?.cameras.values() ?? [])].map(({ detectors }) => detectors);
+  expect(sent()).toMatchObject([[{ id: 'detect', shown: { classes: ['person'], zonesOnly: false, anchor: 'foot', zones } }]]);
+  const before = sent()[0];
+  set('a', [{ ...DETECTOR, scene: { ...scene, lines: [{ id: 'l', from: [0, 0], to: [1, 1] }], rules: [{ type: 'cross', id: 'r', classes: [], minConfidence: 0, line: 'l', direction: 'both' }] } }]);
+  expect(sent()[0]).toBe(before);
+  set('a', [{ ...DETECTOR, scene: { ...scene, classes: [] } }]);
+  expect(sent()[0]?.[0]).not.toHaveProperty('shown');
 });

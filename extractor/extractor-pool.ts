@@ -3,7 +3,6 @@ import type { Hub } from '../core/hub.ts';
 import type { Milliseconds } from '../core/units.ts';
 import type { CameraStream } from '../ingest/port.ts';
 import { MAX_WORKERS } from '../inference/port.ts';
-import type { DetectorSpec } from '../media-control/port.ts';
 import { messageOf } from '../core/errors.ts';
 import { AnnotatedStreams } from './annotated-streams.ts';
 import { CameraDetections } from './camera-detections.ts';
@@ -22,6 +21,8 @@ import type { CameraDemand } from './qos/demand.ts';
 import type { QosChange } from './qos/policy.ts';
 import { QosGovernor } from './qos/qos-governor.ts';
 import { CameraScene } from './scene/camera-scene.ts';
+import { sentDetector } from './sent-detector.ts';
+import type { SentDetector } from './sent-detector.ts';
 import { WorkerReports } from './worker-reports.ts';
 
 /** A removed camera's last statistics are waited for so long before its process may end. */
@@ -214,10 +215,10 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
     if (!wanted) state.idle ??= this.#options.clock.after(this.#options.idleSeconds * 1000, () => { this.#stop(state); });
   }
 
-  /** What is asked for, as far as there is capacity for it. The scene is the edge's own: a change of it must not begin the detectors anew. */
-  #detectorsOf(camera: CameraId): readonly DetectorSpec[] {
+  /** What is asked for, as far as there is capacity for it. */
+  #detectorsOf(camera: CameraId): readonly SentDetector[] {
     const spec = this.#options.specs(camera);
-    return spec ? this.#qos.limit(camera, spec.detectors.map(({ scene: _, ...detector }) => detector), spec.qos ?? 'auto') : [];
+    return spec ? this.#qos.limit(camera, spec.detectors.map(sentDetector), spec.qos ?? 'auto') : [];
   }
 
   /** Null: nothing is detected now. */
@@ -254,7 +255,7 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
     qosLevel.set({ camera }, level);
   }
 
-  #align(state: CameraState, feed: CameraFeed, detectors: readonly DetectorSpec[]): void {
+  #align(state: CameraState, feed: CameraFeed, detectors: readonly SentDetector[]): void {
     const { camera } = state.stream;
     const detectorsJson = JSON.stringify(detectors);
     if (detectorsJson !== state.detectors) {
@@ -271,7 +272,7 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
     this.#pictures.askFor(camera, feed);
   }
 
-  #start(state: CameraState, detectors: readonly DetectorSpec[]): void {
+  #start(state: CameraState, detectors: readonly SentDetector[]): void {
     const { camera } = state.stream;
     const slot = this.#slots.place(camera);
     if (!slot) return;

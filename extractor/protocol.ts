@@ -29,7 +29,10 @@ const Codec = z.discriminatedUnion('codec', [
   z.strictObject({ codec: z.literal('h264'), sps: Bytes, pps: Bytes }),
   z.strictObject({ codec: z.literal('vp8') }),
 ]);
-const Detector = z.strictObject({ id: z.string().max(256), model: z.string().max(256), fps: z.number().positive(), confidence: z.number().min(0).max(1).nullable(), tracking: z.boolean() });
+const Share = z.number().min(0).max(1);
+/** Which of its objects are drawn: those that are told. Absent: all. */
+const Shown = z.strictObject({ classes: z.array(z.string()).readonly(), zonesOnly: z.boolean(), anchor: z.enum(['foot', 'centre']), zones: z.array(z.strictObject({ id: z.string(), polygon: z.array(z.tuple([Share, Share]).readonly()).readonly() })).readonly() });
+const Detector = z.strictObject({ id: z.string().max(256), model: z.string().max(256), fps: z.number().positive(), confidence: z.number().min(0).max(1).nullable(), tracking: z.boolean(), shown: Shown.optional() });
 
 /** The tokens come here, and not in the arguments, which every user of the machine can list. */
 const WorkerList = z.array(z.strictObject({ address: z.string(), token: z.string().optional() })).max(MAX_WORKERS);

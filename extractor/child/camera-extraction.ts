@@ -9,6 +9,7 @@ import type { Logger } from '../../platform/logging.ts';
 import type { BlackBox } from '../black-box.ts';
 import { FpsGate } from '../fps-gate.ts';
 import type { SkipReason } from '../port.ts';
+import { SceneFilter } from '../scene/scene-filter.ts';
 import { CameraTracks, FAINT_CONFIDENCE } from '../tracking/camera-tracks.ts';
 import type { AccessUnitMessage, BurnInStatsMessage, CameraMessage, PictureStream, StatsMessage, StillMessage } from '../protocol.ts';
 import { AnnotatedFrames } from './annotated-frames.ts';
@@ -38,6 +39,8 @@ type DetectorMessage = CameraMessage['detectors'][number];
 interface Detector {
   readonly spec: DetectorMessage;
   readonly gate: FpsGate;
+  /** Null: all objects are drawn. */
+  readonly filter: SceneFilter | null;
 }
 
 /** What is remembered of an access unit until its picture comes out. */
@@ -178,7 +181,7 @@ export class CameraExtraction implements Disposable {
 
   /** What `track` made of a result is known, so pictures that waited for it go on. */
   annotate(detector: string, result: DetectionResult): void {
-    this.#frames.onResult(detector, result);
+    this.#frames.onResult(detector, this.#detectors.find(({ spec }) => spec.id === detector)?.filter?.apply(result) ?? result);
   }
 
   skip(reason: SkipReason): void {
@@ -215,7 +218,7 @@ export class CameraExtraction implements Disposable {
     const before = new Map(this.#detectors.map((detector) => [detector.spec.id, detector]));
     this.#detectors = message.detectors.map((spec) => {
       const same = before.get(spec.id);
-      return { spec, gate: same?.spec.fps === spec.fps ? same.gate : new FpsGate(spec.fps, message.clockRate) };
+      return { spec, gate: same?.spec.fps === spec.fps ? same.gate : new FpsGate(spec.fps, message.clockRate), filter: spec.shown ? new SceneFilter(spec.shown) : null };
     });
   }
 

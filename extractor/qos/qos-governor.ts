@@ -2,7 +2,6 @@ import type { Clock } from '../../core/clock.ts';
 import type { CameraId } from '../../core/frame-ref.ts';
 import type { Milliseconds } from '../../core/units.ts';
 import type { InferenceTimings } from '../../inference/port.ts';
-import type { DetectorSpec } from '../../media-control/port.ts';
 import type { CameraQos, SkipReason } from '../port.ts';
 import { fullFps, stepsOf } from './demand.ts';
 import type { CameraDemand, QosPreset } from './demand.ts';
@@ -53,7 +52,7 @@ export class QosGovernor implements Disposable {
   }
 
   /** The detectors as they may run now: none faster than the camera's setting and its present step allow. */
-  limit(camera: CameraId, detectors: readonly DetectorSpec[], preset: QosPreset): readonly DetectorSpec[] {
+  limit<D extends { readonly fps: number }>(camera: CameraId, detectors: readonly D[], preset: QosPreset): readonly D[] {
     if (detectors.length === 0) return detectors;
     const cap = Math.min(fullFps({ fps: detectors.map(({ fps }) => fps), preset }), this.#state.cameras.get(camera)?.lowered ?? Infinity);
     return detectors.map((detector) => (detector.fps > cap ? { ...detector, fps: cap } : detector));

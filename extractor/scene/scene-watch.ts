@@ -1,11 +1,10 @@
-import type { Detection, DetectionResult } from '../../core/detection.ts';
+import type { DetectionResult } from '../../core/detection.ts';
 import type { Milliseconds } from '../../core/units.ts';
 import type { Scene, SceneRule } from '../../media-control/port.ts';
 import { CountState } from './count-rule.ts';
 import { CrossState } from './cross-rule.ts';
 import { DwellState } from './dwell-rule.ts';
-import { isInside } from './geometry.ts';
-import type { Pixel } from './geometry.ts';
+import { SceneFilter, anchorOf } from './scene-filter.ts';
 import type { Finding, RuleState, SeenObject } from './seen.ts';
 
 const LEAST_PAUSE_MS: Milliseconds = 10_000;
@@ -44,14 +43,13 @@ export class SceneWatch {
   readonly #scene: Scene;
   readonly #pauseMs: Milliseconds;
   readonly #rules: readonly Watched[];
-  /** Zones in pixels of pictures of this size. */
-  #size: readonly [number, number] = [0, 0];
-  #zones: readonly { readonly id: string; readonly polygon: readonly Pixel[] }[] = [];
+  readonly #filter: SceneFilter;
   #newest: Milliseconds = -Infinity;
 
   /** `pauseMs`: `longestPause` of the detector. */
   constructor(scene: Scene, pauseMs: Milliseconds = LEAST_PAUSE_MS) {
     this.#scene = scene;
+    this.#filter = new SceneFilter(scene);
     this.#pauseMs = pauseMs;
     this.#rules = scene.rules.flatMap((rule) => {
       const state = stateOf(rule, scene);
@@ -62,38 +60,21 @@ export class SceneWatch {
   /** The result as it is told, and what the rules say of it. Results come in the order of their pictures. */
   see(result: DetectionResult): { readonly result: DetectionResult; readonly findings: readonly RuledFinding[] } {
     const { width, height } = result;
-    this.#measure(width, height);
-    const detections: Detection[] = [];
-    const objects: SeenObject[] = [];
-    for (const detection of result.detections) {
-      const { className, confidence, trackId } = detection;
-      if (this.#scene.classes.length > 0 && !this.#scene.classes.includes(className)) continue;
-      const at = this.#anchorOf(detection);
-      const zones = this.#zones.flatMap(({ id, polygon }) => (isInside(at, polygon) ? id : []));
-      if (this.#scene.zonesOnly && zones.length === 0) continue;
-      detections.push(this.#zones.length === 0 ? detection : { ...detection, zones });
-      objects.push({ className, confidence, trackId, at, zones });
-    }
+    const told = this.#filter.apply(result);
+    const objects = told.detections.map((detection): SeenObject => {
+      const { className, confidence, trackId, zones = [] } = detection;
+      return { className, confidence, trackId, at: anchorOf(detection, this.#scene.anchor), zones };
+    });
     const sinceLast = result.capturedAt - this.#newest;
     const before = sinceLast + SET_BACK_MS < 0 || sinceLast >= this.#pauseMs ? this.end() : [];
     // Jitter of the camera's clock is no way back in time.
     const at = (this.#newest = Math.max(this.#newest, result.capturedAt));
-    return { result: { ...result, detections }, findings: [...before, ...this.#rules.flatMap(({ rule, state }) => state.see({ at, width, height, objects }).map((finding) => ({ rule, finding })))] };
+    return { result: told, findings: [...before, ...this.#rules.flatMap(({ rule, state }) => state.see({ at, width, height, objects }).map((finding) => ({ rule, finding })))] };
   }
 
   /** No picture has come for long, or none will: what goes on has ended when it was seen last. */
   end(): readonly RuledFinding[] {
     this.#newest = -Infinity;
     return this.#rules.flatMap(({ rule, state }) => state.end().map((finding) => ({ rule, finding })));
-  }
-
-  #anchorOf({ bbox: { x, y, width, height } }: Detection): Pixel {
-    return [x + width / 2, this.#scene.anchor === 'centre' ? y + height / 2 : y + height];
-  }
-
-  #measure(width: number, height: number): void {
-    if (this.#size[0] === width && this.#size[1] === height) return;
-    this.#size = [width, height];
-    this.#zones = this.#scene.zones.map(({ id, polygon }) => ({ id, polygon: polygon.map(([x, y]): Pixel => [x * width, y * height]) }));
   }
 }

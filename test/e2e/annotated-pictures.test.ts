@@ -127,6 +127,17 @@ test('[DIS-4] annotated is true or false, and nothing else', async () => {
   for (const door of ['snapshot', 'mjpeg']) expect(await ask(`${server.http}/v1/cameras/${CAMERA}/${door}?annotated=yes`, server.token)).toMatchObject({ status: 400, problem: { code: 'INVALID_ARGUMENT' } });
 });
 
+test('[DIS-4] [INF-6] what the camera\'s scene leaves out is not drawn either', async () => {
+  const boxes = async (): Promise<boolean | null> => {
+    const { headers, bytes } = await get('annotated=true&quality=95');
+    return headers.get('x-picture-boxes') === 'exact' ? (await look(bytes)).place !== null : null;
+  };
+  for (const [scene, drawn] of [[{ classes: ['no such'] }, false], [{ zones: [{ id: 'nowhere', polygon: [[0, 0], [0.02, 0], [0.02, 0.02]] }], zones_only: true }, false], [{}, true]] as const) {
+    await server.request('PATCH', `/v1/cameras/${CAMERA}`, { pipelines: [{ id: 'detect', ...scene }] });
+    await until(JSON.stringify(scene), async () => (await boxes()) === drawn);
+  }
+});
+
 test('[DIS-4] with detection off pictures have no boxes, and say so', async () => {
   await server.request('PATCH', `/v1/cameras/${CAMERA}`, { pipelines: [] });
   const { bytes } = await until('nothing is known any more', async () => {
