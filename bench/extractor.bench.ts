@@ -44,7 +44,7 @@ export const bench: Bench = {
     using registry = new EdgeStreamRegistry({ graceSeconds: 5, maxSessions: 5, clock: systemClock, metrics, logger: silentLogger() });
     const stream = registry.add({ id: 'camera' });
     await using pool = new ExtractorPool({
-      processes: 1, idleSeconds: 3, deadlineMs: 1000, workers: () => [{ address: worker.address }], logLevel: 'error', registry,
+      processes: 1, idleSeconds: 3, annotatedStreams: 1, deadlineMs: 1000, workers: () => [{ address: worker.address }], logLevel: 'error', registry,
       specs: (id) => ({ id, name: id, source: { type: 'push' }, recording: 'off', detectors: [{ id: 'd', model: 'm', fps: 15, confidence: null }] }),
       onSpecsChanged: () => ({ [Symbol.dispose]: () => undefined }),
       journal: { append: () => undefined }, clock: systemClock, logger: silentLogger(), metrics,

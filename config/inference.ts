@@ -28,4 +28,5 @@ export const WorkerConfig = z.strictObject({
 export const ExtractorConfig = z.strictObject({
   processes: z.int().positive().max(64).prefault(1).describe('Extractor processes the cameras are spread over.'),
   idle_seconds: z.number().positive().prefault(3).describe('A decoder without a consumer ends after this.'),
+  annotated_streams: z.int().min(0).max(64).prefault(8).describe('Cameras whose video is encoded with boxes burned in at a time, for whoever watches it so; further ones are 503.'),
 });

@@ -141,3 +141,21 @@ test('[DIS-3] whatever comes in which order: each picture once, in order, none w
     for (const text of delivered) for (const name of text.split(' ').slice(1)) expect(Number(name)).toBeLessThanOrEqual(Number(text.split(':')[0]));
   }));
 });
+
+test('[DIS-4] with B-frames, whose numbers are not in the order of the pictures, each picture waits for its own result, and one without has that of the picture shown before it', () => {
+  const { results, delivered } = setUp();
+  // Shown I0 B2 B3 P1 B5 B6 P4, numbered in the order in which they came.
+  const shown = [0, 2, 3, 1, 5, 6, 4];
+  const at = (seq: number): number => pictureOf(0).capturedAt + 100 * shown.indexOf(seq);
+  const picture = (seq: number): FramePicture => ({ ...pictureOf(seq), capturedAt: at(seq) });
+  const result = (seq: number): DetectionResult => ({ ...resultOf(seq), capturedAt: at(seq) });
+  results.onPicture(picture(0));
+  for (const seq of [0, 2, 3]) results.onResult('detect', result(seq));
+  results.onPicture(picture(1));
+  expect(delivered).toEqual(['0: ']); // B3 has a higher number, and was before it
+  results.onResult('detect', result(1));
+  results.onPicture(picture(5));
+  results.onPicture(picture(6));
+  results.onResult('detect', result(4)); // B5 and B6 were not looked at
+  expect(delivered).toEqual(['0: ', '1: 1', '5: 1', '6: 1']);
+});

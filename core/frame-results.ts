@@ -40,7 +40,7 @@ export interface FrameResultsOptions<P extends FramePicture> {
   readonly onForgotten?: (picture: P) => void;
 }
 
-/** Joins pictures with what detectors found in those very frames; both come in order, a result later than its picture. */
+/** Joins pictures with what detectors found in those very frames; both come in the order in which they are shown (not in that of `seq`, where there are B-frames), a result later than its picture. */
 export class FrameResults<P extends FramePicture> implements Disposable {
   readonly #options: FrameResultsOptions<P>;
   readonly #detectors = new Map<string, Detector>();
@@ -76,6 +76,7 @@ export class FrameResults<P extends FramePicture> implements Disposable {
 
   /** Lets go of the pictures that wait. Results are remembered. */
   [Symbol.dispose](): void {
+    if (this.#waiting.length === 0) return; // nor is there a timer
     this.#timer?.[Symbol.dispose]();
     this.#timer = null;
     const waiting = this.#waiting;
@@ -100,12 +101,12 @@ export class FrameResults<P extends FramePicture> implements Disposable {
 
   /** Every detector that may has said something of this frame or of a later one: what it has not said it will not say. */
   #isKnown(picture: P, now: Milliseconds): boolean {
-    const { frame } = picture;
+    const { frame, capturedAt } = picture;
     const { awaits } = this.#options;
     return this.#wanted().every(({ id, results, heardAt }) => {
       if (now - heardAt > Math.max(SILENT_MS, heldMs(results.at(-2), results.at(-1))) || (awaits && !awaits(picture, id))) return true;
-      const last = results.at(-1)?.frame;
-      return last !== undefined && (last.epoch > frame.epoch || (last.epoch === frame.epoch && last.seq >= frame.seq));
+      const last = results.at(-1);
+      return last !== undefined && (last.frame.epoch > frame.epoch || (last.frame.epoch === frame.epoch && last.capturedAt >= capturedAt));
     });
   }
 
@@ -118,7 +119,7 @@ export class FrameResults<P extends FramePicture> implements Disposable {
 const resultOf = ({ frame, capturedAt }: FramePicture, results: readonly DetectionResult[]): DetectionResult | undefined => {
   const own = results.find((result) => result.frame.epoch === frame.epoch && result.frame.seq === frame.seq);
   if (own) return own;
-  const index = results.findLastIndex((result) => result.frame.epoch === frame.epoch && result.frame.seq < frame.seq);
+  const index = results.findLastIndex((result) => result.frame.epoch === frame.epoch && result.capturedAt < capturedAt);
   const result = results[index];
   if (!result) return undefined;
   const holds = results[index + 1] ? heldMs(result, results[index + 1]) : heldMs(results[index - 1], result);

@@ -62,6 +62,7 @@ export class AnnotatedStream implements WatchedStream, Disposable {
 
   /** The next access unit. Throws INVALID_ARGUMENT for one that is not what it says. */
   accept({ frame, pts, wall, randomAccess, data }: AnnotatedUnitMessage): void {
+    if (this.session?.phase !== 'live') return; // pictures lag behind what becomes of the session
     if (randomAccess) this.#follow(data);
     if (!this.#tracks) return; // the session it belongs to has ended
     this.hub.publish({

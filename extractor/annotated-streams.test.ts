@@ -164,3 +164,28 @@ test('[DIS-4] the end of a session ends what is shown of it, an interruption doe
   remove('a');
   expect([removed, annotated.list(), await value('annotatedEncoders')]).toEqual([['a'], [], 0]);
 });
+
+test('[DIS-4] as many cameras as the configuration allows are watched so at a time, further ones are told to come later', () => {
+  const { pool: { annotated } } = setUp(['a', 'b', 'c']);
+  using _a = annotated.hold('a');
+  {
+    using _b = annotated.hold('b');
+    expect(() => annotated.hold('c')).toThrow(expect.objectContaining({ code: 'UNAVAILABLE', reason: 'TOO_MANY_ANNOTATED' }));
+    using _again = annotated.hold('a');
+  }
+});
+
+test('[DIS-4] pictures that come after the session was interrupted, or has ended, are of nothing', async () => {
+  const { annotated, extractors, stream } = await live();
+  using _held = annotated.hold('a');
+  await settle();
+  const watched = annotated.get('a');
+  const got: number[] = [];
+  watched?.hub.attach(({ frame }) => { got.push(frame.seq); });
+  extractors[0]!.annotated(unitOf(0, 1, true));
+  for (const phase of ['interrupted', 'ended'] as const) {
+    stream.become(phase);
+    extractors[0]!.annotated(unitOf(0, 2, true));
+  }
+  expect([got, watched?.tracks]).toEqual([[1], null]);
+});

@@ -6,7 +6,7 @@ import type { WatchedStream } from '../ingest/port.ts';
 import type { Logger } from '../platform/logging.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import { AnnotatedStream } from './annotated-stream.ts';
-import { PICTURE_DEADLINE_MS, noCamera, noPicture, nobodyPublishes, tooManyWait } from './picture-errors.ts';
+import { PICTURE_DEADLINE_MS, noCamera, noPicture, nobodyPublishes, tooManyAnnotated, tooManyWait } from './picture-errors.ts';
 import type { AnnotatedSource } from './port.ts';
 import type { BurnInStatsMessage, FromCamera } from './protocol.ts';
 
@@ -18,6 +18,8 @@ const MAX_WAITING = 256;
 const BRANCH = 'annotated';
 
 export interface AnnotatedStreamsOptions {
+  /** `extractor.annotated_streams`. */
+  readonly maxStreams: number;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Pick<Metrics, 'branchDropped' | 'annotatedEncoders' | 'annotatedFrames'>;
@@ -139,9 +141,10 @@ export class AnnotatedStreams implements AnnotatedSource {
   }
 
   #begin(camera: CameraId): Entry {
-    const { source, clock, metrics, onChange, onKeyframe } = this.#options;
+    const { source, clock, metrics, maxStreams, onChange, onKeyframe } = this.#options;
     const from = source(camera);
     if (!from) throw noCamera(camera);
+    if (this.#entries.size >= maxStreams) throw tooManyAnnotated(camera, maxStreams);
     const stream = new AnnotatedStream({ source: from, clock, metrics, requestKeyframe: () => { onKeyframe(camera); } });
     const entry: Entry = { stream, holders: 0, waiting: 0, lingering: null };
     this.#entries.set(camera, entry);

@@ -13,6 +13,8 @@ export interface ExtractorPoolOptions {
   readonly processes: number;
   /** `extractor.idle_seconds`. */
   readonly idleSeconds: number;
+  /** `extractor.annotated_streams`. */
+  readonly annotatedStreams: number;
   /** `inference.deadline_ms`. */
   readonly deadlineMs: Milliseconds;
   /** The workers, in order of preference; asked at each start of a process, and at each change of what is configured. */

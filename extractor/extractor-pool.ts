@@ -79,7 +79,7 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
       onChange: (camera) => { this.#evaluate(camera); },
     });
     this.#annotated = new AnnotatedStreams({
-      clock: options.clock, metrics: options.metrics, logger: options.logger,
+      clock: options.clock, metrics: options.metrics, logger: options.logger, maxStreams: options.annotatedStreams,
       source: (camera) => this.#cameras.get(camera)?.stream,
       onChange: (camera) => { this.#evaluate(camera); },
       onKeyframe: (camera) => { this.#cameras.get(camera)?.feed?.requestKeyframe(); },

@@ -22,6 +22,9 @@ export const tooManyStills = (camera: CameraId, limit: number): MediaError =>
 export const tooManyWait = (camera: CameraId, limit: number): MediaError =>
   new MediaError('UNAVAILABLE', 'Too many wait for the first picture of this camera.', { reason: 'TOO_MANY_WAITING', retryAfterSeconds: RETRY_SECONDS, context: { camera, limit } });
 
+export const tooManyAnnotated = (camera: CameraId, limit: number): MediaError =>
+  new MediaError('UNAVAILABLE', `${String(limit)} cameras are watched with boxes burned in already, as many as this server encodes at a time.`, { reason: 'TOO_MANY_ANNOTATED', retryAfterSeconds: 10, context: { camera, limit } });
+
 export const tooManyKinds = (camera: CameraId, limit: number): MediaError =>
   new MediaError('UNAVAILABLE', `The camera is watched in ${String(limit)} kinds of pictures already; ask for the size and quality of another viewer.`, { reason: 'TOO_MANY_PICTURE_KINDS', retryAfterSeconds: RETRY_SECONDS, context: { camera, limit } });
 

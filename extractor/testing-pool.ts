@@ -100,7 +100,7 @@ export const setUp = (cameras: readonly string[], processes = 1, workers: { read
   };
   const metrics = createMetrics('test');
   const pool = new ExtractorPool({
-    processes, idleSeconds: 3, deadlineMs: 1000, workers: () => workers, logLevel: 'error', registry, clock, metrics, logger: silentLogger(), cpu: () => 0,
+    processes, idleSeconds: 3, annotatedStreams: 2, deadlineMs: 1000, workers: () => workers, logLevel: 'error', registry, clock, metrics, logger: silentLogger(), cpu: () => 0,
     specs: (id) => ({ id, name: id, source: { type: 'push' }, recording: 'off', detectors: detectors.get(id) ?? [], ...settings.get(id) }),
     onSpecsChanged: (listener) => { changed = listener; return { [Symbol.dispose]: () => undefined }; },
     journal: { append: (event) => { journal.push(event); } },

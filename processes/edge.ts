@@ -109,7 +109,7 @@ export const runEdge = async (config: Config): Promise<void> => {
       partMaker: (camera, sessionId, sessionStart) => new PartMuxer({ camera, sessionId, sessionStart, partMs: config.media.part_ms }),
     }));
     const extractors = stack.use(new ExtractorPool({
-      processes: config.extractor.processes, idleSeconds: config.extractor.idle_seconds, deadlineMs: config.inference.deadline_ms,
+      processes: config.extractor.processes, idleSeconds: config.extractor.idle_seconds, annotatedStreams: config.extractor.annotated_streams, deadlineMs: config.inference.deadline_ms,
       workers: () => {
         const known = store.workerAddresses; // control knows where they are; before it has ever said so, this machine's
         return (known.length > 0 ? known : [addresses.worker]).map((address) => ({ address, ...internalToken(config, address) }));

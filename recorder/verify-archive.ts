@@ -68,7 +68,8 @@ export const verifyArchive = async (segments: readonly IndexedSegment[], options
     for (const [id, anew] of await checker.lookAt(still)) looked.set(id, anew);
     const problems = doubtful.size === 0 ? first : judge(camera, looked, [...all.filter(({ id }) => !doubtful.has(id)), ...still], manifest);
     const wrong = new Set(problems.map(({ id }) => id));
-    report.problems.push(...problems);
+    // Objects are looked at several at a time: what is found is told in the order of the recordings all the same.
+    report.problems.push(...problems.toSorted((one, other) => (one.id < other.id ? -1 : one.id > other.id ? 1 : 0)));
     for (const result of looked.values()) {
       if ('error' in result) report.unread.push(result);
       else report.checked++;

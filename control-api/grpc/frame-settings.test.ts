@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { MediaError } from '../../core/errors.ts';
+import type { ValidationError } from '../problem.ts';
 import { frameSettings } from './frame-settings.ts';
 
 const settings = (pipelineId: string, processingParams: Record<string, string> = {}, sourceId = '') => frameSettings({ sourceId, pipelineId, processingParams }, 'default-model');
@@ -46,4 +47,20 @@ test('[INF-7] any metadata is understood or refused', () => {
       expect(error).toBeInstanceOf(MediaError);
     }
   }), { numRuns: 1000 });
+});
+
+test('[INF-7] hostile texts and many parameters cost nothing, and are told in few words', () => {
+  const refused = (params: Record<string, string>): readonly { readonly field: string; readonly value: string }[] => {
+    try {
+      settings('', params);
+    } catch (error) {
+      return (error as ValidationError).fields as readonly { readonly field: string; readonly value: string }[];
+    }
+    throw new Error('it was taken');
+  };
+  // With a pattern that goes back, a million digits take hours.
+  expect(refused({ confidence_threshold: `${'1'.repeat(1_000_000)}x` })).toMatchObject([{ field: 'metadata.processing_params.confidence_threshold' }]);
+  const many = refused(Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`${'n'.repeat(1_000)}${String(i)}`, 'v'.repeat(1_000)])));
+  expect(many.length).toBeLessThanOrEqual(17);
+  expect(JSON.stringify(many).length).toBeLessThan(8_000);
 });

@@ -15,7 +15,12 @@ export interface FrameSettings {
 /** The pipeline every server has: the default detector. */
 const DEFAULT_PIPELINE = 'detect';
 const MAX_NAME = 256;
-const NUMBER = /^\d*\.?\d+(?:e-?\d{1,2})?$/i;
+/** Of a wrong name, so that an error with many of them is one that clients take. */
+const MAX_SHOWN = 64;
+const NUMBER = /^(?:\d+(?:\.\d+)?|\.\d+)(?:e-?\d{1,2})?$/i;
+/** A longer text is no number that anybody writes. */
+const MAX_NUMBER = 32;
+const MAX_PARAMETERS = 16;
 
 /**
  * What `metadata` asks for; without any, the default detector. Throws INVALID_ARGUMENT with the fields that are wrong, and what comes later as UNIMPLEMENTED
@@ -31,12 +36,14 @@ export const frameSettings = (metadata: Pick<VideoMetadata, 'sourceId' | 'pipeli
   let model = isDefault ? defaultModel : pipelineId;
   let confidence: number | null = null;
   let mayGiveWay = false;
-  for (const [name, value] of Object.entries(processingParams)) {
-    const field = `metadata.processing_params.${name.slice(0, MAX_NAME)}`;
+  const parameters = Object.entries(processingParams);
+  if (parameters.length > MAX_PARAMETERS) refuse('metadata.processing_params', `at most ${String(MAX_PARAMETERS)} parameters`, String(parameters.length));
+  for (const [name, value] of parameters.slice(0, MAX_PARAMETERS)) {
+    const field = `metadata.processing_params.${name.slice(0, MAX_SHOWN)}`;
     switch (name) {
       case 'confidence_threshold':
-        confidence = Number(value);
-        if (!NUMBER.test(value) || !(confidence >= 0 && confidence <= 1)) refuse(field, 'a number of 0 to 1 expected', value);
+        confidence = value.length <= MAX_NUMBER && NUMBER.test(value) ? Number(value) : Number.NaN;
+        if (!(confidence >= 0 && confidence <= 1)) refuse(field, 'a number of 0 to 1 expected', value);
         break;
       case 'ai_model':
         if (value === '' || value.length > MAX_NAME) refuse(field, `the name of a model expected, of at most ${String(MAX_NAME)} characters`, value);

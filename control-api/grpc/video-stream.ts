@@ -43,6 +43,8 @@ interface Slot extends AskedFrame {
   /** Null once it is with the detector, or answered. */
   bytes: Uint8Array | null;
   readonly held: Disposable;
+  /** It is with the detector, and its bytes with it, until that says something. */
+  started: boolean;
   answer: FrameOutcome | MediaError | null;
 }
 
@@ -119,7 +121,7 @@ export class VideoStream {
     }
     const { sourceId, model } = this.#settings;
     const slot: Slot = {
-      sequence: this.#sequence++, timestampMs, sourceId, model, settings: this.#settings, receivedAt: now, bytes: frameData, held: this.#options.budget.hold(frameData.length), answer: null,
+      sequence: this.#sequence++, timestampMs, sourceId, model, settings: this.#settings, receivedAt: now, bytes: frameData, held: this.#options.budget.hold(frameData.length), started: false, answer: null,
     };
     this.#slots.push(slot);
     if (failure) this.#settle(slot, failure);
@@ -136,6 +138,7 @@ export class VideoStream {
   #start(slot: Slot): void {
     const { bytes, settings: { model, confidence } } = slot;
     if (!bytes) return;
+    slot.started = true;
     this.#underWay++;
     void this.#options.detector.detect({ bytes, model, confidence }).then((outcome) => {
       this.#underWay--;
@@ -179,7 +182,7 @@ export class VideoStream {
   #end(): void {
     if (this.#ended) return;
     this.#ended = true;
-    for (const { held } of this.#slots) held[Symbol.dispose]();
+    for (const { held, started } of this.#slots) if (!started) held[Symbol.dispose]();
     if (this.#slots.length > 0) this.#options.metrics.streamedFrames.inc({ result: 'call_ended' }, this.#slots.length);
     this.#slots.length = 0;
     this.#waiting = [];

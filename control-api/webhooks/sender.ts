@@ -123,7 +123,7 @@ export class Sender {
     for (let refusals = 0; ;) {
       if (!(await this.#hold())) return false;
       const outcome = await deliver(this.#webhook, typeof messageId === 'string' ? messageId : `${topic}-${String(id)}`, body, clock, this.#stop);
-      this.#stop.throwIfAborted();
+      if (outcome.result !== 'delivered') this.#stop.throwIfAborted();
       this.#count(outcome.result, topic);
       if (outcome.result === 'delivered') {
         await this.#works();

@@ -127,7 +127,8 @@ export class HlsEndpoint implements Disposable {
     const file = params['file'] ?? '';
     const { authorizer, distribution, hold } = this.#options;
     await authorizer.authorize(credential, 'play', camera);
-    if (hold && !this.#held.has(camera)) {
+    // What is no playlist is there already, or is nothing that is worth an encoder.
+    if (hold && file.endsWith('.m3u8') && !this.#held.has(camera)) {
       if (distribution.isOff(camera)) throw distributionOff(camera);
       this.#held.set(camera, hold(camera));
     }

@@ -181,7 +181,8 @@ export class CameraExtraction implements Disposable {
 
   /** What `track` made of a result is known, so pictures that waited for it go on. */
   annotate(detector: string, result: DetectionResult): void {
-    this.#frames.onResult(detector, this.#detectors.find(({ spec }) => spec.id === detector)?.filter?.apply(result) ?? result);
+    const running = this.#detectors.find(({ spec }) => spec.id === detector);
+    if (running) this.#frames.onResult(detector, running.filter?.apply(result) ?? result); // else it is no more
   }
 
   skip(reason: SkipReason): void {

@@ -95,6 +95,21 @@ test('[EXT-9] a still asked for before there is a picture gets the first that co
   expect(decode(sent[0]!).number).toBe(0);
 });
 
+test('[EXT-9] one still makes nobody hold pictures for ever: after some seconds in which nobody asks, it is as before', async () => {
+  const { pictures, sent } = setUp();
+  using _pictures = pictures;
+  pictures.still(1, JPEG);
+  play(pictures, 60);
+  await until('it is encoded', () => sent.length === 1);
+  expect([pictures.wanted, pictures.outputs]).toEqual([true, 1]);
+  play(pictures, 310);
+  expect([pictures.wanted, pictures.outputs]).toEqual([false, 0]);
+  pictures.still(2, JPEG);
+  expect(pictures.wanted).toBe(true);
+  play(pictures, 1);
+  await until('it is encoded anew', () => sent.length === 2);
+});
+
 test('[EXT-1] who wants the same of the same picture shares one encoding, also who comes when it is done', async () => {
   const { pictures, sent } = setUp();
   using _pictures = pictures;

@@ -51,6 +51,8 @@ interface Stream {
 
 /** Outputs no stream uses that are kept for the next still like the last one. */
 const IDLE_OUTPUTS = 2;
+/** So many pictures long: some seconds. */
+const LATELY = 300;
 /** Stills that wait for a first picture; the edge asks for fewer, and has long given up older ones. */
 const MAX_STILLS = 256;
 const GATE_CLOCK_RATE = 1000;
@@ -69,6 +71,8 @@ export class CameraPictures implements Disposable {
   #stills: { readonly id: number; readonly spec: PictureSpec }[] = [];
   readonly #outputs = new Map<string, PictureOutput>();
   readonly #scalers = new Map<string, PictureScaler>();
+  /** Pictures since anybody asked. */
+  #unasked = 0;
   #lastError = '';
 
   constructor(options: CameraPicturesOptions) {
@@ -100,6 +104,7 @@ export class CameraPictures implements Disposable {
 
   /** The newest picture, at once; where none is held, the next that comes. */
   still(id: number, spec: PictureSpec): void {
+    this.#unasked = 0;
     if (this.#newest) this.#offerStill(id, spec);
     else {
       this.#stills.push({ id, spec });
@@ -111,6 +116,7 @@ export class CameraPictures implements Disposable {
   take(picture: Frame, meta: PictureMeta): void {
     this.#picture.unref();
     this.#newest = this.#picture.ref(picture) < 0 ? null : meta;
+    if (this.#streams.length === 0 && ++this.#unasked > LATELY) this.#prune(0);
     if (!this.#newest) return;
     if (!meta.late) for (const stream of this.#streams) if (this.#isDue(stream, meta)) this.#offer(stream, meta);
     if (this.#stills.length === 0) return;
@@ -242,11 +248,11 @@ export class CameraPictures implements Disposable {
     this.#options.logger.warn({ handle: this.#options.handle, error: why }, 'picture could not be encoded');
   }
 
-  /** Lets go of what is no longer used, but for the last few. */
-  #prune(): void {
+  /** Lets go of what is no longer used, but for the last `kept`. */
+  #prune(kept = IDLE_OUTPUTS): void {
     const used = new Set(this.#streams.map(({ output }) => output));
     const idle = [...this.#outputs.values()].filter((output) => !used.has(output) && !output.busy && !output.awaited);
-    for (const output of idle.slice(0, Math.max(0, idle.length - IDLE_OUTPUTS))) {
+    for (const output of idle.slice(0, Math.max(0, idle.length - kept))) {
       this.#outputs.delete(output.key);
       output[Symbol.dispose]();
     }

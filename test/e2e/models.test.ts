@@ -45,12 +45,12 @@ test('[INF-2][INF-3] an .onnx file copied into the folder of a running server is
 
 test('[EXT-2] [DIS-5] the page of a camera says what runs on it, at how many pictures a second and how long that takes', { timeout: 180_000 }, async () => {
   await using server = await TestServer.start();
-  const camera = await server.addCamera('belt', { pipelines: ['inspect-320', { id: 'detect', fps: 5 }] });
+  const camera = await server.addCamera('belt', { pipelines: [{ id: 'inspect-320', fps: 6 }, { id: 'detect', fps: 2 }] });
   await using _push = ffmpegPush(join(import.meta.dirname, '..', '..', 'demo', 'clips', 'inspection-720p30.mp4'), server.rtspUrl(camera), { loop: true });
   await using browser = await startChromium({ viewport: PHONE });
   const page = await browser.context.newPage();
   await openAs(page, server, '/cameras/belt');
-  for (const [name, least, most] of [['inspect-320', 10, 16], ['detect', 3.5, 6]] as const) {
+  for (const [name, least, most] of [['inspect-320', 4.5, 7], ['detect', 1.4, 2.6]] as const) {
     const row = page.locator('.detectors li').filter({ has: page.getByText(name, { exact: true }) });
     await expect.poll(async () => Number(/([\d.]+) fps/.exec(await row.innerText().catch(() => ''))?.[1] ?? 0), { timeout: 60_000 }).toSatisfy((fps: number) => fps >= least && fps <= most);
     expect(await row.innerText()).toMatch(/In all[^]*ms[^]*Model[^]*ms/);

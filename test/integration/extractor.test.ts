@@ -61,7 +61,7 @@ class Edge implements AsyncDisposable {
     this.#detectors = detectors;
     this.#stream = this.registry.add({ id: CAMERA });
     this.pool = new ExtractorPool({
-      processes: 1, idleSeconds: IDLE_SECONDS, deadlineMs: 1000, workers: () => [{ address: workerAddress }], logLevel: 'error',
+      processes: 1, idleSeconds: IDLE_SECONDS, annotatedStreams: 1, deadlineMs: 1000, workers: () => [{ address: workerAddress }], logLevel: 'error',
       registry: this.registry,
       specs: (id) => ({ id, name: id, source: { type: 'push' }, detectors: this.#detectors, recording: 'off' }),
       onSpecsChanged: (listener) => { this.#specsChanged = listener; return { [Symbol.dispose]: () => undefined }; },
