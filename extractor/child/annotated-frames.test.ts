@@ -1,7 +1,5 @@
 /** Decoded pictures, results of detectors, and pictures with boxes drawn in: the real decoder, scaler and encoders, a clock that moves when told to. */
 import { join } from 'node:path';
-import { AV_CODEC_ID_MJPEG, AV_CODEC_ID_PNG, AV_CODEC_ID_WEBP } from 'node-av/constants';
-import { Codec, CodecContext, Frame, Packet } from 'node-av/lib';
 import { beforeAll, expect, test } from 'vitest';
 import type { DetectionResult } from '../../core/detection.ts';
 import { colourOf, toYuv } from '../../core/drawing/box-colour.ts';
@@ -18,6 +16,7 @@ import type { PictureMeta } from './camera-pictures.ts';
 import { Decoder } from './decoder.ts';
 import { frameBoxes } from './frame-boxes.ts';
 import { SlowLane } from './slow-lane.ts';
+import { lookInto } from './testing-decode.ts';
 
 let clip: Clip;
 beforeAll(async () => { clip = await readClip(join(import.meta.dirname, '..', '..', 'test/fixtures/media/counter-720p30.mp4')); });
@@ -60,26 +59,12 @@ const play = (frames: AnnotatedFrames, count: number, detected: (index: number) 
   }
 };
 
-const CODECS: Readonly<Record<PictureFormat, number>> = { jpeg: AV_CODEC_ID_MJPEG, png: AV_CODEC_ID_PNG, webp: AV_CODEC_ID_WEBP };
 /** The red, green and blue of a pixel, as a viewer sees it. */
-const seen = ({ format, bytes }: { readonly format: PictureFormat; readonly bytes: Buffer }, x: number, y: number): readonly number[] => {
-  const codec = Codec.findDecoder(CODECS[format] as never);
-  if (!codec) throw new Error(`no ${format} decoder`);
-  using context = new CodecContext();
-  using packet = new Packet();
-  using frame = new Frame();
-  context.allocContext3(codec);
-  context.open2Sync(codec, null);
-  packet.alloc();
-  frame.alloc();
-  packet.data = bytes;
-  context.sendPacketSync(packet);
-  context.sendPacketSync(null);
-  if (context.receiveFrameSync(frame) < 0) throw new Error(`no ${format} picture`);
+const seen = (picture: { readonly format: PictureFormat; readonly bytes: Buffer }, x: number, y: number): readonly number[] => lookInto(picture, (frame) => {
   const at = (plane: number, px: number, py: number): number => frame.data?.[plane]?.[py * (frame.linesize[plane] ?? 0) + px] ?? -1;
-  if (format === 'png') return [at(0, 3 * x, y), at(0, 3 * x + 1, y), at(0, 3 * x + 2, y)];
+  if (picture.format === 'png') return [at(0, 3 * x, y), at(0, 3 * x + 1, y), at(0, 3 * x + 2, y)];
   return [at(0, x, y), at(1, x >> 1, y >> 1), at(2, x >> 1, y >> 1)];
-};
+});
 const apart = (a: readonly number[], b: readonly number[]): number => Math.max(...a.map((value, i) => Math.abs(value - (b[i] ?? 0))));
 
 test('[DIS-4] pictures go on in order, each with what was found in its own frame, or in the last one before it; nothing waits longer than a quarter of a second', () => {

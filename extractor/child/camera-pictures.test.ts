@@ -1,25 +1,24 @@
 import { join } from 'node:path';
-import { AV_CODEC_ID_MJPEG, AV_CODEC_ID_PNG, AV_CODEC_ID_WEBP, AV_PIX_FMT_YUV420P } from 'node-av/constants';
-import type { AVCodecID } from 'node-av/constants';
-import { Codec, CodecContext, Frame, Packet } from 'node-av/lib';
+import { AV_PIX_FMT_YUV420P } from 'node-av/constants';
+import { Frame } from 'node-av/lib';
 import { beforeAll, expect, test } from 'vitest';
 import { silentLogger } from '../../platform/logging.ts';
 import { readClip } from '../../test/integration/clip.ts';
 import type { Clip } from '../../test/integration/clip.ts';
 import { readFrameStrip } from '../../test/support/frame-strip.ts';
 import { until } from '../../test/support/server.ts';
-import type { PictureFormat, PictureSpec } from '../port.ts';
+import type { PictureSpec } from '../port.ts';
 import type { NoStillMessage, PictureHeader } from '../protocol.ts';
 import { CameraPictures } from './camera-pictures.ts';
 import { Decoder } from './decoder.ts';
 import { jpegQuantiser } from './picture-encoder.ts';
 import { SlowLane } from './slow-lane.ts';
+import { lookInto } from './testing-decode.ts';
 
 let clip: Clip;
 beforeAll(async () => { clip = await readClip(join(import.meta.dirname, '..', '..', 'test/fixtures/media/counter-720p30.mp4')); });
 
 const JPEG: PictureSpec = { format: 'jpeg', width: 320, height: null, quality: 80, annotated: false };
-const CODECS: Readonly<Record<PictureFormat, AVCodecID>> = { jpeg: AV_CODEC_ID_MJPEG, png: AV_CODEC_ID_PNG, webp: AV_CODEC_ID_WEBP };
 
 interface Sent extends PictureHeader { readonly bytes: Buffer }
 
@@ -52,26 +51,13 @@ const play = (pictures: CameraPictures, count: number, late: (index: number) => 
 
 interface Decoded { readonly width: number; readonly height: number; readonly number: number | null; readonly luma: number }
 /** What an encoded picture shows. */
-const decode = ({ format, bytes }: Pick<Sent, 'format' | 'bytes'>): Decoded => {
-  const codec = Codec.findDecoder(CODECS[format]);
-  if (!codec) throw new Error(`no ${format} decoder`);
-  using context = new CodecContext();
-  using packet = new Packet();
-  using frame = new Frame();
-  context.allocContext3(codec);
-  context.open2Sync(codec, null);
-  packet.alloc();
-  frame.alloc();
-  packet.data = bytes;
-  context.sendPacketSync(packet);
-  context.sendPacketSync(null);
-  if (context.receiveFrameSync(frame) < 0) throw new Error(`no ${format} picture`);
+const decode = (picture: Pick<Sent, 'format' | 'bytes'>): Decoded => lookInto(picture, (frame) => {
   const { width, height } = frame;
   const plane = frame.data?.[0] ?? Buffer.alloc(0);
-  const channels = format === 'png' ? 3 : 1;
+  const channels = picture.format === 'png' ? 3 : 1;
   const stride = frame.linesize[0] ?? 0;
   return { width, height, number: readFrameStrip(plane, width, Math.floor((height * 40) / 720), channels, stride), luma: plane[Math.floor(height / 2) * stride + Math.floor(width / 2) * channels] ?? 0 };
-};
+});
 
 test.each([
   [{ ...JPEG, width: null }, 1280, 720], [JPEG, 320, 180], [{ ...JPEG, width: 641 }, 641, 361], [{ ...JPEG, format: 'png', width: 400 }, 400, 225], [{ ...JPEG, format: 'webp', height: 300, width: null }, 533, 300],

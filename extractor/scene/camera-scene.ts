@@ -53,7 +53,8 @@ export class CameraScene implements Disposable {
     }
     for (const { id, model, fps, scene } of detectors) {
       if (!scene || this.#watched.has(id)) continue;
-      this.#watched.set(id, { scene: JSON.stringify(scene), model, pauseMs: longestPause(fps), watch: new SceneWatch(scene, longestPause(fps)), begun: new Map(), heardAt: this.#options.clock.monotonic(), picture: { epoch: 0, rtpTs: 0 } });
+      const pauseMs = longestPause(fps);
+      this.#watched.set(id, { scene: JSON.stringify(scene), model, pauseMs, watch: new SceneWatch(scene, pauseMs), begun: new Map(), heardAt: this.#options.clock.monotonic(), picture: { epoch: 0, rtpTs: 0 } });
     }
   }
 
