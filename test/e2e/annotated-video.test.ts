@@ -37,6 +37,7 @@ let server: TestServer;
 let plain: Buffer[];
 let page: Page;
 let camera: Camera;
+/** Opened long before pictures are judged by it, so that nothing that shows boxes is older. */
 let live: LiveDetections;
 
 beforeAll(async () => {
@@ -47,12 +48,13 @@ beforeAll(async () => {
   camera = await server.addCamera(CAMERA, { pipelines: ['detect'] });
   stack.use(ffmpegPush(clip('counter-720p30.mp4'), server.rtspUrl(camera), { loop: true }));
   await until('detections', async () => await server.metric('imageflow_inference_seconds_count', {}) > 0);
-  live = stack.use(await LiveDetections.open(camera.urls['websocket'] ?? '', server.token));
+  live = await listen();
   const browser = stack.use(await startChromium());
   page = await blankPage(() => browser.context.newPage(), server);
 });
 afterAll(() => stack.disposeAsync());
 
+const listen = async (): Promise<LiveDetections> => stack.use(await LiveDetections.open(camera.urls['websocket'] ?? '', server.token));
 const encoders = (): Promise<number> => server.metric('imageflow_annotated_encoders_active', { camera: CAMERA });
 const decoders = (): Promise<number> => server.metric('imageflow_decoders_active', { camera: CAMERA });
 
@@ -91,6 +93,7 @@ const expectItsBoxes = async (look: () => Promise<readonly Shown[]>): Promise<vo
   for (let tries = 0; tries < TRIES && share < OWN; tries++) {
     const from = Math.max(0, live.messages.length - BEFORE);
     const shown = await look();
+    expect(live.open, 'the detections socket is open').toBe(true);
     const inferred = new Set(live.messages.slice(from).flatMap(({ detections }) => detections.map(({ class_name: name }) => Number(name))));
     const places = placesOf(shown);
     let [own, looked] = [0, 0];
@@ -99,7 +102,8 @@ const expectItsBoxes = async (look: () => Promise<readonly Shown[]>): Promise<vo
       if (inferred.has(number)) looked++;
       if (inferred.has(number) && place === number % PLACES) own++;
       const before = Array.from({ length: HELD }, (_, k) => (number - k + PICTURES) % PICTURES);
-      expect(place === null || before.some((one) => inferred.has(one) && one % PLACES === place), `picture ${String(number)} with the box of place ${String(place)}`).toBe(true);
+      const shows = `of ${shown.map((one) => one.number).join()} picture ${String(number)} with the box of place ${String(place)}; looked at: ${[...inferred].join()}`;
+      expect(place === null || before.some((one) => inferred.has(one) && one % PLACES === place), shows).toBe(true);
     }
     console.info('boxes burned in:', JSON.stringify({ pictures: shown.length, looked, own }));
     share = looked < shown.length / 10 ? 0 : own / looked;
@@ -204,6 +208,7 @@ test('[DIS-4] a camera with B-frames, which WebRTC cannot show, is shown with it
 });
 
 test('[EXT-7] [DIS-4] an extractor that is killed, and a camera that publishes anew, cost a viewer some pictures, and not its connection', { timeout: 60_000 }, async () => {
+  live = await listen(); // the one before was ended with everybody who watched when distribution stopped
   await using _viewer = await play(ANNOTATED, 'survivor');
   await watch('survivor', 5);
   for (const pid of await server.pids('extractor')) process.kill(pid, 'SIGKILL');

@@ -54,6 +54,11 @@ export class LiveDetections implements Disposable {
     socket.on('message', (data: Buffer) => { this.messages.push(JSON.parse(data.toString('utf8')) as DetectionsMessage); });
   }
 
+  /** It still receives. */
+  get open(): boolean {
+    return this.#socket.readyState === WebSocket.OPEN;
+  }
+
   /** Resolves when the socket is open. */
   static async open(url: string, token: string): Promise<LiveDetections> {
     const socket = new WebSocket(url, [`bearer.${token}`]);
