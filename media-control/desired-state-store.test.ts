@@ -22,7 +22,8 @@ const stateOf = (version: string, ...cameras: string[]): DesiredState =>
   });
 
 test.each([
-  [{ qos: 'low', priority: 9 }, { qos: 'low', priority: 9 }],
+  [{ qos: 'low', priority: 9, bandwidthHint: 500_000 }, { qos: 'low', priority: 9, bandwidthHint: 500_000 }],
+  [{ bandwidthHint: 0 }, {}],
   [{ qos: 'of a later version', priority: 99 }, { priority: 10 }],
   [{}, {}],
 ])('[EXT-2][EXT-4] %j of a camera are %j for the modules', (sent, expected) => {

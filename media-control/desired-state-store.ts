@@ -27,6 +27,7 @@ export const toCameraSpec = (camera: Camera): CameraSpec => ({
   recording: camera.recording === 'off' ? 'off' : 'always',
   ...(isPreset(camera.qos) && { qos: camera.qos }),
   ...(camera.priority !== undefined && { priority: Math.min(10, Math.max(1, camera.priority)) }),
+  ...(camera.bandwidthHint !== undefined && camera.bandwidthHint > 0 && { bandwidthHint: camera.bandwidthHint }),
   ...(camera.distributionOff && { distribution: 'off' as const }),
   ...(camera.hours && { hours: { timezone: camera.hours.timezone, times: camera.hours.times.map(({ days, from, to }) => ({ days: [...days], from, to })) } }),
   ...((camera.windowMinutes ?? camera.maxBytes) !== undefined && { window: { minutes: camera.windowMinutes ?? null, maxBytes: camera.maxBytes === undefined ? null : Number(camera.maxBytes) } }),

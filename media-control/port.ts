@@ -98,6 +98,8 @@ export interface CameraSpec {
   readonly qos?: 'high' | 'medium' | 'low';
   /** 1..10, under overload the lowest give way first; absent: 5. */
   readonly priority?: number;
+  /** Bits per second that a publisher may send and the way from it carries; absent: as the edge's configuration says. */
+  readonly bandwidthHint?: number;
   /** Shown to nobody live (SD-53); absent: shown. */
   readonly distribution?: 'off';
   /** Absent: `recorder.window_minutes` and no limit but that of all. */

@@ -130,7 +130,7 @@ export const runEdge = async (config: Config): Promise<void> => {
     };
     const egress = stack.use(new WhepEgress({ ...toViewers, streams: registry, protocol: 'webrtc' }));
     const annotatedEgress = stack.use(new WhepEgress({ ...toViewers, streams: annotated, summon: (camera, signal) => annotated.summon(camera, signal), protocol: 'webrtc-annotated' }));
-    const whip = stack.use(new WhipEndpoint({ router: http, engine, streams: registry, authorizer, cameras, readBody, config: config.webrtc, clock, logger }));
+    const whip = stack.use(new WhipEndpoint({ router: http, engine, streams: registry, authorizer, cameras, readBody, bandwidthHint: (camera) => store.camera(camera)?.bandwidthHint, config: config.webrtc, clock, logger }));
     const whep = { router: http, authorizer, readBody, iceServers: config.webrtc.ice_servers };
     serveWhep({ ...whep, suffix: '', egress, publish: (request, offer) => whip.publish(request, offer) });
     serveWhep({ ...whep, suffix: '/annotated', egress: annotatedEgress, publish: () => Promise.reject(playOnly()) });

@@ -55,15 +55,22 @@ describe('cameras', () => {
     expect((await h.call('GET', '/v1/cameras/later', { token })).status).toBe(404);
   });
 
-  test('a setting nothing acts on yet is 422 and named, whoever sets it; without it all is well', async () => {
-    await post({ id: 'hints' });
-    const [field, value] = ['bandwidth_hint', 2e6];
-    const refused = { status: 422, body: { code: 'SETTING_NOT_SUPPORTED', validation_errors: [{ field }] } };
-    expect(await post({ id: 'later', [field]: value })).toMatchObject(refused);
-    expect(await h.call('PATCH', '/v1/cameras/hints', { token, json: { [field]: value } })).toMatchObject(refused);
-    expect(await h.call('PUT', '/v1/cameras/hints', { token, json: { name: 'x', [field]: value } })).toMatchObject(refused);
-    expect((await h.call('GET', '/v1/cameras/later', { token })).status).toBe(404);
-    expect((await h.call<CameraBody>('GET', '/v1/cameras/hints', { token })).body.name).toBe('hints');
+  test('[EXT-4] what the way from a camera carries is kept, shown and sent to the edge until it is null or PUT without it', async () => {
+    const sent = (): number | undefined => h.api.desiredState.current().cameras.find(({ id }) => id === 'far')?.bandwidthHint;
+    const shown = async (): Promise<unknown> => (await h.call<{ bandwidth_hint: unknown }>('GET', '/v1/cameras/far', { token })).body.bandwidth_hint;
+    const set = (method: 'PATCH' | 'PUT', json: object) => h.call(method, '/v1/cameras/far', { token, json });
+    expect((await post({ id: 'far', bandwidth_hint: 2_000_000 })).body).toMatchObject({ bandwidth_hint: 2_000_000 });
+    expect([await shown(), sent()]).toEqual([2_000_000, 2_000_000]);
+    await set('PATCH', { name: 'Far' });
+    await h.call('PUT', '/v1/cameras/far/qos', { token, json: { priority: 2 } });
+    expect([await shown(), sent()]).toEqual([2_000_000, 2_000_000]);
+    await set('PATCH', { bandwidth_hint: null });
+    expect([await shown(), sent()]).toEqual([null, undefined]);
+    await set('PATCH', { bandwidth_hint: 500_000 });
+    expect(sent()).toBe(500_000);
+    await set('PUT', { name: 'Far' });
+    expect([await shown(), sent()]).toEqual([null, undefined]);
+    for (const wrong of [99_999, 1e9 + 1, 500_000.5, '500000']) expect((await set('PATCH', { bandwidth_hint: wrong })).status, String(wrong)).toBe(400);
   });
 
   test('[EXT-2] the preset of the configuration holds for cameras that have none of their own', async () => {

@@ -27,7 +27,8 @@ export const cameraQosRoutes = (options: { readonly cameras: CameraService; read
   const view = async (c: Context<ApiEnv>, row: CameraRow) => {
     // Without a session, or an edge that answers, nothing is known to be detected.
     const figures = await stats.get(row.id, c.req.header('authorization') ?? '').catch(() => null);
-    return { ...CameraRates.parse(settingsOf(row).extra), now: EdgeFigures.safeParse(figures).data?.detection?.qos ?? null };
+    const { bandwidth_hint: _, ...rates } = settingsOf(row).extra;
+    return { ...CameraRates.parse(rates), now: EdgeFigures.safeParse(figures).data?.detection?.qos ?? null };
   };
   return new OpenAPIHono<ApiEnv>()
     .openapi(get, async (c) => c.json(await view(c, await cameras.get(c.req.valid('param').id)), 200))

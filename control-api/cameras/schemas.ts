@@ -77,14 +77,14 @@ const Priority = z.int().min(1).max(10).describe('Under overload the cameras of 
 const Rates = { qos: Qos.optional(), priority: Priority.optional() };
 export const CameraRates = z.strictObject({ qos: Qos.prefault('auto'), priority: Priority.prefault(DEFAULT_PRIORITY) }).openapi('CameraQosSetting', { description: 'What is left out gets its default.' });
 export type CameraRates = z.output<typeof CameraRates>;
+const BandwidthHint = z
+  .int().min(100_000).max(1_000_000_000).nullable()
+  .describe('What the way from the camera carries, in bits per second: a WebRTC publisher is told to send no more, within a second of a change too. By RTSP nobody can be told. Null: `webrtc.max_bitrate_bps` alone.');
 /** As stored, perhaps by another version: what is not known here counts as left out. */
-export const StoredRates = z.object({ qos: Qos.optional().catch(undefined), priority: Priority.optional().catch(undefined) });
+export const StoredHints = z.object({ qos: Qos.optional().catch(undefined), priority: Priority.optional().catch(undefined), bandwidth_hint: BandwidthHint.optional().catch(undefined) });
+export type StoredHints = z.output<typeof StoredHints>;
 
-/** Of the contract, but nothing acts on them yet: whoever sets one is told so by 422, instead of believing it. */
-const Hints = { bandwidth_hint: z.number().min(0).optional().describe('Bits per second. Comes later: 422.') };
-export const HINTS = ['bandwidth_hint'] as const satisfies readonly (keyof typeof Hints)[];
-
-const Settings = { name: Name, source: Source, pipelines: z.array(Pipeline).max(16), recording: Recording, ...Rates, ...Hints };
+const Settings = { name: Name, source: Source, pipelines: z.array(Pipeline).max(16), recording: Recording, ...Rates, bandwidth_hint: BandwidthHint.optional() };
 
 export const NewCamera = z
   .strictObject({ ...Settings, id: CameraId, name: Name.optional(), source: Source.prefault({ type: 'push' }), pipelines: Settings.pipelines.prefault(['detect']), recording: Recording.prefault({ policy: 'always' }) })
@@ -117,7 +117,7 @@ export const CameraDistribution = z
 
 export const Camera = z
   .object({
-    id: CameraId, name: z.string(), source: Source, pipelines: z.array(Pipeline), recording: StoredRecording, distribution: CameraDistribution, qos: Qos, priority: Priority, created_at: Timestamp, updated_at: Timestamp,
+    id: CameraId, name: z.string(), source: Source, pipelines: z.array(Pipeline), recording: StoredRecording, distribution: CameraDistribution, qos: Qos, priority: Priority, bandwidth_hint: BandwidthHint, created_at: Timestamp, updated_at: Timestamp,
     urls: Urls, direct_urls: DirectUrls.nullable(),
     phase: z.enum(['idle', 'connecting', 'live', 'interrupted']),
     session: CameraSession.nullable().describe('The newest session, also when it has ended.'),

@@ -6,10 +6,9 @@ import type { Milliseconds } from '../../core/units.ts';
 import type { CameraSpec } from '../../media-control/port.ts';
 import type { CamerasTable, Database } from '../../platform/database/schema.ts';
 import type { ModelCatalogue } from '../models.ts';
-import { FieldsError } from '../problem.ts';
 import { checkPipelines, toDetectors } from './detectors.ts';
 import { newKey } from './keys.ts';
-import { HINTS, StoredRates } from './schemas.ts';
+import { StoredHints } from './schemas.ts';
 import type { CameraPatch, NewCamera, Pipeline, Source, StoredRecording } from './schemas.ts';
 import { recordingSpec } from './recording-spec.ts';
 import { checkSource } from './source-check.ts';
@@ -28,19 +27,19 @@ export interface CameraSettings {
   readonly source: Source;
   readonly pipelines: readonly Pipeline[];
   readonly recording: StoredRecording;
-  readonly extra: Pick<NewCamera, 'qos' | 'priority'>;
+  readonly extra: StoredHints;
 }
 
 export const settingsOf = (row: CameraRow): CameraSettings => ({
   source: JSON.parse(row.source) as Source,
   pipelines: JSON.parse(row.pipelines) as Pipeline[],
   recording: JSON.parse(row.recording) as StoredRecording,
-  extra: StoredRates.parse(JSON.parse(row.extra)),
+  extra: StoredHints.parse(JSON.parse(row.extra)),
 });
 
 /** A camera as the edge needs it. */
 export const toSpec = (row: CameraRow, inference: Config['inference']): CameraSpec => {
-  const { source, pipelines, recording, extra: { qos = 'auto', priority } } = settingsOf(row);
+  const { source, pipelines, recording, extra: { qos = 'auto', priority, bandwidth_hint: bandwidthHint } } = settingsOf(row);
   const preset = qos === 'auto' ? inference.qos : qos;
   return {
     id: row.id,
@@ -49,6 +48,7 @@ export const toSpec = (row: CameraRow, inference: Config['inference']): CameraSp
     detectors: toDetectors(pipelines, inference),
     ...(preset !== 'auto' && { qos: preset }),
     ...(priority !== undefined && { priority }),
+    ...(typeof bandwidthHint === 'number' && { bandwidthHint }),
     ...(row.distribution === 'off' && { distribution: row.distribution }),
     ...recordingSpec(recording),
   };
@@ -186,11 +186,6 @@ export class CameraService {
   }
 
   async #check(camera: CameraPatch): Promise<void> {
-    const later = HINTS.filter((hint) => camera[hint] !== undefined);
-    if (later.length > 0) {
-      const fields = later.map((field) => ({ field, message: 'comes in a later version; leave it out', value: null }));
-      throw new FieldsError('UNPROCESSABLE', 'SETTING_NOT_SUPPORTED', `${later.join(', ')}: nothing acts on this yet, it comes in a later version. Leave it out.`, fields);
-    }
     if (camera.pipelines !== undefined) checkPipelines(camera.pipelines, await this.#models.names());
     if (camera.source !== undefined) await checkSource(camera.source, this.#config.sources.file_dir);
   }

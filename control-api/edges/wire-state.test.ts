@@ -4,10 +4,10 @@ import type { Scene } from '../../media-control/port.ts';
 import type { DesiredCamera } from '../desired-state/service.ts';
 import { toWireCamera } from './wire-state.ts';
 
-test('[EXT-2][EXT-4] what bounds the rate of detectors travels where it was set', () => {
+test('[EXT-2][EXT-4] what bounds the rate of detectors and of publishers travels where it was set', () => {
   const camera: DesiredCamera = { id: 'a', name: 'A', source: { type: 'push' }, recording: 'off', controlJson: '{}', detectors: [] };
-  expect(toWireCamera({ ...camera, qos: 'low', priority: 9 })).toMatchObject({ qos: 'low', priority: 9 });
-  expect([toWireCamera(camera).qos, toWireCamera(camera).priority]).toEqual([undefined, undefined]);
+  expect(toWireCamera({ ...camera, qos: 'low', priority: 9, bandwidthHint: 500_000 })).toMatchObject({ qos: 'low', priority: 9, bandwidthHint: 500_000 });
+  expect([toWireCamera(camera).qos, toWireCamera(camera).priority, toWireCamera(camera).bandwidthHint]).toEqual([undefined, undefined, undefined]);
 });
 
 test('[INF-6] a detector travels with what it is told: its own threshold or none, tracking or not', () => {

@@ -10,7 +10,6 @@ export interface FeedbackOptions {
   /** Our SSRC. */
   readonly ssrc: number;
   readonly cname: string;
-  readonly maxBitrateBps: number;
   /** False when the transport is not open (yet). */
   readonly send: (packet: Buffer) => boolean;
 }
@@ -57,8 +56,8 @@ export class Feedback {
     this.#options.send(Buffer.concat([writeReceiverReport(this.#options.ssrc, blocks), this.#cname]));
   }
 
-  /** The bitrate the publisher may use, for those that know no transport-cc. */
-  allowBitrate(media: number): void {
-    this.#options.send(writeRemb(this.#options.ssrc, this.#options.maxBitrateBps, [media]));
+  /** The bits per second that the publisher may send. */
+  allowBitrate(media: number, bitrateBps: number): void {
+    this.#options.send(writeRemb(this.#options.ssrc, bitrateBps, [media]));
   }
 }

@@ -4,6 +4,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Clock } from '../../core/clock.ts';
 import { MediaError } from '../../core/errors.ts';
 import { CAMERA_ID } from '../../core/frame-ref.ts';
+import type { CameraId } from '../../core/frame-ref.ts';
 import { parseSdpFragment } from '../../core/sdp/fragment.ts';
 import type { Authorizer, CameraResolver, Principal } from '../../media-control/port.ts';
 import type { Logger } from '../../platform/logging.ts';
@@ -20,6 +21,8 @@ export interface WhipEndpointOptions {
   readonly authorizer: Authorizer;
   readonly cameras: CameraResolver;
   readonly streams: StreamRegistry;
+  /** Bits per second that the way from a camera carries; undefined: nobody has said. Asked anew all the time. */
+  readonly bandwidthHint: (camera: CameraId) => number | undefined;
   readonly engine: WebRtcEngine;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -126,6 +129,10 @@ export class WhipEndpoint implements Disposable {
     exchange.response.end(answer);
   }
 
+  #maxBitrate(camera: CameraId): number {
+    return Math.min(this.#options.config.max_bitrate_bps, this.#options.bandwidthHint(camera) ?? Infinity);
+  }
+
   async #stream(camera: string, credential: string | null): Promise<CameraStream> {
     const spec = CAMERA_ID.test(camera) ? await this.#options.cameras.resolve(camera, credential) : undefined;
     if (!spec) throw new MediaError('NOT_FOUND', 'There is no such camera.', { context: { camera } });
@@ -143,7 +150,8 @@ export class WhipEndpoint implements Disposable {
         ssrc: randomInt(1, 2 ** 32),
         keyframeIntervalMs: config.keyframe_interval_seconds * 1000,
         jitterBufferMs: config.jitter_buffer_ms,
-        maxBitrateBps: config.max_bitrate_bps,
+        maxBitrateBps: () => this.#maxBitrate(stream.camera),
+        answeredBitrateBps: config.max_bitrate_bps,
         onClosed: () => { this.#sessions.delete(id); },
       });
       this.#sessions.set(id, { id, principal: principal.id, publisher });

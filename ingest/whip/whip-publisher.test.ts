@@ -25,6 +25,7 @@ let stream: FakeStream;
 let publisher: WhipPublisher;
 let closed: number;
 let transportSequence: number;
+let allowed: number;
 
 const start = (): void => {
   clock = new FakeClock();
@@ -32,7 +33,8 @@ const start = (): void => {
   stream = new FakeStream();
   closed = 0;
   transportSequence = 0;
-  publisher = new WhipPublisher({ stream, plan, peer, clock, logger: silentLogger(), ssrc: 99, keyframeIntervalMs: 4_000, jitterBufferMs: 200, maxBitrateBps: 8e6, onClosed: () => { closed++; } });
+  allowed = 8e6;
+  publisher = new WhipPublisher({ stream, plan, peer, clock, logger: silentLogger(), ssrc: 99, keyframeIntervalMs: 4_000, jitterBufferMs: 200, maxBitrateBps: () => allowed, answeredBitrateBps: 8e6, onClosed: () => { closed++; } });
   peer.become('connected');
 };
 beforeEach(start);
@@ -64,7 +66,7 @@ test('without NACK a loss costs a few timers, not one every millisecond', () => 
   stream = new FakeStream();
   let timers = 0;
   const counting = Object.assign(Object.create(clock) as FakeClock, { after: (delay: number, callback: () => void) => { timers++; return clock.after(delay, callback); }, every: clock.every.bind(clock), monotonic: clock.monotonic.bind(clock), now: clock.now.bind(clock) });
-  publisher = new WhipPublisher({ stream, plan: { ...plan, video: { ...plan.video, nack: false } }, peer, clock: counting, logger: silentLogger(), ssrc: 99, keyframeIntervalMs: 4_000, jitterBufferMs: 200, maxBitrateBps: 8e6, onClosed: () => undefined });
+  publisher = new WhipPublisher({ stream, plan: { ...plan, video: { ...plan.video, nack: false } }, peer, clock: counting, logger: silentLogger(), ssrc: 99, keyframeIntervalMs: 4_000, jitterBufferMs: 200, maxBitrateBps: () => 8e6, answeredBitrateBps: 8e6, onClosed: () => undefined });
   peer.become('connected');
   send(10, KEY);
   send(12, DELTA);
@@ -72,6 +74,20 @@ test('without NACK a loss costs a few timers, not one every millisecond', () => 
   clock.advance(400);
   expect(timers).toBeLessThan(20);
   expect(peer.take('nack')).toEqual([]);
+});
+
+test('[EXT-4] a publisher that may send less than the answer allows is told so each second, and from then on what it may, also when that is all again', () => {
+  const told = (): number[] => {
+    peer.sent.length = 0;
+    clock.advance(1_000);
+    return peer.take('remb').map(({ bitrateBps }) => bitrateBps);
+  };
+  send(10, KEY);
+  expect(told()).toEqual([]);
+  allowed = 500_000;
+  expect(told()).toEqual([500_000]);
+  allowed = 8e6;
+  expect([...told(), ...told()]).toEqual([8e6, 8e6]);
 });
 
 test('[ING-8] a lost packet is asked for, its retransmission unwrapped, and the order kept', () => {

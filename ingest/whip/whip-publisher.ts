@@ -28,7 +28,10 @@ export interface WhipPublisherOptions {
   readonly ssrc: number;
   readonly keyframeIntervalMs: Milliseconds;
   readonly jitterBufferMs: Milliseconds;
-  readonly maxBitrateBps: number;
+  /** Bits per second it may send; asked anew all the time. */
+  readonly maxBitrateBps: () => number;
+  /** What the answer says: it cannot be raised later, so it is the most that is ever allowed. */
+  readonly answeredBitrateBps: number;
   /** Called once, when it is over, whoever ended it. */
   readonly onClosed: () => void;
 }
@@ -65,6 +68,8 @@ export class WhipPublisher implements PublisherDriver {
   #formerDamaged = 0;
   #ignored = 0;
   #warned = false;
+  /** It was told to send less than the answer allows. */
+  #restrained = false;
   #closed = false;
 
   /** Takes the camera's stream over. Throws UNAVAILABLE (SESSION_LIMIT); the caller then disposes the peer. */
@@ -75,7 +80,7 @@ export class WhipPublisher implements PublisherDriver {
     const { clock, peer, plan } = options;
     this.#keyframes = new KeyframeSchedule(options.keyframeIntervalMs);
     this.#sources = new VideoSources(plan.video.layer);
-    this.#feedback = new Feedback({ ssrc: options.ssrc, cname: CNAME, maxBitrateBps: options.maxBitrateBps, send: (packet) => peer.sendRtcp(packet) });
+    this.#feedback = new Feedback({ ssrc: options.ssrc, cname: CNAME, send: (packet) => peer.sendRtcp(packet) });
     this.#publication = options.stream.beginPublication(this);
     this.#timeline = new StreamTimeline({
       camera: this.camera,
@@ -259,7 +264,15 @@ export class WhipPublisher implements PublisherDriver {
     const now = this.#options.clock.monotonic();
     const blocks = [this.#video, this.#audio].flatMap((track) => (track ? [track.report(now)] : []));
     if (blocks.length > 0) this.#feedback.report(blocks);
-    if (this.#video && this.plan.video.remb) this.#feedback.allowBitrate(this.#video.ssrc);
+    this.#allowBitrate();
+  }
+
+  /** For publishers that expect it, and for all once it is less than the answer allows, for good: libwebrtc heeds REMB beside transport-cc, too, and keeps the last one. */
+  #allowBitrate(): void {
+    const { maxBitrateBps, answeredBitrateBps } = this.#options;
+    const bitrate = maxBitrateBps();
+    if (bitrate < answeredBitrateBps) this.#restrained = true;
+    if (this.#video && (this.plan.video.remb || this.#restrained)) this.#feedback.allowBitrate(this.#video.ssrc, bitrate);
   }
 
   #warnOverdue(now: Milliseconds): void {

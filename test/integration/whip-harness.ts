@@ -27,6 +27,8 @@ export interface WhipHarness extends AsyncDisposable {
   readonly endpoint: WhipEndpoint;
   readonly authorizer: FakeAuthorizer;
   readonly stream: CameraStream;
+  /** What the way from the camera carries, bits per second. */
+  bandwidthHint: number | undefined;
   /** Every unit published, in order. */
   readonly units: AccessUnit[];
   readonly sessions: SessionInfo[];
@@ -47,7 +49,7 @@ export const startWhip = async (options: { readonly graceSeconds?: number; reado
   const server = new MediaHttpServer({ clock, logger, metrics, origins: ['*'], health: () => ({ status: 'ok' }) });
   server.route('GET', '/page', ({ response }) => { response.writeHead(200, { 'content-type': 'text/html' }); response.end('<!doctype html><title>publisher</title>'); });
   const engine = await NdcEngine.start({ port: 0, bind: '127.0.0.1', additionalHosts: [], clock, logger });
-  const endpoint = new WhipEndpoint({ router: server, readBody, authorizer, cameras, streams: registry, engine, clock, logger, config: Config.parse({}).webrtc });
+  const endpoint = new WhipEndpoint({ router: server, readBody, authorizer, cameras, streams: registry, bandwidthHint: () => harness.bandwidthHint, engine, clock, logger, config: Config.parse({}).webrtc });
   await server.listen(0, '127.0.0.1');
 
   const units: AccessUnit[] = [];
@@ -56,7 +58,8 @@ export const startWhip = async (options: { readonly graceSeconds?: number; reado
   const wake = (): void => { for (const waiter of waiters) waiter(); };
   stream.hub.attach((unit) => { units.push(unit); wake(); });
   stream.onSession((session) => { sessions.push(session); wake(); });
-  return {
+  const harness: WhipHarness = {
+    bandwidthHint: undefined,
     base: `http://127.0.0.1:${String(server.port)}`, registry, engine, endpoint, authorizer, stream, units, sessions,
     until: (condition) => new Promise((resolve) => {
       const check = (): void => { if (condition()) { waiters.delete(check); resolve(); } };
@@ -70,6 +73,7 @@ export const startWhip = async (options: { readonly graceSeconds?: number; reado
       await server[Symbol.asyncDispose]();
     },
   };
+  return harness;
 };
 
 /** A test clip as MJPEG, which Chromium plays as its camera; disposing deletes it. */

@@ -60,6 +60,18 @@ test('[ING-8] [D-2] Chromium publishes H.264 with Opus, ramps above 1 Mbit/s, an
   expect(edge.stream.stats()).toMatchObject({ audioCodec: 'opus', width: 1280, lostPackets: 0 });
 });
 
+test('[EXT-4] [ING-8] Chromium sends no more than the way from the camera is said to carry, and follows when that changes', async () => {
+  edge.bandwidthHint = 500_000;
+  const page = await newPage();
+  await publishFromPage(page, { path: '/whip/line-1', key: KEY });
+  await edge.until(() => video().length >= 240);
+  expect(bitrate()).toBeLessThan(750_000); // a short while, with what an encoder needs to get there
+  edge.bandwidthHint = undefined;
+  await edge.until(() => bitrate() > 1.2e6);
+  edge.bandwidthHint = 400_000;
+  await edge.until(() => bitrate() < 600_000);
+});
+
 test('[ING-9] a new offer for the same camera takes it over in the same session, DELETE ends it', async () => {
   const first = await newPage();
   await publishFromPage(first, { path: '/whip/line-1', key: KEY });
