@@ -126,6 +126,15 @@ test('[INF-6] [DIS-5] the page draws a zone over what the camera sees, saves it 
   const { pipelines } = await server.request<{ pipelines: unknown }>('GET', '/v1/cameras/drawn');
   expect(pipelines).toMatchObject([{ id: MODEL, zones: [{ id: 'press', polygon: [[0, 0], [0.7, 0.3], [0.7, 0.7], [0.3, 0.71]] }], rules: [{ id: 'Count', type: 'count', zone: 'press', at_least: 1 }] }]);
 
+  // A class the model does not have would match nothing: the page says so, and what it has.
+  await page.locator('input[name="scene classes"]').fill('scratch, scrach');
+  await page.locator('input[name="scene classes"]').press('Tab');
+  await page.getByText('The model finds no “scrach”. It finds: scratch, contamination, deformation.').waitFor();
+  await page.locator('input[name="scene classes"]').fill('scratch');
+  await page.locator('input[name="scene classes"]').press('Tab');
+  await expect.poll(() => page.getByText('The model finds no').count()).toBe(0);
+  await page.getByRole('button', { name: 'Discard changes' }).click();
+
   // What cannot be is taken back, what somebody else did meanwhile is not overwritten, and changes can be given up.
   await page.getByLabel('At least').fill('0');
   await page.getByLabel('At least').press('Tab');

@@ -2,10 +2,11 @@ import { useEffect, useState } from 'preact/hooks';
 import { ApiError, inWords } from '../api-error.ts';
 import { api } from '../api.ts';
 import type { Camera } from '../api.ts';
-import { addLine, addRule, addZone, classesOf, pipelineId, removeLine, removeRule, removeZone, renameLine, renameZone, sceneOf, setRule, turnLine, withScene } from '../scene/draft.ts';
+import { addLine, addRule, addZone, pipelineId, removeLine, removeRule, removeZone, renameLine, renameZone, sceneOf, setRule, turnLine, withScene } from '../scene/draft.ts';
 import type { Rule, Scene } from '../scene/draft.ts';
 import { may } from '../session.ts';
 import { CameraTitle } from '../ui/camera-title.tsx';
+import { ClassesField } from '../ui/classes-field.tsx';
 import { DraftInput } from '../ui/draft-input.tsx';
 import { Missing } from '../ui/missing.tsx';
 import { RuleForm } from '../ui/rule-form.tsx';
@@ -42,6 +43,15 @@ const useStill = (camera: string): { readonly url: string | null; readonly size:
   return { ...still, again: () => { setRound((before) => before + 1); } };
 };
 
+/** The classes that a detector's model has; none while that is not known. */
+const useLabels = (): ((detector: string) => readonly string[]) => {
+  const [known, setKnown] = useState<Awaited<ReturnType<typeof api.models>> | null>(null);
+  useEffect(() => {
+    api.models().then(setKnown).catch(() => undefined); // then no name is pointed out
+  }, []);
+  return (detector) => known?.items.find(({ name }) => name === (detector === 'detect' ? known.default_model : detector))?.labels ?? [];
+};
+
 /** Zones, lines and rules of a camera's detectors. */
 export const ScenePage = (props: { id: string }) => {
   const [camera, setCamera] = useState<Camera | null>(null);
@@ -52,6 +62,7 @@ export const ScenePage = (props: { id: string }) => {
   const [saved, setSaved] = useState(false);
   const [busy, setBusy] = useState(false);
   const still = useStill(props.id);
+  const labelsOf = useLabels();
 
   useEffect(() => {
     api.camera(props.id).then((found) => {
@@ -70,6 +81,7 @@ export const ScenePage = (props: { id: string }) => {
   const title = <CameraTitle camera={camera} tab="scene" />;
   if (pipeline === undefined) return <section class="scene-page">{title}<p class="empty">No detector runs on this camera: there is nothing that zones could tell.</p></section>;
   const scene = draft ?? sceneOf(pipeline);
+  const labels = labelsOf(pipelineId(pipeline));
   const allowed = may('camera:manage');
   const change = (next: Scene): void => { setDraft(next); setSaved(false); };
   const save = async (): Promise<void> => {
@@ -125,11 +137,11 @@ export const ScenePage = (props: { id: string }) => {
             </ul>
             <label class="check"><input type="checkbox" disabled={scene.zones.length === 0} checked={scene.zones_only && scene.zones.length > 0} onChange={(event) => { change({ ...scene, zones_only: event.currentTarget.checked }); }} /><span>Leave out what is in no zone</span></label>
             <label>An object is where<select value={scene.anchor} onChange={(event) => { change({ ...scene, anchor: event.currentTarget.value as Scene['anchor'] }); }}><option value="foot">it stands (lower edge of its box)</option><option value="centre">the centre of its box is</option></select></label>
-            <label>Only these classes<DraftInput name="scene classes" value={scene.classes.join(', ')} more={{ placeholder: 'all' }} onDone={({ value }) => { change({ ...scene, classes: classesOf(value) }); }} /></label>
+            <ClassesField label="Only these classes" name="scene classes" classes={scene.classes} labels={labels} onClasses={(classes) => { change({ ...scene, classes }); }} />
           </section>
           <section aria-label="Rules">
             <h2>Rules</h2>
-            <ul class="rules">{scene.rules.map((rule, i) => <RuleForm key={i} rule={rule} scene={scene} onRule={(next) => { change(setRule(scene, i, next)); }} onRemove={() => { change(removeRule(scene, i)); }} />)}</ul>
+            <ul class="rules">{scene.rules.map((rule, i) => <RuleForm key={i} rule={rule} scene={scene} labels={labels} onRule={(next) => { change(setRule(scene, i, next)); }} onRemove={() => { change(removeRule(scene, i)); }} />)}</ul>
             <div class="controls">
               {RULES.map(([type, label]) => <button key={type} type="button" disabled={type === 'cross' && scene.lines.length === 0} title={type === 'cross' && scene.lines.length === 0 ? 'Add a line first' : undefined} onClick={() => { change(addRule(scene, type)); }}>+ {label}</button>)}
             </div>

@@ -1,13 +1,13 @@
-import { classesOf } from '../scene/draft.ts';
 import type { Rule, Scene } from '../scene/draft.ts';
+import { ClassesField } from './classes-field.tsx';
 import { DraftInput } from './draft-input.tsx';
 
 const TYPES = { count: 'Count: so many for so long', dwell: 'Stay: one stays for so long', cross: 'Crossing: one crosses a line' } as const;
 const CLIP = { pre_seconds: 10, post_seconds: 10 } as const;
 
-/** One rule's words and numbers. */
-export const RuleForm = (props: { rule: Rule; scene: Scene; onRule: (rule: Rule) => void; onRemove: () => void }) => {
-  const { rule, scene, onRule, onRemove } = props;
+/** One rule's words and numbers. `labels`: the classes the model has. */
+export const RuleForm = (props: { rule: Rule; scene: Scene; labels: readonly string[]; onRule: (rule: Rule) => void; onRemove: () => void }) => {
+  const { rule, scene, labels, onRule, onRemove } = props;
   const taken = scene.rules.filter((one) => one !== rule).map(({ id }) => id);
   const number = (label: string, value: number, least: number, most: number, step: number | 'any', set: (value: number) => Rule) => (
     <label>{label}<DraftInput name={label} value={String(value)} onDone={(input) => { if (input.value !== '' && input.reportValidity()) onRule(set(Number(input.value))); }} more={{ type: 'number', min: least, max: most, step, inputMode: 'decimal', required: true }} takesBack /></label>
@@ -31,7 +31,7 @@ export const RuleForm = (props: { rule: Rule; scene: Scene; onRule: (rule: Rule)
         {rule.type === 'count' && number('At least', rule.at_least, 1, 1000, 1, (at_least) => ({ ...rule, at_least }))}
         {rule.type !== 'cross' && number('For seconds', rule.for_seconds, 0, 3600, 'any', (for_seconds) => ({ ...rule, for_seconds }))}
         {rule.type !== 'cross' && number('Over after seconds', rule.clear_seconds, 0, 3600, 'any', (clear_seconds) => ({ ...rule, clear_seconds }))}
-        <label>Classes<DraftInput name="classes" value={rule.classes.join(', ')} more={{ placeholder: 'all' }} onDone={({ value }) => { onRule({ ...rule, classes: classesOf(value) }); }} /></label>
+        <ClassesField label="Classes" name="classes" classes={rule.classes} labels={labels} onClasses={(classes) => { onRule({ ...rule, classes }); }} />
         {number('Confidence from', rule.min_confidence, 0, 1, 0.05, (min_confidence) => ({ ...rule, min_confidence }))}
       </div>
       <label class="check"><input type="checkbox" checked={rule.clip !== undefined} onChange={(event) => { onRule({ ...rule, clip: event.currentTarget.checked ? CLIP : undefined }); }} /><span>Keep a clip of it, from {rule.clip?.pre_seconds ?? CLIP.pre_seconds} s before to {rule.clip?.post_seconds ?? CLIP.post_seconds} s after</span></label>
