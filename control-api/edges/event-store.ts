@@ -12,6 +12,7 @@ import { Outbox } from '../events/service.ts';
 import type { NewEvent } from '../events/service.ts';
 import { insertDetections } from './detection-rows.ts';
 import { rateEvent } from './rate-event.ts';
+import { endOpenRules, noteRule } from './open-rules.ts';
 import { ruleEvent } from './rule-event.ts';
 import { expireSegment, upsertSegments } from './segment-rows.ts';
 import { addSightings } from './sighting-rows.ts';
@@ -128,11 +129,13 @@ export class EventStore {
           break;
         case 'edgeStarted':
           await endWhatItsPredecessorLeft(tx, event.value.at);
+          told.push(...await endOpenRules(tx, event.value.at));
           break;
         case 'rateChanged':
           told.push(rateEvent(event.value));
           break;
         case 'ruleFinding':
+          await noteRule(tx, event.value);
           told.push(ruleEvent(event.value));
           break;
         case 'gap':

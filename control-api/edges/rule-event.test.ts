@@ -36,3 +36,23 @@ test('[INF-6] what a rule says is told once on video-analysis-events, and to who
     { event_type: 'rule_happened', rule: { type: 'cross', zone: null, line: 'gate', direction: 'to_right' } },
   ]);
 });
+
+test('[INF-6] what an edge that was killed did not end is ended once, when the next one begins: as far as it was seen, and without a longer clip', async () => {
+  const db = await freshDatabase();
+  await using _db = { [Symbol.asyncDispose]: () => db.destroy() };
+  await db.insertInto('edges').values({ journal_id: 'j', edge_id: 'e', last_seq: 0, media_base_url: 'http://x', seen_at: 1 }).execute();
+  const heard: string[] = [];
+  const store = new EventStore({ db, clock: new FakeClock(), logger: silentLogger(), onRules: (findings) => { heard.push(...findings.map(({ phase }) => phase)); } });
+  const over = '7d0f6a3e-1d52-4f0e-8d61-7a3b4e0f2c33';
+  const rules: readonly Finding[] = [BEGAN, { ...BEGAN, id: over }, CROSSED, { ...BEGAN, id: over, phase: 'ended', to: AT + 4000 }];
+  const started = (at: number) => toWireEvent({ type: 'edge-started', at });
+  const batch = [started(AT - 1), ...rules.map((finding) => toWireEvent({ type: 'rule', finding })), started(AT + 60_000), started(AT + 90_000)].map((event, i) => create(EventSchema, { ...event, seq: BigInt(i + 1) }));
+  for (const event of batch) await store.store('j', [event]);
+  expect(heard).toEqual(['began', 'began', 'happened', 'ended']);
+  const rows = await db.selectFrom('events').select(['at_ms', 'body']).where('topic', '=', 'video-analysis-events').orderBy('id').execute();
+  const ended = rows.map(({ at_ms: at, body }) => ({ at, ...TOPICS['video-analysis-events'].schema.parse(JSON.parse(body)) as { readonly event_type: string } })).filter(({ event_type: type }) => type === 'rule_ended');
+  expect(ended).toMatchObject([
+    { rule: { occurrence_id: over }, to: '2025-06-15T15:06:44.000Z' },
+    { at: AT + 60_000, from: '2025-06-15T15:06:40.000Z', to: '2025-06-15T15:06:41.500Z', rule: { occurrence_id: ID, id: 'too many', zone: 'press', count: 2 } },
+  ]);
+});

@@ -21,6 +21,7 @@ import { distribution } from './migrations/0011-distribution.ts';
 import { events } from './migrations/0012-events.ts';
 import { keptFindings } from './migrations/0013-kept-findings.ts';
 import { webhooks } from './migrations/0014-webhooks.ts';
+import { openRules } from './migrations/0015-open-rules.ts';
 import { describePostgres, isPostgresUrl, migrationDialect, postgresDialect, waitForPostgres } from './postgres.ts';
 import type { Database } from './schema.ts';
 
@@ -41,6 +42,7 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0012-events': events,
   '0013-kept-findings': keptFindings,
   '0014-webhooks': webhooks,
+  '0015-open-rules': openRules,
 };
 
 export interface OpenOptions {

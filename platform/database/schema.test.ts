@@ -32,6 +32,7 @@ test('every table of the schema exists with the columns of its type', async () =
     },
     events: { topic: 't', camera_id: null, at_ms: 1.5, body: '{}' },
     event_topics: { topic: 't', deleted_through: 3 },
+    open_rules: { occurrence_id: 'o', finding: '{}' },
     webhooks: { webhook: 'w', owner: 'o', owned_until: 1.5 },
     webhook_positions: { webhook: 'w', topic: 't', last_id: 3 },
     alarms: { id: 'a', camera_id: null, code: 'c', message: 'm', raised: 1 as const, at: 1 },

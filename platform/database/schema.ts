@@ -336,6 +336,12 @@ export interface WebhookPositionsTable {
   last_id: number;
 }
 
+export interface OpenRulesTable {
+  occurrence_id: string;
+  /** JSON of its RuleFinding of phase `began`. */
+  finding: string;
+}
+
 export interface AlarmsTable {
   id: string;
   camera_id: string | null;
@@ -369,4 +375,5 @@ export interface Database {
   event_topics: EventTopicsTable;
   webhooks: WebhooksTable;
   webhook_positions: WebhookPositionsTable;
+  open_rules: OpenRulesTable;
 }
