@@ -1,4 +1,3 @@
-import { setImmediate as nextLoopTurn } from 'node:timers/promises';
 import { create } from '@bufbuild/protobuf';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import type { Clock } from '../../core/clock.ts';
@@ -18,6 +17,7 @@ import { toModelMessage } from '../wire.ts';
 import { BatchFailures } from './batch-failures.ts';
 import { isExpired, nextBatch } from './batching.ts';
 import type { BatchLimits, WaitingPicture } from './batching.ts';
+import { Gathering } from './gathering.ts';
 import { RunCounts } from './run-counts.ts';
 import type { Turns } from './turns.ts';
 
@@ -81,14 +81,16 @@ export class InferenceService {
   readonly #clients = new Set<Client>();
   readonly #runs = new RunCounts();
   readonly #failures = new BatchFailures();
+  readonly #gathering: Gathering;
   #queue: readonly Job[] = [];
   #alarm: Disposable | undefined;
   #retired = false;
   #onEmpty = (): void => undefined;
 
   constructor(options: InferenceServiceOptions) {
-    const { registry, turns, kserveCalls } = options;
+    const { registry, turns, kserveCalls, clock } = options;
     this.#options = options;
+    this.#gathering = new Gathering(clock);
     turns.take('live', () => this.#next());
     registry.onChange(() => {
       this.#runs.keep((model) => registry.has(model));
@@ -166,6 +168,7 @@ export class InferenceService {
     client.credits--;
     const { model, deadlineMs } = request;
     this.#queue = [...this.#queue, { client, request, model, deadlineMs, receivedAt: this.#options.clock.monotonic() }];
+    this.#gathering.came();
     this.#options.turns.wake();
   }
 
@@ -191,9 +194,9 @@ export class InferenceService {
   async #serve(name: string): Promise<void> {
     const { registry, clock } = this.#options;
     const { most } = this.#limits(name);
-    // A run holds this process: what came meanwhile waits in the sockets.
-    if (most > 1) await nextLoopTurn();
-    const jobs = this.#queue.filter(({ client, model }) => model === name && !client.gone).slice(0, most);
+    const waiting = (): readonly Job[] => this.#queue.filter(({ client, model }) => model === name && !client.gone);
+    if (most > 1) await this.#gathering.all(most, waiting);
+    const jobs = waiting().slice(0, most);
     this.#queue = this.#queue.filter((job) => !jobs.includes(job));
     const now = clock.monotonic();
     const model = registry.ready(name);
@@ -207,6 +210,7 @@ export class InferenceService {
     this.#runs.note(name, ready.length);
     if (ready.length > 1 && model.batch) await this.#runTogether(ready, model, model.batch.infer);
     else for (const each of ready) await this.#runAlone(each, model);
+    this.#gathering.ran(now);
   }
 
   /** A run that fails is done again picture by picture, so that one bad picture takes no other with it. */
