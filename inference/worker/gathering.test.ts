@@ -13,8 +13,8 @@ const afterRun = (tookMs: number) => {
   clock.advance(tookMs);
   gathering.ran(began);
   let waiting: readonly WaitingPicture[] = [];
-  const read = (): void => {
-    waiting = [...waiting, { model: 'm', receivedAt: clock.monotonic(), deadlineMs: 1000 }];
+  const read = (deadlineMs = 1000): void => {
+    waiting = [...waiting, { model: 'm', receivedAt: clock.monotonic(), deadlineMs }];
     gathering.came();
   };
   let over = false;
@@ -51,6 +51,27 @@ test.each([[100, 10], [2, 1], [1000, 20]])('[INF-5] after a run of %d ms the nex
   expect(clock.waiting).toEqual([quietMs]);
   clock.advance(quietMs);
   expect([await over(), clock.waiting]).toEqual([true, []]);
+});
+
+test('[INF-5] that takes half of the run at most, and half of the first one\'s time', async () => {
+  const { clock, read, gather, over } = afterRun(100);
+  read();
+  gather(32);
+  for (let i = 0; i < 5; i++) {
+    expect(await over()).toBe(false);
+    clock.advance(9.9);
+    read();
+  }
+  expect(await over()).toBe(false);
+  clock.advance(9.9);
+  read();
+  expect([await over(), clock.waiting]).toEqual([true, []]);
+  const hasty = afterRun(100);
+  hasty.read(12);
+  hasty.gather(32);
+  hasty.clock.advance(6);
+  hasty.read();
+  expect([await hasty.over(), hasty.clock.waiting]).toEqual([true, []]);
 });
 
 test('[INF-5] after a stall of the process what waits in the sockets is read before the time is over', async () => {

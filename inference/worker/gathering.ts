@@ -7,6 +7,8 @@ import type { WaitingPicture } from './batching.ts';
 const SHARE_OF_RUN = 0.1;
 const LEAST_MS: Milliseconds = 1;
 const MOST_MS: Milliseconds = 20;
+/** All of it takes so many times that at most: half of the run. */
+const MOST_QUIETS = 5;
 
 /**
  * A run in this process holds it: pictures that come meanwhile wait in the sockets, and would be read and run one by one. So those that
@@ -36,12 +38,13 @@ export class Gathering {
 
   /** Resolves when `most` are `waiting`, or no more are to be expected. */
   async all(most: number, waiting: () => readonly WaitingPicture[]): Promise<void> {
-    for (let pictures = waiting(); pictures.length < most && this.#cameInRun(pictures); pictures = waiting()) if (!await this.#another()) return;
+    for (let pictures = waiting(); pictures.length < most && this.#areMoreToCome(pictures); pictures = waiting()) if (!await this.#another()) return;
   }
 
-  /** Those that a server's run left time to read are there already. */
-  #cameInRun([first]: readonly WaitingPicture[]): boolean {
-    return first !== undefined && first.receivedAt >= this.#ranUntil && first.receivedAt <= this.#ranUntil + this.#quietMs;
+  /** The first came right after the run, and neither its time nor this is half over. Those that a server's run left time to read are there already. */
+  #areMoreToCome([first]: readonly WaitingPicture[]): boolean {
+    if (!first || first.receivedAt < this.#ranUntil || first.receivedAt > this.#ranUntil + this.#quietMs) return false;
+    return this.#clock.monotonic() < Math.min(this.#ranUntil + MOST_QUIETS * this.#quietMs, first.receivedAt + first.deadlineMs / 2);
   }
 
   /** False when none comes in time. */

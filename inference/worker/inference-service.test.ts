@@ -55,7 +55,7 @@ class Camera implements Disposable {
   readonly grants: number[] = [];
   readonly worth: Record<string, number> = {};
   /** By request: what was seen, or why it was refused. */
-  readonly answers = new Map<number, number | RefusalReason>();
+  readonly answers = new Map<number, string>();
   readonly stream: ClientDuplexStream<DetectRequest, DetectResponse>;
   ended = false;
   readonly #client: GrpcClient<typeof Service>;
@@ -69,8 +69,8 @@ class Camera implements Disposable {
       if (message.case === 'grant') {
         this.grants.push(message.value.credits);
         for (const { name, mostUnanswered } of message.value.models) this.worth[name] = mostUnanswered;
-      } else if (message.case === 'outcome') this.answers.set(Number(message.value.requestId), message.value.objects[0]!.classId);
-      else if (message.case === 'refusal') this.answers.set(Number(message.value.requestId), message.value.reason);
+      } else if (message.case === 'outcome') this.answers.set(Number(message.value.requestId), String(message.value.objects[0]!.classId));
+      else if (message.case === 'refusal') this.answers.set(Number(message.value.requestId), RefusalReason[message.value.reason]);
     });
   }
 
@@ -79,8 +79,8 @@ class Camera implements Disposable {
   }
 
   /** Until these are the answers. */
-  async answered(expected: Readonly<Record<number, number | RefusalReason>>): Promise<void> {
-    await vi.waitFor(() => { expect(Object.fromEntries(this.answers)).toEqual(expected); }, 10_000);
+  async answered(expected: Readonly<Record<number, number | string>>): Promise<void> {
+    await vi.waitFor(() => { expect(Object.fromEntries(this.answers)).toEqual(Object.fromEntries(Object.entries(expected).map(([id, answer]) => [id, String(answer)]))); }, 10_000);
   }
 
   [Symbol.dispose](): void { this.stream.cancel(); this.#client[Symbol.dispose](); }
@@ -169,7 +169,7 @@ test('[INF-5] pictures of several cameras that wait run together, each is answer
   await worker.has(10);
   gate.resolve(undefined);
   await a.answered({ 1: 1, 2: 2, 3: 3 });
-  await b.answered({ 11: 11, 12: 12, 13: 13, 14: RefusalReason.BAD_REQUEST, 15: RefusalReason.UNKNOWN_MODEL, 16: RefusalReason.UNKNOWN_MODEL, 99: 99 });
+  await b.answered({ 11: 11, 12: 12, 13: 13, 14: 'BAD_REQUEST', 15: 'UNKNOWN_MODEL', 16: 'UNKNOWN_MODEL', 99: 99 });
   const waited = model.runs.slice(1);
   expect(waited.flat().toSorted((x, y) => x - y)).toEqual([2, 3, 11, 12, 13, 99]);
   expect(waited).toHaveLength(2);
@@ -209,7 +209,7 @@ test('[INF-5] a picture whose deadline passed is refused, and does not run with 
   camera.ask(3);
   await worker.has(3);
   gate.resolve(undefined);
-  await camera.answered({ 1: 1, 2: RefusalReason.DEADLINE, 3: 3 });
+  await camera.answered({ 1: 1, 2: 'DEADLINE', 3: 3 });
   expect(model.runs.flat()).toEqual([1, 3]);
 });
 
@@ -220,25 +220,25 @@ test('[INF-5] one bad picture takes no other with it; a model that fails only wi
   const ask = (...ids: readonly number[]): void => { for (const id of ids) camera.ask(id); };
   model.check = (pictures) => { if (pictures.includes(2)) throw new Error('it is too bright'); };
   ask(1, 2, 3);
-  await camera.answered({ 1: 1, 2: RefusalReason.INFERENCE_FAILED, 3: 3 });
+  await camera.answered({ 1: 1, 2: 'INFERENCE_FAILED', 3: 3 });
   expect(model.runs).toEqual([[1, 2, 3], [1], [2], [3]]);
   model.runs.length = 0;
   model.check = (pictures) => { if (pictures.length > 1) throw new MediaError('INVALID_ARGUMENT', 'batch-size must be <= 1'); };
   for (const first of [11, 21, 31]) {
     ask(first, first + 1, first + 2);
-    await vi.waitFor(() => { expect(camera.answers.get(first + 2)).toBe(first + 2); }, 10_000);
+    await vi.waitFor(() => { expect(camera.answers.get(first + 2)).toBe(String(first + 2)); }, 10_000);
   }
   expect(model.runs.filter(({ length }) => length > 1)).toHaveLength(3);
   ask(41);
-  await vi.waitFor(() => { expect(camera.answers.get(41)).toBe(41); }, 10_000); // waits for nobody
+  await vi.waitFor(() => { expect(camera.answers.get(41)).toBe('41'); }, 10_000); // waits for nobody
   expect(model.runs.filter(({ length }) => length > 1)).toHaveLength(3);
   worker.put('m', new Model('m', { most: 3, delayMs: 60_000 }));
   ask(51, 52, 53);
-  await vi.waitFor(() => { expect(camera.answers.get(53)).toBe(53); }, 10_000);
+  await vi.waitFor(() => { expect(camera.answers.get(53)).toBe('53'); }, 10_000);
   expect((await worker.runs())['m']?.[3]).toBe(5);
 });
 
-test.each([['DEADLINE_EXCEEDED', RefusalReason.DEADLINE], ['UNAVAILABLE', RefusalReason.MODEL_NOT_READY]] as const)('[INF-5] pictures whose server gives no answer (%s) are not run again one by one', async (code, reason) => {
+test.each([['DEADLINE_EXCEEDED', 'DEADLINE'], ['UNAVAILABLE', 'MODEL_NOT_READY']] as const)('[INF-5] pictures whose server gives no answer (%s) are not run again one by one', async (code, reason) => {
   const model = new Model('m', { most: 2, delayMs: 60_000 });
   model.check = () => { throw new MediaError(code, 'the server is gone'); };
   await using worker = await Worker.start([model]);
