@@ -19,6 +19,8 @@ const SIDE = 2;
 /** A picture is known by its first byte. */
 const picture = (id: number): Uint8Array => new Uint8Array(3 * SIDE * SIDE).fill(id);
 
+const REASONS = new Map(Object.entries(RefusalReason).map(([name, value]) => [value, name]));
+
 interface Batching { readonly most: number; readonly delayMs?: number }
 
 /** Finds one object in each picture, of the class that is the picture's number; runs wait for `gate`. */
@@ -54,7 +56,7 @@ class Model implements LoadedModel {
 class Camera implements Disposable {
   readonly grants: number[] = [];
   readonly worth: Record<string, number> = {};
-  /** By request: what was seen, or why it was refused. */
+  /** By request: the number of what was seen, or why it was refused. */
   readonly answers = new Map<number, string>();
   readonly stream: ClientDuplexStream<DetectRequest, DetectResponse>;
   ended = false;
@@ -70,7 +72,7 @@ class Camera implements Disposable {
         this.grants.push(message.value.credits);
         for (const { name, mostUnanswered } of message.value.models) this.worth[name] = mostUnanswered;
       } else if (message.case === 'outcome') this.answers.set(Number(message.value.requestId), String(message.value.objects[0]!.classId));
-      else if (message.case === 'refusal') this.answers.set(Number(message.value.requestId), RefusalReason[message.value.reason]);
+      else if (message.case === 'refusal') this.answers.set(Number(message.value.requestId), REASONS.get(message.value.reason) ?? 'no reason');
     });
   }
 
