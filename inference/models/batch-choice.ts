@@ -11,7 +11,10 @@ export const MAX_BATCH = 32;
 const MAX_INPUT_BYTES = 64 << 20;
 /** A picture must cost so much less, in proportion, for twice as many to run together: what is less is noise, and every picture waits for the others. */
 const LEAST_GAIN = 0.1;
-const ROUNDS = 7;
+/** Of each size; of quick runs as many more as fit. */
+const LEAST_ROUNDS = 7;
+const MOST_ROUNDS = 51;
+const ROUNDS_MS: Milliseconds = 500;
 /** After that no further size is begun. */
 const BUDGET_MS: Milliseconds = 5000;
 /** A run may take so much of the time a picture has. */
@@ -129,9 +132,11 @@ interface Times {
 /** Taken by turns: a machine with other work is not equally fast for long. */
 const compare = async (a: number, b: number, took: (size: number) => Promise<Milliseconds>): Promise<readonly [Times, Times]> => {
   const times: [Milliseconds[], Milliseconds[]] = [[], []];
-  for (let round = 0; round < ROUNDS; round++) {
-    times[0].push(await took(a));
-    times[1].push(await took(b));
+  for (let [round, sum] = [0, 0]; round < LEAST_ROUNDS || (round < MOST_ROUNDS && sum < ROUNDS_MS); round++) {
+    const [one, other] = [await took(a), await took(b)];
+    times[0].push(one);
+    times[1].push(other);
+    sum += one + other;
   }
   return [summary(times[0]), summary(times[1])];
 };

@@ -124,6 +124,8 @@ class Worker implements AsyncDisposable {
 
   get address(): string { return this.#server.address; }
 
+  retire(): Promise<void> { return this.#service.retire(60_000); }
+
   async camera(): Promise<Camera> {
     const camera = new Camera(this.address);
     await vi.waitFor(() => { expect(camera.grants).not.toEqual([]); }, 10_000);
@@ -270,6 +272,17 @@ test('[INF-5] a client has credit for a run and for the next; it comes with the 
   expect(Object.keys(await worker.runs())).toEqual(['four']);
   worker.put('four', null);
   expect(await worker.runs()).toEqual({});
+});
+
+test('[INF-5] a worker that leaves answers what waits for others', async () => {
+  await using worker = await Worker.start([new Model('m', { most: 4, delayMs: 60_000 })]);
+  using camera = await worker.camera();
+  camera.ask(1);
+  await worker.has(1);
+  const left = worker.retire();
+  await camera.answered({ 1: 1 });
+  camera.stream.end();
+  await left;
 });
 
 test('[INF-5] of what a client that is gone has asked nothing runs', async () => {

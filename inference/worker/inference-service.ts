@@ -113,6 +113,7 @@ export class InferenceService {
     using _deadline = this.#options.clock.after(withinMs, this.#onEmpty);
     for (const client of this.#clients) this.#grant(client);
     if (this.#clients.size === 0) this.#onEmpty();
+    this.#options.turns.wake(); // what waits for others waits no more
     await promise;
   }
 
@@ -187,7 +188,8 @@ export class InferenceService {
 
   #limits(name: string): BatchLimits {
     const model = this.#options.registry.ready(name);
-    return model?.batch && !this.#failures.areMany(model) ? model.batch : ONE_BY_ONE;
+    if (!model?.batch || this.#failures.areMany(model)) return ONE_BY_ONE;
+    return this.#retired ? { most: model.batch.most, delayMs: 0 } : model.batch;
   }
 
   /** One run of a model; what the clock says is asked anew, since it may wait before. */
