@@ -21,6 +21,8 @@ export const WorkerConfig = z.strictObject({
   listen: z.string().optional().describe('Address of the worker: a Unix socket by default; `host:port` for other hosts.'),
   announce_to: reachable.optional().describe('`control.internal_listen` of a server on another host that is to use this worker; none: nobody is told.'),
   address: hostPort.optional().describe('With `announce_to`: where edges reach this worker. Default: `worker.listen`.'),
+  batch_max: z.int().min(1).max(32).prefault(8).describe('Pictures of one model, of any cameras, that run together at most, where the model takes several and it was measured to pay; 1: one by one.'),
+  batch_delay_ms: z.number().min(0).max(1000).prefault(0).describe('A picture may wait so long for others to run with; 0: only with those that wait anyway.'),
   kserve_calls: z.int().min(1).max(1024).prefault(16).describe('Calls of KServe clients the worker takes at a time; more are refused.'),
   kserve_bytes: z.int().positive().prefault(128 * 1024 ** 2).describe('Bytes of requests that these hold together at most; one alone may be larger.'),
 });

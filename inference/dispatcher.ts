@@ -172,9 +172,9 @@ export class Dispatcher implements FrameDispatcher, ModelDirectory, Disposable {
     }
   }
 
-  /** Of those with credit. A picture of a model that nobody has (any more) is shown to any of them: a worker says why it is refused. */
+  /** Of those with credit, and room for more of the model. A picture of a model that nobody has (any more) is shown to any of them: a worker says why it is refused. */
   #choose(free: readonly WorkerLink[], offer: FrameOffer): WorkerLink | undefined {
-    const able = free.filter((link) => link.takes(offer));
+    const able = free.filter((link) => link.takes(offer) && link.hasRoom(offer.model));
     if (able.length === 0 && this.#links.some((link) => link.takes(offer))) return undefined;
     return chooseWorker(able.length > 0 ? able : free);
   }

@@ -3,6 +3,14 @@ import type { Detection, DetectionResult } from '../core/detection.ts';
 import type { CameraId, FrameRef } from '../core/frame-ref.ts';
 import type { Milliseconds } from '../core/units.ts';
 
+/** How many pictures of a model run together, and why not more. */
+export interface BatchChoice {
+  /** At most; 1: one by one. */
+  readonly pictures: number;
+  /** For the operator. */
+  readonly why: string;
+}
+
 export interface ModelInfo {
   readonly name: string;
   /** SHA-256, hex: of the file; of a model that a server runs, of the file and of what the server says of the model. */
@@ -15,6 +23,7 @@ export interface ModelInfo {
   readonly inputLayout: 'u8-nhwc' | 'f32-nchw';
   readonly labels: readonly string[];
   readonly defaultConfidence: number;
+  readonly batch: BatchChoice;
   readonly state: 'loading' | 'ready' | 'failed';
   readonly failure: string | null;
 }
@@ -32,6 +41,7 @@ export interface InferenceFrame {
 
 export interface InferenceOutcome {
   readonly detections: readonly Detection[];
+  /** Of the whole run, however many pictures it had. */
   readonly inferenceMs: number;
   readonly model: string;
   readonly modelDigest: string;

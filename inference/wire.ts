@@ -6,7 +6,8 @@ import type { ModelInfo } from './port.ts';
 
 const STATES = { loading: ModelState.LOADING, ready: ModelState.READY, failed: ModelState.FAILED } as const;
 
-export const toModelMessage = (info: ModelInfo): Model =>
+/** `mostUnanswered` as in the message. */
+export const toModelMessage = (info: ModelInfo, mostUnanswered: number): Model =>
   create(ModelSchema, {
     name: info.name,
     digest: info.digest,
@@ -18,6 +19,9 @@ export const toModelMessage = (info: ModelInfo): Model =>
     defaultConfidence: info.defaultConfidence,
     state: STATES[info.state],
     failure: info.failure ?? '',
+    batch: info.batch.pictures,
+    batchReason: info.batch.why,
+    mostUnanswered,
   });
 
 /** A state this version does not know is as good as failed. */
@@ -33,6 +37,7 @@ export const fromModelMessage = (message: Model): ModelInfo => ({
   inputLayout: message.inputLayout === InputLayout.F32_NCHW ? 'f32-nchw' : 'u8-nhwc',
   labels: message.labels,
   defaultConfidence: message.defaultConfidence,
+  batch: { pictures: Math.max(1, message.batch), why: message.batchReason },
   state: stateOf(message.state),
   failure: message.failure === '' ? null : message.failure,
 });

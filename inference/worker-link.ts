@@ -68,6 +68,8 @@ export class WorkerLink implements Disposable {
   readonly #sent = new Map<bigint, SentFrame>();
   readonly #time = new AnswerTime();
   #models: ReadonlyMap<string, ModelInfo> = new Map();
+  /** Of each model, pictures that are worth having there at a time. */
+  #most: ReadonlyMap<string, number> = new Map();
   #stream: DetectStream | null = null;
   #credits = 0;
   #nextId = 1n;
@@ -110,6 +112,15 @@ export class WorkerLink implements Disposable {
   takes({ model, pixels }: FrameOffer): boolean {
     const info = this.#models.get(model);
     return info?.state === 'ready' && 3 * info.inputWidth * info.inputHeight === pixels.bytes.length;
+  }
+
+  /** One more picture of the model would not just wait there. */
+  hasRoom(model: string): boolean {
+    const most = this.#most.get(model) ?? 0;
+    if (most === 0) return true;
+    let there = 0;
+    for (const { offer } of this.#sent.values()) if (offer.model === model) there++;
+    return there < most;
   }
 
   /** Needs credit. */
@@ -233,6 +244,7 @@ export class WorkerLink implements Disposable {
     this.#backoff = MIN_BACKOFF_MS;
     this.#credits += grant.credits;
     this.#models = new Map(grant.models.map((model) => [model.name, fromModelMessage(model)]));
+    this.#most = new Map(grant.models.map(({ name, mostUnanswered }) => [name, mostUnanswered]));
   }
 
   #onOutcome(outcome: Outcome): void {

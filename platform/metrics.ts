@@ -35,7 +35,8 @@ export const createMetrics = (process: string) => {
     workerConnections: gauge('imageflow_worker_connections', 'Extractor processes that an AI worker has granted credit (0: it is lost).', ['worker']),
     workerResults: counter('imageflow_worker_results_total', 'Pictures that an AI worker has answered with a result.', ['worker']),
     workerAnswerSeconds: gauge('imageflow_worker_answer_seconds', 'How long an AI worker takes for a picture, by its last answers; 0 when it has not been asked for a while.', ['worker']),
-    /** Counted by the worker. */
+    /** These two are counted by the worker. */
+    runPictures: new Histogram({ name: 'imageflow_inference_run_pictures', help: 'Pictures of cameras that this machine\'s AI worker has put together in one run of a model.', labelNames: ['model'] as const, buckets: [1, 2, 4, 8, 16, 32], registers }),
     kserveCalls: counter('imageflow_kserve_calls_total', 'Calls of KServe clients (ModelInfer) that this machine\'s AI worker has answered or refused, by result.', ['result']),
     encodedPictures: counter('imageflow_encoded_pictures_total', 'Pictures of live cameras encoded for viewers, once for all who want the same.', ['camera', 'format']),
     videoStreams: gauge('imageflow_video_streams', 'Calls of `CameraStreamProcessor.ProcessVideoStream` now.', []),

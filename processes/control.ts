@@ -10,7 +10,7 @@ import { ArchivedSegments, DatabaseEdgeDirectory, DirectoryModelCatalogue, creat
 import type { Probe } from '../control-api/control-api.ts';
 import { systemClock } from '../core/clock.ts';
 import { MediaError } from '../core/errors.ts';
-import { kserveMetrics } from '../inference/kserve-metrics.ts';
+import { workerMetrics } from '../inference/worker-metrics.ts';
 import { listModels } from '../inference/model-list.ts';
 import { dialectOf } from '../platform/database/dialect.ts';
 import { openDatabase } from '../platform/database/open.ts';
@@ -108,7 +108,7 @@ export const runControl = async (config: Config): Promise<void> => {
     pathOfSegment: (id) => segmentPath(place.recordings, id),
     models: new DirectoryModelCatalogue([join(ROOT, 'models'), place.models], clock),
     workerModels: () => listModels(inference),
-    metricsSources: [httpMetrics('edge', async () => { const base = await edges.mediaBaseUrl(''); return base === null ? null : `${base}/metrics`; }), { name: 'worker', read: (signal) => kserveMetrics(inference, signal) }],
+    metricsSources: [httpMetrics('edge', async () => { const base = await edges.mediaBaseUrl(''); return base === null ? null : `${base}/metrics`; }), { name: 'worker', read: (signal) => workerMetrics(inference, signal) }],
     pagesDir: join(ROOT, 'web', 'dist'),
     mediaPorts: () => edgePorts,
     otherPorts: () => ({ webrtc: config.webrtc.port }),

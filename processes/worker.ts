@@ -36,6 +36,8 @@ export const runWorker = async (config: Config): Promise<void> => {
     bundledFolder: join(import.meta.dirname, '..', 'models'),
     modelsFolder,
     threads: inference.threads,
+    batchMax: config.worker.batch_max,
+    batchDelayMs: config.worker.batch_delay_ms,
     maxModelBytes: inference.max_model_bytes,
     deadlineMs: inference.deadline_ms,
     kserveCalls: config.worker.kserve_calls,

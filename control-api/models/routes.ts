@@ -13,6 +13,10 @@ const Model = z
     digest: z.string().nullable().describe('SHA-256, hex; null until it is ready. Of the file; with `kserve` of the file and of what the server says of the model.'),
     input: z.object({ width: z.int(), height: z.int() }).nullable().describe('Pixels; null until it is ready.'),
     labels: z.array(z.string()).describe('Names of its classes by class id.'),
+    batch: z.object({
+      pictures: z.int().describe('At most; 1: one by one.'),
+      reason: z.string().describe('What was measured when it was loaded, or what the model takes.'),
+    }).nullable().describe('How many pictures, of whichever cameras, it looks at in one run; null until it is ready.'),
     default_confidence: z.number().nullable().describe('A detection below this is not reported unless the detector says otherwise.'),
   })
   .openapi('Model');
@@ -24,6 +28,7 @@ const view = (info: ModelInfo): z.output<typeof Model> => {
   const loaded = info.state === 'ready';
   return {
     name: info.name, backend: info.backend, state: info.state, failure: info.failure, digest: loaded ? info.digest : null, input: loaded ? { width: info.inputWidth, height: info.inputHeight } : null,
+    batch: loaded ? { pictures: info.batch.pictures, reason: info.batch.why } : null,
     labels: [...info.labels], default_confidence: loaded ? asWritten(info.defaultConfidence) : null,
   };
 };

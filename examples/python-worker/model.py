@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 import os
+import platform
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -220,6 +221,17 @@ def choose_layout(outputs: list[np.ndarray], labels: int | None, task: str | Non
     raise ModelError(f"the output {given} has no known layout; known are yolo float[1, 4 + classes, anchors] and end_to_end float[1, boxes, 6]")
 
 
+def int8_overflows() -> bool:
+    """CPUs with AVX2 but no VNNI overflow when they add int8 products, unless ONNX Runtime is told to be exact; others get slower by that."""
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return False
+    try:
+        flags = re.search(r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        return True
+    return flags is None or {"avx512_vnni", "avx_vnni"}.isdisjoint(flags[1].split())
+
+
 def open_session(content: bytes, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -228,8 +240,8 @@ def open_session(content: bytes, threads: int) -> onnxruntime.InferenceSession:
     options.log_severity_level = 3  # errors only
     # Threads that spin between pictures double the CPU of a live stream.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # CPUs with AVX2 but no VNNI overflow when they add int8 products; with this, they do not.
-    options.add_session_config_entry("session.x64quantprecision", "1")
+    if int8_overflows():
+        options.add_session_config_entry("session.x64quantprecision", "1")
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions have no common class

@@ -1,5 +1,6 @@
 import type { Clock } from '../../core/clock.ts';
-import type { InferenceFrame, InferenceOutcome, ModelInfo } from '../port.ts';
+import type { Milliseconds } from '../../core/units.ts';
+import type { BatchChoice, InferenceFrame, InferenceOutcome, ModelInfo } from '../port.ts';
 import type { DeclaredTensor } from './tensor-contract.ts';
 
 /** An input as a client may give it. */
@@ -30,6 +31,16 @@ export interface TensorModel {
   run(feeds: Readonly<Record<string, InputTensor>>, outputs: readonly string[]): Promise<Readonly<Record<string, OutputTensor>>>;
 }
 
+/** A model's way to look at several pictures in one run. */
+export interface PictureBatch {
+  /** At most; 2 at least. */
+  readonly most: number;
+  /** A picture may wait so long for others. */
+  readonly delayMs: Milliseconds;
+  /** 1 to `most` pictures; what each got, in their order. Rejects when any of them cannot be looked at, as `LoadedModel.infer` does. */
+  readonly infer: (frames: readonly InferenceFrame[]) => Promise<readonly InferenceOutcome[]>;
+}
+
 /** A model that can be asked. */
 export interface LoadedModel extends Disposable {
   readonly info: ModelInfo;
@@ -40,6 +51,8 @@ export interface LoadedModel extends Disposable {
    * the model gave no answer.
    */
   infer(frame: InferenceFrame): Promise<InferenceOutcome>;
+  /** Absent where pictures are looked at one by one. */
+  readonly batch?: PictureBatch;
   /** Absent where a server runs the model. */
   readonly tensors?: TensorModel;
 }
@@ -53,6 +66,12 @@ export interface LoadOptions {
   readonly digest: string;
   /** 0 = as many as there are cores, at most 4. */
   readonly threads: number;
+  /** Pictures put together at most, unless the sidecar says; absent: 1. */
+  readonly batchMax?: number;
+  /** A picture may wait so long for others, unless the sidecar says; absent: not at all. */
+  readonly batchDelayMs?: Milliseconds;
+  /** Of a file with a symbolic batch: what was found when it was tried; absent: one by one. */
+  readonly measured?: BatchChoice;
   /** Holds `coco80.labels.json`. */
   readonly bundledFolder: string;
   readonly clock: Clock;

@@ -2,15 +2,18 @@ import { readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import * as z from 'zod';
 import { MediaError, messageOf } from '../../core/errors.ts';
+import type { Milliseconds } from '../../core/units.ts';
 import { BOX_CONVENTIONS, LAYOUT_IDS } from '../layouts/layout.ts';
 import type { LayoutHints } from '../layouts/layout.ts';
 import { IMAGENET, PLAIN } from '../preprocess.ts';
 import type { Normalisation } from '../preprocess.ts';
+import { MAX_BATCH } from './batch-choice.ts';
 import { readOnnxMetadata } from './onnx-metadata.ts';
 import { parseNames } from './python-dict.ts';
 
 const MAX_SIDECAR_BYTES = 1 << 20;
 const MAX_LABEL_LENGTH = 200;
+const MAX_BATCH_DELAY_MS = 1000;
 
 const Side = z.int().min(1).max(4096);
 const Channels = z.tuple([z.number(), z.number(), z.number()]);
@@ -26,6 +29,9 @@ export const Sidecar = z.strictObject({
   layout: z.enum(LAYOUT_IDS).optional(),
   boxes: z.enum(BOX_CONVENTIONS).optional(),
   first_class: z.int().min(0).max(1).optional(),
+  /** Of a model that takes several pictures; absent: as the configuration says (`worker`). */
+  batch_max: z.int().min(1).max(MAX_BATCH).optional(),
+  batch_delay_ms: z.number().min(0).max(MAX_BATCH_DELAY_MS).optional(),
 });
 /** Class names by class id. */
 export const Labels = z.array(z.string().max(MAX_LABEL_LENGTH)).min(1).max(10_000);
@@ -45,6 +51,9 @@ export interface ModelMetadata {
   /** Ultralytics' `stride`: a symbolic size is a multiple of it. */
   readonly stride: number | null;
   readonly normalisation: Normalisation;
+  /** The sidecar's `batch_max` and `batch_delay_ms`. */
+  readonly batchMax: number | null;
+  readonly batchDelayMs: Milliseconds | null;
 }
 
 /** Parses a sidecar file; null when there is none. Throws INVALID_ARGUMENT for one that is broken. */
@@ -92,6 +101,8 @@ export const metadataOf = (labels: readonly string[] | null, sidecar: z.output<t
     defaultConfidence: confidence,
     imageSize: typeof size === 'number' ? [size, size] : (size ?? parseImageSize(props.get('imgsz'))),
     stride: parseStride(props.get('stride')),
+    batchMax: sidecar.batch_max ?? null,
+    batchDelayMs: sidecar.batch_delay_ms ?? null,
     normalisation: normalise === 'imagenet' ? IMAGENET : (normalise ?? PLAIN),
     hints: { classes: labels?.length ?? null, task: props.get('task') ?? null, layout: sidecar.layout ?? null, boxes: sidecar.boxes ?? null, firstClass: sidecar.first_class ?? null },
   };

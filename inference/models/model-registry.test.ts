@@ -26,14 +26,14 @@ beforeEach(() => {
 afterEach(() => { rmSync(folder, { recursive: true, force: true }); });
 
 const modelOf = (name: string, digest: string, text: string, backend: 'onnx' | 'kserve'): LoadedModel => ({
-  info: { name, digest, backend, inputWidth: 1, inputHeight: 1, inputLayout: 'u8-nhwc', labels: [text], defaultConfidence: 0, state: 'ready', failure: null },
+  info: { name, digest, backend, inputWidth: 1, inputHeight: 1, inputLayout: 'u8-nhwc', labels: [text], defaultConfidence: 0, batch: { pictures: 1, why: '' }, state: 'ready', failure: null },
   infer: () => Promise.reject(new Error('not asked here')),
   [Symbol.dispose]: () => { disposed.push(text); },
 });
 const noServer = (): Promise<LoadedModel> => Promise.reject(new MediaError('UNAVAILABLE', 'no server here'));
 
 const registry = (kserve: (options: LoadOptions) => Promise<LoadedModel> = noServer): ModelRegistry => new ModelRegistry({
-  bundledFolder: bundled, modelsFolder: mine, threads: 1, maxModelBytes: 20, clock: new FakeClock(), logger: silentLogger(),
+  bundledFolder: bundled, modelsFolder: mine, threads: 1, batchMax: 1, batchDelayMs: 0, maxModelBytes: 20, clock: new FakeClock(), logger: silentLogger(),
   load: {
     onnx: ({ name, bytes, digest }) => {
       const text = Buffer.from(bytes).toString();
@@ -45,7 +45,7 @@ const registry = (kserve: (options: LoadOptions) => Promise<LoadedModel> = noSer
   },
   probe: (file) => {
     probed.push(file.name);
-    return file.name === 'crasher' ? Promise.reject(new MediaError('INVALID_ARGUMENT', 'it crashed')) : Promise.resolve();
+    return file.name === 'crasher' ? Promise.reject(new MediaError('INVALID_ARGUMENT', 'it crashed')) : Promise.resolve({ pictures: 1, why: '' });
   },
 });
 let age = 0;

@@ -2,8 +2,10 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { Clock } from '../../core/clock.ts';
 import { MediaError, messageOf } from '../../core/errors.ts';
+import type { Milliseconds } from '../../core/units.ts';
 import type { Logger } from '../../platform/logging.ts';
-import type { ModelInfo } from '../port.ts';
+import type { BatchChoice, ModelInfo } from '../port.ts';
+import { oneByOne } from './batch-choice.ts';
 import type { LoadedModel, LoadOptions } from './loaded-model.ts';
 import { scanModels } from './model-files.ts';
 import type { ModelFile } from './model-files.ts';
@@ -14,13 +16,16 @@ export interface ModelRegistryOptions {
   /** The operator's: `inference.models_dir`. A file here hides a bundled one of the same name. */
   readonly modelsFolder: string;
   readonly threads: number;
+  /** Pictures put together in one run at most, and how long one may wait for others, where a model's sidecar does not say. */
+  readonly batchMax: number;
+  readonly batchDelayMs: Milliseconds;
   readonly maxModelBytes: number;
   readonly clock: Clock;
   readonly logger: Logger;
   /** By `backend`. */
   readonly load: Readonly<Record<ModelInfo['backend'], (options: LoadOptions) => Promise<LoadedModel>>>;
-  /** Loads a file that others put there in a process that may crash; rejects with why it cannot be used. */
-  readonly probe: (file: ModelFile) => Promise<void>;
+  /** Loads a file that others put there in a process that may crash, and finds how many pictures to run together; rejects with why it cannot be used. */
+  readonly probe: (file: ModelFile) => Promise<BatchChoice>;
 }
 
 /** A new file is a model at most two scans after its last byte was written (contract 0.2: within 10 s). */
@@ -148,7 +153,7 @@ export class ModelRegistry implements Disposable {
       this.#set({ file, model, info: model.info });
       before.model?.[Symbol.dispose]();
       void model.lost?.then((reason) => { this.#lose(file.name, taken, reason); });
-      logger.info({ model: file.name, digest: model.info.digest, classes: model.info.labels.length }, 'model ready');
+      logger.info({ model: file.name, digest: model.info.digest, classes: model.info.labels.length, batch: model.info.batch.pictures, batchReason: model.info.batch.why }, 'model ready');
     } else if (before.info.failure !== failure) {
       this.#set(before.model ? { file, model: before.model, info: { ...before.model.info, failure } } : { file, model: null, info: describe(file, 'failed', failure) });
       logger.error({ model: file.name, path: file.path, failure, previousKept: before.model !== null }, 'model refused');
@@ -167,15 +172,15 @@ export class ModelRegistry implements Disposable {
   }
 
   async #load(file: ModelFile): Promise<LoadedModel> {
-    const { maxModelBytes, threads, clock, bundledFolder, load, probe } = this.#options;
+    const { maxModelBytes, threads, batchMax, batchDelayMs, clock, bundledFolder, load, probe } = this.#options;
     const [most, why] = file.backend === 'onnx' ? [maxModelBytes, 'inference.max_model_bytes'] : [MAX_DESCRIPTOR_BYTES, 'it only names a server'];
     const tooLarge = (bytes: number): MediaError => new MediaError('PAYLOAD_TOO_LARGE', `${bytes} bytes; at most ${most} are taken (${why})`);
     if (file.bytes > most) throw tooLarge(file.bytes);
-    if (!file.bundled && file.backend === 'onnx') await probe(file);
+    const measured = !file.bundled && file.backend === 'onnx' ? await probe(file) : undefined;
     const bytes = await readFile(file.path);
     if (bytes.length > most) throw tooLarge(bytes.length);
     const digest = createHash('sha256').update(bytes).digest('hex');
-    return load[file.backend]({ name: file.name, path: file.path, bytes, digest, threads, bundledFolder, clock });
+    return load[file.backend]({ name: file.name, path: file.path, bytes, digest, threads, batchMax, batchDelayMs, bundledFolder, clock, ...(measured === undefined ? {} : { measured }) });
   }
 
   #set(entry: Entry): void {
@@ -196,5 +201,5 @@ export class ModelRegistry implements Disposable {
 }
 
 const describe = (file: ModelFile, state: 'loading' | 'failed', failure: string | null): ModelInfo => ({
-  name: file.name, backend: file.backend, digest: '', inputWidth: 0, inputHeight: 0, inputLayout: 'u8-nhwc', labels: [], defaultConfidence: 0, state, failure,
+  name: file.name, backend: file.backend, digest: '', inputWidth: 0, inputHeight: 0, inputLayout: 'u8-nhwc', labels: [], defaultConfidence: 0, batch: oneByOne(''), state, failure,
 });

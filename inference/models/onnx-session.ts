@@ -1,18 +1,24 @@
 import { availableParallelism } from 'node:os';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { Clock } from '../../core/clock.ts';
-import { MediaError } from '../../core/errors.ts';
-import type { InferenceFrame, InferenceOutcome, ModelInfo } from '../port.ts';
+import { MediaError, invariant } from '../../core/errors.ts';
+import type { Milliseconds } from '../../core/units.ts';
+import type { OutputValues } from '../layouts/layout.ts';
+import type { BatchChoice, InferenceFrame, InferenceOutcome, ModelInfo } from '../port.ts';
+import { chooseBatch, decideBatch } from './batch-choice.ts';
 import { refuseExternalData } from './external-data.ts';
-import type { InputTensor, LoadedModel, LoadOptions, TensorModel } from './loaded-model.ts';
+import { int8OverflowsHere } from './int8-overflow.ts';
+import type { InputTensor, LoadedModel, LoadOptions, PictureBatch, TensorModel } from './loaded-model.ts';
 import { readModelMetadata } from './model-metadata.ts';
+import type { ModelMetadata } from './model-metadata.ts';
 import { PictureInput } from './picture-input.ts';
 import { PictureModel } from './picture-model.ts';
+import { splitOutputs } from './split-outputs.ts';
 import { checkOutputSizes, inputContract } from './tensor-contract.ts';
 import type { DeclaredTensor, InputContract } from './tensor-contract.ts';
 import { outputValues } from './tensor-values.ts';
 
-const sessionOptions = (threads: number): InferenceSession.SessionOptions => ({
+const sessionOptions = (threads: number, exactInt8: boolean): InferenceSession.SessionOptions => ({
   executionProviders: ['cpu'],
   executionMode: 'sequential',
   intraOpNumThreads: threads > 0 ? threads : Math.min(availableParallelism(), 4),
@@ -24,8 +30,7 @@ const sessionOptions = (threads: number): InferenceSession.SessionOptions => ({
     session: {
       // Threads that spin between pictures double the CPU of a live stream (measured: 88 → 42 ms per picture).
       intra_op: { allow_spinning: '0' },
-      // CPUs with AVX2 but no VNNI add int8 products in 16 bits and overflow: a person of score .62 was lost. Exact there, 7 % slower; no change elsewhere.
-      x64quantprecision: '1',
+      x64quantprecision: exactInt8 ? '1' : '0',
     },
   },
 });
@@ -39,31 +44,43 @@ const declared = (values: readonly InferenceSession.ValueMetadata[], what: 'inpu
 
 const toTensor = ({ type, data, dims }: InputTensor): Tensor => (type === 'uint8' ? new Tensor(type, data, dims) : new Tensor(type, data, dims));
 
-const tensorOf = (input: PictureInput, pixels: Uint8Array): Tensor => toTensor(input.tensor(pixels));
-
 /** What the session takes and gives, without the picture. */
-const tensorsOf = (session: InferenceSession, { layout, width, height }: InputContract, inputs: readonly DeclaredTensor[], outputs: readonly DeclaredTensor[]): TensorModel => ({
-  inputs: inputs.map(({ name, dims }) => (layout === 'u8-nhwc' ? { name, type: 'uint8', dims, most: [1, height, width, 3] } : { name, type: 'float32', dims, most: [1, 3, height, width] })),
+const tensorsOf = (session: InferenceSession, { layout, width, height, batch }: InputContract, inputs: readonly DeclaredTensor[], outputs: readonly DeclaredTensor[]): TensorModel => ({
+  inputs: inputs.map(({ name, dims }) => (layout === 'u8-nhwc' ? { name, type: 'uint8', dims, most: [batch ?? 1, height, width, 3] } : { name, type: 'float32', dims, most: [batch ?? 1, 3, height, width] })),
   outputs,
   run: (feeds, wanted) => session.run(Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, toTensor(tensor)])), wanted),
 });
 
-/** An ONNX Runtime session with its pre- and post-processing; its buffers are reused from picture to picture. */
+/** What each of the pictures gets: `outputs` in their order. */
+const runPictures = async (session: InferenceSession, input: PictureInput, pictures: readonly Uint8Array[], outputs: readonly string[]): Promise<readonly (readonly OutputValues[])[]> => {
+  const given = await session.run({ [input.contract.name]: toTensor(input.tensor(pictures)) }, outputs);
+  return splitOutputs(outputs.map((output) => outputValues(given[output])), input.pictures(pictures.length));
+};
+
+interface Parts {
+  readonly session: InferenceSession;
+  readonly model: PictureModel;
+  readonly metadata: ModelMetadata;
+  readonly tensors: TensorModel;
+  readonly input: PictureInput;
+  readonly batch: BatchChoice;
+}
+
+/** An ONNX Runtime session with its pre- and post-processing; its buffers are reused from run to run. */
 export class OnnxModel implements LoadedModel {
   readonly info: ModelInfo;
+  readonly batch?: PictureBatch;
   readonly tensors: TensorModel;
-  readonly #session: InferenceSession;
-  readonly #model: PictureModel;
-  readonly #input: PictureInput;
+  readonly #parts: Parts;
   readonly #clock: Clock;
 
-  private constructor(session: InferenceSession, model: PictureModel, tensors: TensorModel, input: PictureInput, clock: Clock) {
-    this.info = model.info;
-    this.tensors = tensors;
-    this.#session = session;
-    this.#model = model;
-    this.#input = input;
+  private constructor(parts: Parts, { batchDelayMs = 0, clock }: LoadOptions) {
+    const { pictures } = parts.batch;
+    this.info = { ...parts.model.info, batch: parts.batch };
+    this.tensors = parts.tensors;
+    this.#parts = parts;
     this.#clock = clock;
+    if (pictures > 1) this.batch = { most: pictures, delayMs: parts.metadata.batchDelayMs ?? batchDelayMs, infer: (frames) => this.#infer(frames) };
   }
 
   /** Loads, checks the tensors and runs once. Throws INVALID_ARGUMENT or UNPROCESSABLE with what is wrong with the model. */
@@ -73,7 +90,7 @@ export class OnnxModel implements LoadedModel {
     refuseExternalData(options.bytes);
     let session: InferenceSession;
     try {
-      session = await InferenceSession.create(options.bytes, sessionOptions(options.threads));
+      session = await InferenceSession.create(options.bytes, sessionOptions(options.threads, await int8OverflowsHere()));
     } catch (error) {
       throw new MediaError('INVALID_ARGUMENT', error instanceof Error ? error.message : 'ONNX Runtime refused the file', { cause: error });
     }
@@ -82,9 +99,13 @@ export class OnnxModel implements LoadedModel {
       checkOutputSizes(outputs);
       const contract = inputContract(inputs, outputs, metadata);
       const input = new PictureInput(contract, metadata.normalisation);
-      const given = Object.entries(await session.run({ [contract.name]: tensorOf(input, new Uint8Array(input.bytes)) })).map(([output, { type, dims }]) => ({ name: output, type, dims }));
+      const black = new Uint8Array(input.bytes);
+      const given = Object.entries(await session.run({ [contract.name]: toTensor(input.tensor([black])) })).map(([output, { type, dims }]) => ({ name: output, type, dims }));
       const model = await PictureModel.of({ name, digest, backend: 'onnx', metadata, input, outputs: given, bundledFolder });
-      return new OnnxModel(session, model, tensorsOf(session, contract, inputs, outputs), input, options.clock);
+      const batch = decideBatch({ fixed: contract.batch, most: metadata.batchMax ?? options.batchMax ?? 1, measured: options.measured });
+      // The first run of a size sets up what the others use.
+      if (batch.pictures > 1) await runPictures(session, input, Array.from({ length: batch.pictures }, () => black), model.outputs);
+      return new OnnxModel({ session, model, metadata, tensors: tensorsOf(session, contract, inputs, outputs), input, batch }, options);
     } catch (error) {
       await session.release();
       if (error instanceof MediaError) throw error;
@@ -92,15 +113,27 @@ export class OnnxModel implements LoadedModel {
     }
   }
 
+  /** Whether several pictures in one run pay, at most `most` where the sidecar does not say. Runs the model for a few seconds; never rejects. */
+  async measure(most: number, deadlineMs: Milliseconds): Promise<BatchChoice> {
+    const { session, model, metadata, input } = this.#parts;
+    const wanted = { fixed: input.contract.batch, most: metadata.batchMax ?? most };
+    if (wanted.fixed !== null) return decideBatch({ ...wanted, measured: undefined });
+    return chooseBatch({ run: (pictures) => runPictures(session, input, pictures, model.outputs), bytes: input.bytes, most: wanted.most, deadlineMs, clock: this.#clock });
+  }
+
   /** Runs on the caller's thread; a second call waits for the first. */
-  infer(frame: InferenceFrame): Promise<InferenceOutcome> {
-    return this.#model.infer(frame, this.#clock, async () => {
-      const given = await this.#session.run({ [this.#input.contract.name]: tensorOf(this.#input, frame.pixels) }, this.#model.outputs);
-      return this.#model.outputs.map((output) => outputValues(given[output]));
-    });
+  async infer(frame: InferenceFrame): Promise<InferenceOutcome> {
+    const [outcome] = await this.#infer([frame]);
+    invariant(outcome, 'a picture has an outcome');
+    return outcome;
   }
 
   [Symbol.dispose](): void {
-    void this.#session.release();
+    void this.#parts.session.release();
+  }
+
+  #infer(frames: readonly InferenceFrame[]): Promise<readonly InferenceOutcome[]> {
+    const { session, model, input } = this.#parts;
+    return model.infer(frames, this.#clock, () => runPictures(session, input, frames.map(({ pixels }) => pixels), model.outputs));
   }
 }

@@ -20,11 +20,13 @@ export interface FakeWorkerOptions {
   /** Width and height of every model's input; default 416. */
   readonly inputSize?: number;
   readonly credits?: number;
+  /** What a model says of the pictures it runs together; default 1. It looks at them one by one even so. */
+  readonly batches?: Readonly<Record<string, number>>;
   readonly clock?: Clock;
 }
 
 export const fakeModelInfo = (name: string, inputSize: number): ModelInfo => ({
-  name, digest: '0'.repeat(64), backend: 'onnx', inputWidth: inputSize, inputHeight: inputSize, inputLayout: 'u8-nhwc', labels: ['thing'], defaultConfidence: 0.5, state: 'ready', failure: null,
+  name, digest: '0'.repeat(64), backend: 'onnx', inputWidth: inputSize, inputHeight: inputSize, inputLayout: 'u8-nhwc', labels: ['thing'], defaultConfidence: 0.5, batch: { pictures: 1, why: 'it is fake' }, state: 'ready', failure: null,
 });
 
 /** Listens as a real worker does, SERVING from the start. */
@@ -44,7 +46,7 @@ export class FakeWorker implements AsyncDisposable {
   static async start(options: FakeWorkerOptions): Promise<FakeWorker> {
     const size = options.inputSize ?? 416;
     const models = new Map(Object.entries(options.models).map(([name, infer]): [string, LoadedModel] => {
-      const info = fakeModelInfo(name, size);
+      const info: ModelInfo = { ...fakeModelInfo(name, size), batch: { pictures: options.batches?.[name] ?? 1, why: 'it is fake' } };
       return [name, {
         info,
         infer: async (frame) => ({ detections: await infer(frame), inferenceMs: 1, model: name, modelDigest: info.digest }),

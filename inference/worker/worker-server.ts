@@ -26,6 +26,9 @@ export interface WorkerServerOptions {
   readonly bundledFolder: string;
   readonly modelsFolder: string;
   readonly threads: number;
+  /** Pictures put together in one run at most, and how long one may wait for others. */
+  readonly batchMax: number;
+  readonly batchDelayMs: Milliseconds;
   readonly maxModelBytes: number;
   /** What a server that runs a model has for a picture, milliseconds. */
   readonly deadlineMs: number;
@@ -73,11 +76,13 @@ export class WorkerServer implements AsyncDisposable {
       bundledFolder,
       modelsFolder: options.modelsFolder,
       threads: options.threads,
+      batchMax: options.batchMax,
+      batchDelayMs: options.batchDelayMs,
       maxModelBytes: options.maxModelBytes,
       clock,
       logger,
       load: { onnx: (load) => OnnxModel.load(load), kserve: (load) => KserveModel.load({ ...load, deadlineMs, logger }) },
-      probe: probeModel(bundledFolder),
+      probe: probeModel({ bundledFolder, threads: options.threads, batchMax: options.batchMax, deadlineMs }),
     });
     const health = new Health();
     for (const name of SERVICES) health.set(name, false);

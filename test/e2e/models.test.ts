@@ -10,9 +10,9 @@ import { TestServer } from '../support/server.ts';
 const PHONE = { width: 390, height: 844 };
 const DESKTOP = { width: 1440, height: 900 };
 
-interface Model { readonly name: string; readonly state: string; readonly failure: string | null; readonly input: unknown; readonly labels: readonly string[] }
+interface Model { readonly name: string; readonly state: string; readonly failure: string | null; readonly input: unknown; readonly labels: readonly string[]; readonly batch: unknown }
 
-test('[INF-2][INF-3] an .onnx file copied into the folder of a running server is in GET /v1/models and a camera can use it; a hostile one is there with the reason, on the page, too', { timeout: 120_000 }, async () => {
+test('[INF-2][INF-3][INF-5] an .onnx file copied into the folder of a running server is in GET /v1/models and a camera can use it; a hostile one is there with the reason, on the page, too', { timeout: 120_000 }, async () => {
   await using server = await TestServer.start();
   const folder = join(server.dataDir, 'models');
   mkdirSync(folder, { recursive: true });
@@ -20,13 +20,18 @@ test('[INF-2][INF-3] an .onnx file copied into the folder of a running server is
     input: { type: 'float32', dims: ['batch', 3, 'height', 'width'] }, metadata: { names: "{0: 'bolt', 1: 'nut'}", task: 'detect', stride: '32', imgsz: '[96, 128]' },
     outputs: [{ name: 'output0', type: 'float32', dims: [1, 1, 6], base: [10, 10, 20, 20, 0.9, 1] }],
   }));
+  writeFileSync(join(folder, 'fours.onnx'), tinyModel({
+    batched: true, input: { type: 'uint8', dims: [4, 32, 32, 3] }, metadata: { names: "{0: 'bolt', 1: 'nut'}" }, outputs: [{ name: 'output0', type: 'float32', dims: [1, 1, 6], base: [10, 10, 20, 20, 0.9, 1] }],
+  }));
   writeFileSync(join(folder, 'hostile.onnx'), modelWithExternalData('/etc/passwd'));
   writeFileSync(join(folder, 'text.onnx'), 'this is no model');
   const model = async (name: string): Promise<Model | undefined> => (await server.request<{ items: readonly Model[] }>('GET', '/v1/models')).items.find((each) => each.name === name);
   await expect.poll(() => model('mine'), { timeout: 20_000, interval: 200 }).toMatchObject({ state: 'ready', failure: null, input: { width: 128, height: 96 }, labels: ['bolt', 'nut'] });
   await expect.poll(() => model('hostile'), { timeout: 20_000, interval: 200 }).toMatchObject({ state: 'failed', failure: expect.stringContaining('external data') });
   await expect.poll(() => model('text'), { timeout: 20_000, interval: 200 }).toMatchObject({ state: 'failed', failure: expect.stringMatching(/./) });
-  expect(await model('nanodet-g-416.int8.u8')).toMatchObject({ state: 'ready' });
+  expect(await model('nanodet-g-416.int8.u8')).toMatchObject({ state: 'ready', batch: { pictures: 1, reason: 'its input is one picture' } });
+  expect(await model('mine')).toMatchObject({ batch: { pictures: 1, reason: expect.stringMatching(/^two pictures together fail: /) } });
+  await expect.poll(() => model('fours'), { timeout: 20_000, interval: 200 }).toMatchObject({ state: 'ready', batch: { pictures: 4, reason: 'its input is 4 pictures' } });
   await server.addCamera('belt', { pipelines: ['mine'] });
 
   await using browser = await startChromium({ viewport: PHONE });
@@ -37,6 +42,7 @@ test('[INF-2][INF-3] an .onnx file copied into the folder of a running server is
     await page.getByRole('heading', { name: 'hostile' }).waitFor();
     const card = (name: string) => page.locator('.model').filter({ has: page.getByRole('heading', { name, exact: true }) });
     expect(await card('mine').innerText()).toMatch(/ready[^]*128 × 96[^]*belt[^]*2 classes: bolt, nut/);
+    expect(await card('fours').innerText()).toMatch(/In one run\s+up to 4 pictures/);
     expect(await card('hostile').innerText()).toMatch(/cannot be used[^]*external data/);
     expect(await sideways(page)).toBeLessThanOrEqual(0);
     expect(await clumsyTargets(page)).toEqual([]);

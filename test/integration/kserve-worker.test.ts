@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemClock } from '../../core/clock.ts';
-import { kserveMetrics } from '../../inference/kserve-metrics.ts';
+import { workerMetrics } from '../../inference/worker-metrics.ts';
 import { OnnxModel } from '../../inference/models/onnx-session.ts';
 import { ChildProcess } from '../../platform/child-process.ts';
 import { GrpcClient } from '../../platform/grpc/client.ts';
@@ -160,7 +160,7 @@ test('[INF-4] while KServe clients flood the worker, every live picture is answe
   const after = await counted();
   const more = (result: string): number => Number((after[result] ?? 0n) - (before[result] ?? 0n));
   expect([more('ok'), more('full')]).toEqual([counts['OK'], counts['StatusCode.RESOURCE_EXHAUSTED']]);
-  expect(await kserveMetrics(client, AbortSignal.timeout(60_000))).toContain(`imageflow_kserve_calls_total{result="ok",process="worker"} ${String(after['ok'])}\n`);
+  expect(await workerMetrics(client, AbortSignal.timeout(60_000))).toContain(`imageflow_kserve_calls_total{result="ok",process="worker"} ${String(after['ok'])}\n`);
 });
 
 test('[INF-4] another worker of ours runs a model here by a .kserve.json, and finds what this one finds', async () => {

@@ -174,7 +174,7 @@ test('[INF-2][INF-3] broken, huge and hostile files fail with what is wrong with
     'seventy-million-values': [modelOfZeros([1, 7, 10_000_000]), '70000000 values'],
     unknown: [modelOfZeros([1, 100, 85]), 'output0 float32[1,100,85] has no known layout; known are end_to_end'],
     pose: [tinyModel({ ...LAYOUTS[0]!.model, metadata: { task: 'pose' } }), 'task is "pose"'],
-    'two-pictures': [tinyModel({ ...LAYOUTS[0]!.model, input: { type: 'float32', dims: [2, 3, 32, 32] } }), 'is not one picture'],
+    'two-pictures': [tinyModel({ ...LAYOUTS[0]!.model, input: { type: 'float32', dims: [2, 3, 32, 32] } }), 'output0 float32[1,6,21] has not one part for each of 2 pictures'],
     'half-float-input': [tinyModel({ ...LAYOUTS[0]!.model, input: { type: 'float16', dims: [1, 3, 32, 32] } }), 'images float16[1,3,32,32] is neither'],
     'huge-input': [tinyModel({ ...LAYOUTS[0]!.model, input: { type: 'float32', dims: [1, 3, 100_000, 100_000] } }), '100000x100000'],
     'needs-sidecar': [tinyModel(LAYOUTS.find(({ name }) => name === 'torchvision-ssd')!.model), '("boxes")'],

@@ -14,6 +14,11 @@ export interface TinyOutput {
 export interface TinyModel {
   readonly input: { readonly type: 'float32' | 'float16' | 'uint8'; readonly dims: readonly (number | string)[] };
   readonly outputs: readonly TinyOutput[];
+  /**
+   * The first dimension of the input is pictures, and each has its own part of every output, whose `dims` are those of one picture; 'mixed': parts
+   * that depend on the mean of all pictures.
+   */
+  readonly batched?: true | 'mixed';
   readonly metadata?: Readonly<Record<string, string>>;
 }
 
@@ -42,6 +47,7 @@ const raw = (type: ElementType, values: readonly number[]): Buffer => {
 const tensorHead = (name: string, type: ElementType, dims: readonly number[]): Buffer => Buffer.concat([...dims.map((dim) => int(1, dim)), int(2, ELEMENT[type]), bytes(8, name)]);
 const tensor = (name: string, type: ElementType, dims: readonly number[], values: readonly number[]): Buffer => Buffer.concat([tensorHead(name, type, dims), bytes(9, raw(type, values))]);
 const attribute = (name: string, value: number): Buffer => bytes(5, bytes(1, name), int(3, value), int(20, 2));
+const listAttribute = (name: string, values: readonly number[]): Buffer => bytes(5, bytes(1, name), ...values.map((each) => int(8, each)), int(20, 7));
 const node = (operator: string, inputs: readonly string[], output: string, ...attributes: readonly Buffer[]): Buffer =>
   bytes(1, ...inputs.map((input) => bytes(1, input)), bytes(2, output), bytes(4, operator), ...attributes);
 const value = (field: 11 | 12, name: string, type: ElementType, dims: readonly (number | string)[]): Buffer =>
@@ -49,7 +55,31 @@ const value = (field: 11 | 12, name: string, type: ElementType, dims: readonly (
 const model = (graph: readonly Buffer[], metadata: Readonly<Record<string, string>> = {}): Buffer =>
   Buffer.concat([int(1, 8), bytes(7, ...graph, bytes(2, 'tiny')), bytes(8, bytes(1, ''), int(2, 17)), ...Object.entries(metadata).map(([key, text]) => bytes(14, bytes(1, key), bytes(2, text)))]);
 
-export const tinyModel = ({ input, outputs, metadata }: TinyModel): Buffer => {
+/** [n] as [n, 1, …]. */
+const unsqueezed = (from: string, to: string, more: number): readonly Buffer[] =>
+  more === 0 ? [node('Identity', [from], to)] : [bytes(5, tensor(`${to}.axes`, 'int64', [more], Array.from({ length: more }, (_, i) => i + 1))), node('Unsqueeze', [from, `${to}.axes`], to)];
+
+/** Outputs [n, …] of n pictures. */
+const batchedModel = ({ input, outputs, batched, metadata }: TinyModel): Buffer => {
+  const graph = [value(11, 'images', input.type, input.dims)];
+  if (input.type !== 'float32') graph.push(node('Cast', ['images'], 'floats', attribute('to', ELEMENT.float32)));
+  graph.push(node('ReduceMean', [input.type === 'float32' ? 'images' : 'floats'], 'means', listAttribute('axes', [1, 2, 3]), attribute('keepdims', 0)));
+  if (batched === 'mixed') graph.push(node('ReduceMean', ['means'], 'all', attribute('keepdims', 0)), node('Mul', ['means', 'all'], 'mean'));
+  else graph.push(node('Identity', ['means'], 'mean'));
+  for (const { name, type, dims, base, gain = base.map(() => 0) } of outputs) {
+    const [, ...own] = dims;
+    graph.push(
+      bytes(5, tensor(`${name}.base`, type, [1, ...own], base)), bytes(5, tensor(`${name}.gain`, 'float32', [1, ...own], gain)), ...unsqueezed('mean', `${name}.mean`, own.length),
+      node('Mul', [`${name}.mean`, `${name}.gain`], `${name}.floats`), node('Cast', [`${name}.floats`], `${name}.seen`, attribute('to', ELEMENT[type])),
+      node('Add', [`${name}.seen`, `${name}.base`], name), value(12, name, type, [input.dims[0] ?? 1, ...own]),
+    );
+  }
+  return model(graph, metadata);
+};
+
+export const tinyModel = (tiny: TinyModel): Buffer => {
+  if (tiny.batched) return batchedModel(tiny);
+  const { input, outputs, metadata } = tiny;
   const graph = [value(11, 'images', input.type, input.dims)];
   if (input.type !== 'float32') graph.push(node('Cast', ['images'], 'floats', attribute('to', ELEMENT.float32)));
   graph.push(node('ReduceMean', [input.type === 'float32' ? 'images' : 'floats'], 'mean', attribute('keepdims', 0)), node('Cast', ['mean'], 'mean.half', attribute('to', ELEMENT.float16)));
@@ -83,4 +113,18 @@ export const modelThatFailsOnWhite = (): Buffer => model([
   bytes(5, tensor('rows', 'float32', [1, 2, 6], new Array<number>(12).fill(0))), bytes(5, tensor('dims', 'float32', [3], [1, 2, 6])), bytes(5, tensor('more', 'float32', [3], [0, 1, 0])),
   node('ReduceMean', ['images'], 'mean', attribute('keepdims', 0)), node('Mul', ['mean', 'more'], 'seen'), node('Add', ['dims', 'seen'], 'shape.floats'),
   node('Cast', ['shape.floats'], 'shape', attribute('to', ELEMENT.int64)), node('Reshape', ['rows', 'shape'], 'output0'),
+]);
+
+/**
+ * An end-to-end detector of float32 ['n',3,32,32] that finds in each picture one box whose score is the picture's grey, and fails on all pictures
+ * of a run when one of them is white.
+ */
+export const batchedModelThatFailsOnWhite = (): Buffer => model([
+  value(11, 'images', 'float32', ['n', 3, 32, 32]), value(12, 'output0', 'float32', ['n', 'boxes', 6]),
+  bytes(5, tensor('rows', 'float32', [1, 2, 6], [10, 12, 18, 16, 0, 1, 0, 0, 0, 0, 0, 0])), bytes(5, tensor('gain', 'float32', [1, 2, 6], [0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0])),
+  bytes(5, tensor('dims', 'float32', [3], [0, 2, 6])), bytes(5, tensor('more', 'float32', [3], [0, 1, 0])),
+  node('ReduceMean', ['images'], 'means', listAttribute('axes', [1, 2, 3]), attribute('keepdims', 0)), ...unsqueezed('means', 'greys', 2), node('Mul', ['greys', 'gain'], 'scores'), node('Add', ['scores', 'rows'], 'found'),
+  // The mean of white may lack a little of 1, which is a row more than there are.
+  bytes(5, tensor('slack', 'float32', [1], [0.001])), node('ReduceMax', ['means'], 'brightest', attribute('keepdims', 0)), node('Add', ['brightest', 'slack'], 'most'),
+  node('Mul', ['most', 'more'], 'seen'), node('Add', ['dims', 'seen'], 'shape.floats'), node('Cast', ['shape.floats'], 'shape', attribute('to', ELEMENT.int64)), node('Reshape', ['found', 'shape'], 'output0'),
 ]);

@@ -11,6 +11,12 @@ import { installTriton, tritonPaths } from './triton-binaries.ts';
 const HOST = '127.0.0.1';
 const MODEL = join(import.meta.dirname, '..', 'fixtures', 'triton', 'model.py');
 
+/** An ONNX file; with `maxBatch` its first dimension is Triton's batch, of so many at most. */
+export interface ServedFile {
+  readonly path: string;
+  readonly maxBatch: number;
+}
+
 /** A real Triton server on the CPU, at free ports: each ONNX file is a model by its name. It can be killed and started again. */
 export class TritonServer implements AsyncDisposable {
   /** Of its gRPC listener. */
@@ -27,11 +33,11 @@ export class TritonServer implements AsyncDisposable {
     this.#folder = mkdtempSync(join(tmpdir(), 'imageflow-triton-'));
   }
 
-  static async start(models: readonly string[]): Promise<TritonServer> {
+  static async start(models: readonly (string | ServedFile)[]): Promise<TritonServer> {
     installTriton();
     const server = new TritonServer([await freePort(), await freePort()]);
     try {
-      for (const path of models) server.#add(path);
+      for (const model of models) server.#add(typeof model === 'string' ? { path: model, maxBatch: 0 } : model);
       await server.start();
       return server;
     } catch (error) {
@@ -40,13 +46,13 @@ export class TritonServer implements AsyncDisposable {
     }
   }
 
-  #add(path: string): void {
+  #add({ path, maxBatch }: ServedFile): void {
     const name = basename(path, '.onnx');
     const folder = join(this.#folder, 'models', name);
     mkdirSync(join(folder, '1'), { recursive: true });
     copyFileSync(MODEL, join(folder, '1', 'model.py'));
     copyFileSync(path, join(folder, '1', 'model.onnx'));
-    writeFileSync(join(folder, 'config.pbtxt'), `name: "${name}"\nbackend: "python"\nmax_batch_size: 0\ninstance_group [{ kind: KIND_CPU count: 1 }]\n`);
+    writeFileSync(join(folder, 'config.pbtxt'), `name: "${name}"\nbackend: "python"\nmax_batch_size: ${maxBatch}\ninstance_group [{ kind: KIND_CPU count: 1 }]\n`);
   }
 
   /** After `kill`: again, with the same models, at the same port. */
@@ -68,6 +74,13 @@ export class TritonServer implements AsyncDisposable {
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (text: Buffer) => { this.#log = (this.#log + text.toString()).slice(-8000); });
     await until('Triton is ready', async () => (child.exitCode !== null ? 'ended' as const : (await fetch(`http://${HOST}:${http}/v2/health/ready`, { signal: AbortSignal.timeout(1000) })).ok), 120_000);
     if (child.exitCode !== null) throw new Error(`Triton ended: ${this.#log}`);
+  }
+
+  /** What a model has been asked since the server began: calls that succeeded, and pictures in them. */
+  async counts(model: string): Promise<{ readonly calls: number; readonly pictures: number }> {
+    const answer = await fetch(`http://${HOST}:${this.#ports[1]}/v2/models/${model}/stats`, { signal: AbortSignal.timeout(10_000) });
+    const { model_stats: [stats] } = await answer.json() as { readonly model_stats: readonly { readonly inference_count: number; readonly inference_stats: { readonly success: { readonly count: number } } }[] };
+    return { calls: stats?.inference_stats.success.count ?? 0, pictures: stats?.inference_count ?? 0 };
   }
 
   /** SIGSTOP: it is there, takes connections, and answers nothing. */

@@ -69,6 +69,7 @@ export interface Model {
   readonly input: { readonly width: number; readonly height: number } | null;
   readonly labels: readonly string[];
   readonly default_confidence: number | null;
+  readonly batch: { readonly pictures: number; readonly reason: string } | null;
 }
 
 /** What a rule of a camera's scene said. */

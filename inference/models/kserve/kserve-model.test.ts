@@ -94,7 +94,7 @@ test.each<[string, Partial<FakeKserve>, string]>([
   ['whose model takes two inputs', { metadata: { ...YOLO, inputs: [...YOLO.inputs, ...YOLO.inputs] } }, 'this one takes 2 inputs'],
   ['whose model takes half floats', { metadata: input('FP16', [1n, 3n, 32n, 32n]) }, 'images float16[1,3,32,32] is neither'],
   ['whose model takes text', { metadata: input('BYTES', [1n, 1n, 1n, 1n]) }, 'images BYTES[1,1,1,1] is neither'],
-  ['whose model takes pictures without a batch', { metadata: input('UINT8', [32n, 32n, 3n]) }, 'is not one picture'],
+  ['whose model takes pictures without a batch', { metadata: input('UINT8', [32n, 32n, 3n]) }, 'is no batch of pictures'],
   ['whose input is absurdly large', { metadata: input('UINT8', [1n, 100_000n, 100_000n, 3n]) }, 'more than is taken'],
   ['whose input has a size no number holds', { metadata: input('UINT8', [1n, 2n ** 62n, 32n, 3n]) }, 'has a dimension of 4611686018427387904'],
   ['whose input has a negative size', { metadata: input('UINT8', [1n, -7n, 32n, 3n]) }, 'has a dimension of -7'],

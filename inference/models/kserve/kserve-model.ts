@@ -1,13 +1,15 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../../../core/clock.ts';
-import { MediaError, messageOf } from '../../../core/errors.ts';
+import { MediaError, invariant, messageOf } from '../../../core/errors.ts';
 import type { Milliseconds } from '../../../core/units.ts';
 import type { Logger } from '../../../platform/logging.ts';
 import type { OutputValues } from '../../layouts/layout.ts';
-import type { InferenceFrame, InferenceOutcome, ModelInfo } from '../../port.ts';
-import type { LoadedModel, LoadOptions } from '../loaded-model.ts';
+import type { BatchChoice, InferenceFrame, InferenceOutcome, ModelInfo } from '../../port.ts';
+import { chooseBatch, decideBatch } from '../batch-choice.ts';
+import type { LoadedModel, LoadOptions, PictureBatch } from '../loaded-model.ts';
 import { PictureInput } from '../picture-input.ts';
 import { PictureModel } from '../picture-model.ts';
+import { splitOutputs } from '../split-outputs.ts';
 import { checkOutputSizes, inputContract } from '../tensor-contract.ts';
 import { readDescriptor } from './kserve-descriptor.ts';
 import { KserveServer } from './kserve-server.ts';
@@ -41,8 +43,10 @@ interface Choice {
 
 interface Prepared {
   readonly picture: PictureModel;
-  readonly input: PictureInput;
-  readonly ask: (server: KserveServer, pixels: Uint8Array, deadlineMs: Milliseconds) => Promise<readonly OutputValues[]>;
+  /** What each of these pictures gets. */
+  readonly ask: (server: KserveServer, pictures: readonly Uint8Array[], deadlineMs: Milliseconds) => Promise<readonly (readonly OutputValues[])[]>;
+  readonly batch: BatchChoice;
+  readonly batchDelayMs: Milliseconds;
   /** What every server must say of the model. */
   readonly identity: string;
 }
@@ -53,6 +57,7 @@ interface Prepared {
  */
 export class KserveModel implements LoadedModel {
   readonly info: ModelInfo;
+  readonly batch?: PictureBatch;
   readonly lost: Promise<string>;
   readonly #options: Pick<KserveLoadOptions, 'deadlineMs' | 'logger'> & { readonly clock: Clock };
   readonly #choices: readonly Choice[];
@@ -63,7 +68,9 @@ export class KserveModel implements LoadedModel {
   #disposed = false;
 
   private constructor(options: KserveLoadOptions, choices: readonly Choice[], prepared: Prepared) {
-    this.info = prepared.picture.info;
+    const { picture, batch, batchDelayMs } = prepared;
+    this.info = { ...picture.info, batch };
+    if (batch.pictures > 1) this.batch = { most: batch.pictures, delayMs: batchDelayMs, infer: (frames) => this.#infer(frames) };
     this.#options = options;
     this.#choices = choices;
     this.#prepared = prepared;
@@ -106,8 +113,10 @@ export class KserveModel implements LoadedModel {
     throw new MediaError('UNAVAILABLE', choices.map(({ problem }) => problem).join('; '));
   }
 
-  infer(frame: InferenceFrame): Promise<InferenceOutcome> {
-    return this.#prepared.picture.infer(frame, this.#options.clock, () => this.#run(frame.pixels));
+  async infer(frame: InferenceFrame): Promise<InferenceOutcome> {
+    const [outcome] = await this.#infer([frame]);
+    invariant(outcome, 'a picture has an outcome');
+    return outcome;
   }
 
   [Symbol.dispose](): void {
@@ -116,7 +125,11 @@ export class KserveModel implements LoadedModel {
     for (const { server } of this.#choices) server[Symbol.dispose]();
   }
 
-  async #run(pixels: Uint8Array): Promise<readonly OutputValues[]> {
+  #infer(frames: readonly InferenceFrame[]): Promise<readonly InferenceOutcome[]> {
+    return this.#prepared.picture.infer(frames, this.#options.clock, () => this.#run(frames.map(({ pixels }) => pixels)));
+  }
+
+  async #run(pictures: readonly Uint8Array[]): Promise<readonly (readonly OutputValues[])[]> {
     const { clock, deadlineMs } = this.#options;
     const until = clock.monotonic() + deadlineMs;
     let failure: Error | null = null;
@@ -125,11 +138,13 @@ export class KserveModel implements LoadedModel {
       const left = until - clock.monotonic();
       if (left <= 0) break;
       try {
-        const values = await this.#prepared.ask(choice.server, pixels, left);
+        const values = await this.#prepared.ask(choice.server, pictures, left);
         this.#late = 0;
         return values;
       } catch (error) {
         failure = error instanceof Error ? error : new Error(messageOf(error));
+        // Perhaps it only dislikes several at once: what is wrong with the server shows with one.
+        if (pictures.length > 1 && isAboutPictures(failure)) break;
         choice.problem = failure.message;
         void this.#check(choice);
       }
@@ -166,18 +181,25 @@ export class KserveModel implements LoadedModel {
   }
 }
 
-/** Two runs: one that may take long, and one in the time that a picture has. */
+const isAboutPictures = (error: Error): boolean => !(error instanceof MediaError && (error.code === 'DEADLINE_EXCEEDED' || error.code === 'UNAVAILABLE'));
+
+/** Two runs: one that may take long, and one in the time that a picture has. Then, where it takes any number of pictures, how many at a time pay. */
 const prepare = async (options: KserveLoadOptions, described: Awaited<ReturnType<typeof readDescriptor>>, server: KserveServer, served: ServedModel): Promise<Prepared> => {
   const { model, version, metadata } = described;
   checkOutputSizes(served.outputs);
   const contract = inputContract(served.inputs, served.outputs, metadata);
   const input = new PictureInput(contract, metadata.normalisation);
   const black = new Uint8Array(input.bytes);
-  const first = await server.infer(inferRequest(model, version, contract.name, input.tensor(black), []), WARM_UP_MS);
+  const first = await server.infer(inferRequest(model, version, contract.name, input.tensor([black]), []), WARM_UP_MS);
   const digest = createHash('sha256').update(options.bytes).update(served.identity).digest('hex');
   const picture = await PictureModel.of({ name: options.name, digest, backend: 'kserve', metadata, input, outputs: outputShapes(first), bundledFolder: options.bundledFolder });
-  const ask: Prepared['ask'] = async (asked, pixels, deadlineMs) =>
-    outputValues(await asked.infer(inferRequest(model, version, contract.name, input.tensor(pixels), picture.outputs), deadlineMs), picture.outputs);
-  await ask(server, black, options.deadlineMs);
-  return { picture, input, ask, identity: served.identity };
+  const ask: Prepared['ask'] = async (asked, pictures, deadlineMs) => {
+    const request = inferRequest(model, version, contract.name, input.tensor(pictures), picture.outputs);
+    return splitOutputs(outputValues(await asked.infer(request, deadlineMs), picture.outputs), input.pictures(pictures.length));
+  };
+  const { deadlineMs, clock } = options;
+  await ask(server, [black], deadlineMs);
+  const [fixed, most] = [contract.batch, metadata.batchMax ?? options.batchMax ?? 1];
+  const measured = fixed === null && most > 1 ? await chooseBatch({ run: (pictures) => ask(server, pictures, deadlineMs), bytes: input.bytes, most, deadlineMs, clock }) : undefined;
+  return { picture, ask, identity: served.identity, batch: decideBatch({ fixed, most, measured }), batchDelayMs: metadata.batchDelayMs ?? options.batchDelayMs ?? 0 };
 };

@@ -97,7 +97,7 @@ export const servedModel = ({ platform, versions, inputs, outputs }: ModelMetada
   return { inputs: taken, outputs: given, identity: JSON.stringify({ platform, versions: versions.toSorted(), inputs: taken, outputs: given }) };
 };
 
-/** A call of a model with one picture. `outputs`: those wanted; none: all. */
+/** A call of a model. `outputs`: those wanted; none: all. */
 export const inferRequest = (model: string, version: string, input: string, { type, dims, data }: PictureTensor, outputs: readonly string[]): ModelInferRequest =>
   create(ModelInferRequestSchema, {
     modelName: model,

@@ -221,7 +221,7 @@ test('[INF-4] a live picture goes before the calls that wait', async () => {
   stream.on('error', () => undefined);
   const answers = stream.iterator() as AsyncIterator<DetectResponse>;
   await answers.next();
-  for (const requestId of [1n, 2n, 3n]) stream.write(create(DetectRequestSchema, { requestId, model: 'm', deadlineMs: 60_000, sourceWidth: 1, sourceHeight: 1 }));
+  for (const requestId of [1n, 2n, 3n]) stream.write(create(DetectRequestSchema, { requestId, model: 'm', deadlineMs: 60_000, pixels: RAW, sourceWidth: 1, sourceHeight: 1 }));
   expect((await answers.next()).value).toMatchObject({ message: { case: 'refusal', value: { requestId: 3n } } }); // two credits: the others wait
   gate.resolve(undefined);
   await Promise.all(calls);

@@ -21,6 +21,7 @@ const ModelCard = (props: { model: Model; usedBy: readonly string[] }) => {
         {model.input && <div><dt>Input</dt><dd>{model.input.width} × {model.input.height}</dd></div>}
         {model.default_confidence !== null && <div><dt>Confidence from</dt><dd>{model.default_confidence}</dd></div>}
         <div><dt>Runs on</dt><dd>{model.backend === 'kserve' ? 'an inference server' : 'ONNX Runtime'}</dd></div>
+        {model.batch !== null && model.batch.pictures > 1 && <div><dt>In one run</dt><dd title={model.batch.reason}>up to {model.batch.pictures} pictures</dd></div>}
         {model.digest !== null && <div><dt>SHA-256</dt><dd><code title={model.digest}>{model.digest.slice(0, 12)}…</code></dd></div>}
         <div><dt>Cameras</dt><dd>{usedBy.length === 0 ? 'none' : usedBy.join(', ')}</dd></div>
       </dl>

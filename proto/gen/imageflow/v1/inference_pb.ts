@@ -10,7 +10,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file imageflow/v1/inference.proto.
  */
 export const file_imageflow_v1_inference: GenFile = /*@__PURE__*/
-  fileDesc("ChxpbWFnZWZsb3cvdjEvaW5mZXJlbmNlLnByb3RvEgxpbWFnZWZsb3cudjEi1gEKDURldGVjdFJlcXVlc3QSEgoKcmVxdWVzdF9pZBgBIAEoBBINCgVtb2RlbBgCIAEoCRITCgtkZWFkbGluZV9tcxgDIAEoDRIOCgZwaXhlbHMYBCABKAwSFAoMc291cmNlX3dpZHRoGAUgASgNEhUKDXNvdXJjZV9oZWlnaHQYBiABKA0SFwoKY29uZmlkZW5jZRgHIAEoAkgAiAEBEigKB3BpY3R1cmUYCCABKAsyFy5pbWFnZWZsb3cudjEuUGljdHVyZUlkQg0KC19jb25maWRlbmNlIlMKCVBpY3R1cmVJZBIOCgZzdHJlYW0YASABKAkSDQoFZXBvY2gYAiABKAESFQoNcnRwX3RpbWVzdGFtcBgDIAEoDRIQCghzZXF1ZW5jZRgEIAEoBCKVAQoORGV0ZWN0UmVzcG9uc2USJAoFZ3JhbnQYASABKAsyEy5pbWFnZWZsb3cudjEuR3JhbnRIABIoCgdvdXRjb21lGAIgASgLMhUuaW1hZ2VmbG93LnYxLk91dGNvbWVIABIoCgdyZWZ1c2FsGAMgASgLMhUuaW1hZ2VmbG93LnYxLlJlZnVzYWxIAEIJCgdtZXNzYWdlIj0KBUdyYW50Eg8KB2NyZWRpdHMYASABKA0SIwoGbW9kZWxzGAIgAygLMhMuaW1hZ2VmbG93LnYxLk1vZGVsIosBCgdPdXRjb21lEhIKCnJlcXVlc3RfaWQYASABKAQSLQoHb2JqZWN0cxgCIAMoCzIcLmltYWdlZmxvdy52MS5EZXRlY3RlZE9iamVjdBIUCgxtb2RlbF9kaWdlc3QYAyABKAkSFAoMaW5mZXJlbmNlX21zGAQgASgCEhEKCXdhaXRlZF9tcxgFIAEoAiJ/Cg5EZXRlY3RlZE9iamVjdBIQCghjbGFzc19pZBgBIAEoDRISCgpjbGFzc19uYW1lGAIgASgJEhIKCmNvbmZpZGVuY2UYAyABKAISCQoBeBgEIAEoAhIJCgF5GAUgASgCEg0KBXdpZHRoGAYgASgCEg4KBmhlaWdodBgHIAEoAiJaCgdSZWZ1c2FsEhIKCnJlcXVlc3RfaWQYASABKAQSKwoGcmVhc29uGAIgASgOMhsuaW1hZ2VmbG93LnYxLlJlZnVzYWxSZWFzb24SDgoGZGV0YWlsGAMgASgJIo8CCgVNb2RlbBIMCgRuYW1lGAEgASgJEg4KBmRpZ2VzdBgCIAEoCRITCgtpbnB1dF93aWR0aBgDIAEoDRIUCgxpbnB1dF9oZWlnaHQYBCABKA0SLwoMaW5wdXRfbGF5b3V0GAUgASgOMhkuaW1hZ2VmbG93LnYxLklucHV0TGF5b3V0Eg4KBmxhYmVscxgGIAMoCRIaChJkZWZhdWx0X2NvbmZpZGVuY2UYByABKAISJwoFc3RhdGUYCCABKA4yGC5pbWFnZWZsb3cudjEuTW9kZWxTdGF0ZRIPCgdmYWlsdXJlGAkgASgJEiYKB2JhY2tlbmQYCiABKA4yFS5pbWFnZWZsb3cudjEuQmFja2VuZCITChFMaXN0TW9kZWxzUmVxdWVzdCI5ChJMaXN0TW9kZWxzUmVzcG9uc2USIwoGbW9kZWxzGAEgAygLMhMuaW1hZ2VmbG93LnYxLk1vZGVsIhYKFEdldFN0YXRpc3RpY3NSZXF1ZXN0IpcBChVHZXRTdGF0aXN0aWNzUmVzcG9uc2USSgoMa3NlcnZlX2NhbGxzGAEgAygLMjQuaW1hZ2VmbG93LnYxLkdldFN0YXRpc3RpY3NSZXNwb25zZS5Lc2VydmVDYWxsc0VudHJ5GjIKEEtzZXJ2ZUNhbGxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgEOgI4ASr1AQoNUmVmdXNhbFJlYXNvbhIeChpSRUZVU0FMX1JFQVNPTl9VTlNQRUNJRklFRBAAEhsKF1JFRlVTQUxfUkVBU09OX0RFQURMSU5FEAESIAocUkVGVVNBTF9SRUFTT05fVU5LTk9XTl9NT0RFTBACEiIKHlJFRlVTQUxfUkVBU09OX01PREVMX05PVF9SRUFEWRADEh4KGlJFRlVTQUxfUkVBU09OX0JBRF9SRVFVRVNUEAQSHAoYUkVGVVNBTF9SRUFTT05fTk9fQ1JFRElUEAUSIwofUkVGVVNBTF9SRUFTT05fSU5GRVJFTkNFX0ZBSUxFRBAGKkgKB0JhY2tlbmQSFwoTQkFDS0VORF9VTlNQRUNJRklFRBAAEhAKDEJBQ0tFTkRfT05OWBABEhIKDkJBQ0tFTkRfS1NFUlZFEAIqYAoLSW5wdXRMYXlvdXQSHAoYSU5QVVRfTEFZT1VUX1VOU1BFQ0lGSUVEEAASGAoUSU5QVVRfTEFZT1VUX1U4X05IV0MQARIZChVJTlBVVF9MQVlPVVRfRjMyX05DSFcQAipxCgpNb2RlbFN0YXRlEhsKF01PREVMX1NUQVRFX1VOU1BFQ0lGSUVEEAASFwoTTU9ERUxfU1RBVEVfTE9BRElORxABEhUKEU1PREVMX1NUQVRFX1JFQURZEAISFgoSTU9ERUxfU1RBVEVfRkFJTEVEEAMyhgIKEEluZmVyZW5jZVNlcnZpY2USRwoGRGV0ZWN0EhsuaW1hZ2VmbG93LnYxLkRldGVjdFJlcXVlc3QaHC5pbWFnZWZsb3cudjEuRGV0ZWN0UmVzcG9uc2UoATABEk8KCkxpc3RNb2RlbHMSHy5pbWFnZWZsb3cudjEuTGlzdE1vZGVsc1JlcXVlc3QaIC5pbWFnZWZsb3cudjEuTGlzdE1vZGVsc1Jlc3BvbnNlElgKDUdldFN0YXRpc3RpY3MSIi5pbWFnZWZsb3cudjEuR2V0U3RhdGlzdGljc1JlcXVlc3QaIy5pbWFnZWZsb3cudjEuR2V0U3RhdGlzdGljc1Jlc3BvbnNlYgZwcm90bzM");
+  fileDesc("ChxpbWFnZWZsb3cvdjEvaW5mZXJlbmNlLnByb3RvEgxpbWFnZWZsb3cudjEi1gEKDURldGVjdFJlcXVlc3QSEgoKcmVxdWVzdF9pZBgBIAEoBBINCgVtb2RlbBgCIAEoCRITCgtkZWFkbGluZV9tcxgDIAEoDRIOCgZwaXhlbHMYBCABKAwSFAoMc291cmNlX3dpZHRoGAUgASgNEhUKDXNvdXJjZV9oZWlnaHQYBiABKA0SFwoKY29uZmlkZW5jZRgHIAEoAkgAiAEBEigKB3BpY3R1cmUYCCABKAsyFy5pbWFnZWZsb3cudjEuUGljdHVyZUlkQg0KC19jb25maWRlbmNlIlMKCVBpY3R1cmVJZBIOCgZzdHJlYW0YASABKAkSDQoFZXBvY2gYAiABKAESFQoNcnRwX3RpbWVzdGFtcBgDIAEoDRIQCghzZXF1ZW5jZRgEIAEoBCKVAQoORGV0ZWN0UmVzcG9uc2USJAoFZ3JhbnQYASABKAsyEy5pbWFnZWZsb3cudjEuR3JhbnRIABIoCgdvdXRjb21lGAIgASgLMhUuaW1hZ2VmbG93LnYxLk91dGNvbWVIABIoCgdyZWZ1c2FsGAMgASgLMhUuaW1hZ2VmbG93LnYxLlJlZnVzYWxIAEIJCgdtZXNzYWdlIj0KBUdyYW50Eg8KB2NyZWRpdHMYASABKA0SIwoGbW9kZWxzGAIgAygLMhMuaW1hZ2VmbG93LnYxLk1vZGVsIosBCgdPdXRjb21lEhIKCnJlcXVlc3RfaWQYASABKAQSLQoHb2JqZWN0cxgCIAMoCzIcLmltYWdlZmxvdy52MS5EZXRlY3RlZE9iamVjdBIUCgxtb2RlbF9kaWdlc3QYAyABKAkSFAoMaW5mZXJlbmNlX21zGAQgASgCEhEKCXdhaXRlZF9tcxgFIAEoAiJ/Cg5EZXRlY3RlZE9iamVjdBIQCghjbGFzc19pZBgBIAEoDRISCgpjbGFzc19uYW1lGAIgASgJEhIKCmNvbmZpZGVuY2UYAyABKAISCQoBeBgEIAEoAhIJCgF5GAUgASgCEg0KBXdpZHRoGAYgASgCEg4KBmhlaWdodBgHIAEoAiJaCgdSZWZ1c2FsEhIKCnJlcXVlc3RfaWQYASABKAQSKwoGcmVhc29uGAIgASgOMhsuaW1hZ2VmbG93LnYxLlJlZnVzYWxSZWFzb24SDgoGZGV0YWlsGAMgASgJIs0CCgVNb2RlbBIMCgRuYW1lGAEgASgJEg4KBmRpZ2VzdBgCIAEoCRITCgtpbnB1dF93aWR0aBgDIAEoDRIUCgxpbnB1dF9oZWlnaHQYBCABKA0SLwoMaW5wdXRfbGF5b3V0GAUgASgOMhkuaW1hZ2VmbG93LnYxLklucHV0TGF5b3V0Eg4KBmxhYmVscxgGIAMoCRIaChJkZWZhdWx0X2NvbmZpZGVuY2UYByABKAISJwoFc3RhdGUYCCABKA4yGC5pbWFnZWZsb3cudjEuTW9kZWxTdGF0ZRIPCgdmYWlsdXJlGAkgASgJEiYKB2JhY2tlbmQYCiABKA4yFS5pbWFnZWZsb3cudjEuQmFja2VuZBINCgViYXRjaBgLIAEoDRIUCgxiYXRjaF9yZWFzb24YDCABKAkSFwoPbW9zdF91bmFuc3dlcmVkGA0gASgNIhMKEUxpc3RNb2RlbHNSZXF1ZXN0IjkKEkxpc3RNb2RlbHNSZXNwb25zZRIjCgZtb2RlbHMYASADKAsyEy5pbWFnZWZsb3cudjEuTW9kZWwiFgoUR2V0U3RhdGlzdGljc1JlcXVlc3QiwgEKFUdldFN0YXRpc3RpY3NSZXNwb25zZRJKCgxrc2VydmVfY2FsbHMYASADKAsyNC5pbWFnZWZsb3cudjEuR2V0U3RhdGlzdGljc1Jlc3BvbnNlLktzZXJ2ZUNhbGxzRW50cnkSKQoHYmF0Y2hlcxgCIAMoCzIYLmltYWdlZmxvdy52MS5CYXRjaENvdW50GjIKEEtzZXJ2ZUNhbGxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgEOgI4ASI7CgpCYXRjaENvdW50Eg0KBW1vZGVsGAEgASgJEhAKCHBpY3R1cmVzGAIgASgNEgwKBHJ1bnMYAyABKAQq9QEKDVJlZnVzYWxSZWFzb24SHgoaUkVGVVNBTF9SRUFTT05fVU5TUEVDSUZJRUQQABIbChdSRUZVU0FMX1JFQVNPTl9ERUFETElORRABEiAKHFJFRlVTQUxfUkVBU09OX1VOS05PV05fTU9ERUwQAhIiCh5SRUZVU0FMX1JFQVNPTl9NT0RFTF9OT1RfUkVBRFkQAxIeChpSRUZVU0FMX1JFQVNPTl9CQURfUkVRVUVTVBAEEhwKGFJFRlVTQUxfUkVBU09OX05PX0NSRURJVBAFEiMKH1JFRlVTQUxfUkVBU09OX0lORkVSRU5DRV9GQUlMRUQQBipICgdCYWNrZW5kEhcKE0JBQ0tFTkRfVU5TUEVDSUZJRUQQABIQCgxCQUNLRU5EX09OTlgQARISCg5CQUNLRU5EX0tTRVJWRRACKmAKC0lucHV0TGF5b3V0EhwKGElOUFVUX0xBWU9VVF9VTlNQRUNJRklFRBAAEhgKFElOUFVUX0xBWU9VVF9VOF9OSFdDEAESGQoVSU5QVVRfTEFZT1VUX0YzMl9OQ0hXEAIqcQoKTW9kZWxTdGF0ZRIbChdNT0RFTF9TVEFURV9VTlNQRUNJRklFRBAAEhcKE01PREVMX1NUQVRFX0xPQURJTkcQARIVChFNT0RFTF9TVEFURV9SRUFEWRACEhYKEk1PREVMX1NUQVRFX0ZBSUxFRBADMoYCChBJbmZlcmVuY2VTZXJ2aWNlEkcKBkRldGVjdBIbLmltYWdlZmxvdy52MS5EZXRlY3RSZXF1ZXN0GhwuaW1hZ2VmbG93LnYxLkRldGVjdFJlc3BvbnNlKAEwARJPCgpMaXN0TW9kZWxzEh8uaW1hZ2VmbG93LnYxLkxpc3RNb2RlbHNSZXF1ZXN0GiAuaW1hZ2VmbG93LnYxLkxpc3RNb2RlbHNSZXNwb25zZRJYCg1HZXRTdGF0aXN0aWNzEiIuaW1hZ2VmbG93LnYxLkdldFN0YXRpc3RpY3NSZXF1ZXN0GiMuaW1hZ2VmbG93LnYxLkdldFN0YXRpc3RpY3NSZXNwb25zZWIGcHJvdG8z");
 
 /**
  * @generated from message imageflow.v1.DetectRequest
@@ -158,7 +158,7 @@ export const DetectResponseSchema: GenMessage<DetectResponse> = /*@__PURE__*/
  */
 export type Grant = Message<"imageflow.v1.Grant"> & {
   /**
-   * Added to what the client may send; 0 when only the models changed.
+   * Added to what the client may send; 0 when only the models changed. A worker grants more when a model comes that runs many at a time.
    *
    * @generated from field: uint32 credits = 1;
    */
@@ -203,7 +203,7 @@ export type Outcome = Message<"imageflow.v1.Outcome"> & {
   modelDigest: string;
 
   /**
-   * Milliseconds in the model alone, and from receipt until it began.
+   * Milliseconds in the model alone (of the whole run, however many pictures it had), and from receipt until it began.
    *
    * @generated from field: float inference_ms = 4;
    */
@@ -365,6 +365,28 @@ export type Model = Message<"imageflow.v1.Model"> & {
    * @generated from field: imageflow.v1.Backend backend = 10;
    */
   backend: Backend;
+
+  /**
+   * Pictures that run together at most; 0, by older workers, and 1: one by one.
+   *
+   * @generated from field: uint32 batch = 11;
+   */
+  batch: number;
+
+  /**
+   * Why not more, for the operator: what was measured, or what the model takes.
+   *
+   * @generated from field: string batch_reason = 12;
+   */
+  batchReason: string;
+
+  /**
+   * Pictures of this model that are worth having with the worker at a time, for one client: more would only wait. 0: as many as it has
+   * credit for.
+   *
+   * @generated from field: uint32 most_unanswered = 13;
+   */
+  mostUnanswered: number;
 };
 
 /**
@@ -427,6 +449,13 @@ export type GetStatisticsResponse = Message<"imageflow.v1.GetStatisticsResponse"
    * @generated from field: map<string, uint64> kserve_calls = 1;
    */
   kserveCalls: { [key: string]: bigint };
+
+  /**
+   * Runs of models for Detect since the worker began, by the number of pictures they had.
+   *
+   * @generated from field: repeated imageflow.v1.BatchCount batches = 2;
+   */
+  batches: BatchCount[];
 };
 
 /**
@@ -435,6 +464,33 @@ export type GetStatisticsResponse = Message<"imageflow.v1.GetStatisticsResponse"
  */
 export const GetStatisticsResponseSchema: GenMessage<GetStatisticsResponse> = /*@__PURE__*/
   messageDesc(file_imageflow_v1_inference, 11);
+
+/**
+ * @generated from message imageflow.v1.BatchCount
+ */
+export type BatchCount = Message<"imageflow.v1.BatchCount"> & {
+  /**
+   * @generated from field: string model = 1;
+   */
+  model: string;
+
+  /**
+   * @generated from field: uint32 pictures = 2;
+   */
+  pictures: number;
+
+  /**
+   * @generated from field: uint64 runs = 3;
+   */
+  runs: bigint;
+};
+
+/**
+ * Describes the message imageflow.v1.BatchCount.
+ * Use `create(BatchCountSchema)` to create a new message.
+ */
+export const BatchCountSchema: GenMessage<BatchCount> = /*@__PURE__*/
+  messageDesc(file_imageflow_v1_inference, 12);
 
 /**
  * @generated from enum imageflow.v1.RefusalReason
@@ -605,6 +661,8 @@ export const ModelStateSchema: GenEnum<ModelState> = /*@__PURE__*/
  * Credit instead of queues: on a new Detect stream the worker speaks first with a Grant. Each request spends one credit, each
  * answer (Outcome or Refusal) returns it. A client without credit keeps its newest picture and drops older ones; nothing queues on
  * the wire. A request sent without credit is refused with REASON_NO_CREDIT and returns none.
+ *
+ * A worker may run pictures of several requests and clients together, where its model takes them: each is answered for itself.
  *
  * Answers may come in any order. A Grant without models after one with models says that the worker is about to leave: a client
  * half-closes, and what it had sent is still answered.
