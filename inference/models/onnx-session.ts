@@ -41,26 +41,57 @@ const toTensor = ({ type, data, dims }: InputTensor): Tensor => (type === 'uint8
 
 const tensorOf = (input: PictureInput, pixels: Uint8Array): Tensor => toTensor(input.tensor(pixels));
 
+/** A session that is released once nobody runs it: what replaces it may come in the middle of a run, which ONNX Runtime begins later than it is told to. */
+class Runs implements Disposable {
+  readonly #session: InferenceSession;
+  #underWay = 0;
+  #disposed = false;
+
+  constructor(session: InferenceSession) {
+    this.#session = session;
+  }
+
+  async run(feeds: InferenceSession.FeedsType, outputs: readonly string[]): Promise<InferenceSession.ReturnType> {
+    this.#underWay++;
+    try {
+      return await this.#session.run(feeds, outputs);
+    } finally {
+      this.#underWay--;
+      this.#releaseIfDone();
+    }
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#releaseIfDone();
+  }
+
+  #releaseIfDone(): void {
+    if (this.#disposed && this.#underWay === 0) void this.#session.release();
+  }
+}
+
 /** What the session takes and gives, without the picture. */
-const tensorsOf = (session: InferenceSession, { layout, width, height }: InputContract, inputs: readonly DeclaredTensor[], outputs: readonly DeclaredTensor[]): TensorModel => ({
+const tensorsOf = (runs: Runs, { layout, width, height }: InputContract, inputs: readonly DeclaredTensor[], outputs: readonly DeclaredTensor[]): TensorModel => ({
   inputs: inputs.map(({ name, dims }) => (layout === 'u8-nhwc' ? { name, type: 'uint8', dims, most: [1, height, width, 3] } : { name, type: 'float32', dims, most: [1, 3, height, width] })),
   outputs,
-  run: (feeds, wanted) => session.run(Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, toTensor(tensor)])), wanted),
+  run: (feeds, wanted) => runs.run(Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, toTensor(tensor)])), wanted),
 });
 
 /** An ONNX Runtime session with its pre- and post-processing; its buffers are reused from picture to picture. */
 export class OnnxModel implements LoadedModel {
   readonly info: ModelInfo;
   readonly tensors: TensorModel;
-  readonly #session: InferenceSession;
+  readonly #runs: Runs;
   readonly #model: PictureModel;
   readonly #input: PictureInput;
   readonly #clock: Clock;
 
-  private constructor(session: InferenceSession, model: PictureModel, tensors: TensorModel, input: PictureInput, clock: Clock) {
+  private constructor(runs: Runs, model: PictureModel, tensors: TensorModel, input: PictureInput, clock: Clock) {
     this.info = model.info;
     this.tensors = tensors;
-    this.#session = session;
+    this.#runs = runs;
     this.#model = model;
     this.#input = input;
     this.#clock = clock;
@@ -84,7 +115,8 @@ export class OnnxModel implements LoadedModel {
       const input = new PictureInput(contract, metadata.normalisation);
       const given = Object.entries(await session.run({ [contract.name]: tensorOf(input, new Uint8Array(input.bytes)) })).map(([output, { type, dims }]) => ({ name: output, type, dims }));
       const model = await PictureModel.of({ name, digest, backend: 'onnx', metadata, input, outputs: given, bundledFolder });
-      return new OnnxModel(session, model, tensorsOf(session, contract, inputs, outputs), input, options.clock);
+      const runs = new Runs(session);
+      return new OnnxModel(runs, model, tensorsOf(runs, contract, inputs, outputs), input, options.clock);
     } catch (error) {
       await session.release();
       if (error instanceof MediaError) throw error;
@@ -95,12 +127,13 @@ export class OnnxModel implements LoadedModel {
   /** Runs on the caller's thread; a second call waits for the first. */
   infer(frame: InferenceFrame): Promise<InferenceOutcome> {
     return this.#model.infer(frame, this.#clock, async () => {
-      const given = await this.#session.run({ [this.#input.contract.name]: tensorOf(this.#input, frame.pixels) }, this.#model.outputs);
+      const given = await this.#runs.run({ [this.#input.contract.name]: tensorOf(this.#input, frame.pixels) }, this.#model.outputs);
       return this.#model.outputs.map((output) => outputValues(given[output]));
     });
   }
 
+  /** What runs is run to its end. */
   [Symbol.dispose](): void {
-    void this.#session.release();
+    this.#runs[Symbol.dispose]();
   }
 }

@@ -8,7 +8,7 @@ const PROBE = join(import.meta.dirname, 'model-probe.ts');
 const TIMEOUT_MS = 60_000;
 
 /** Tries a file in a child process. Rejects with INVALID_ARGUMENT and the reason when it cannot be used, also when it crashed or hung. */
-export const probeModel = (bundledFolder: string) => (file: ModelFile): Promise<void> =>
+export const probeModel = (bundledFolder: string) => (file: Pick<ModelFile, 'path'>): Promise<void> =>
   new Promise((resolve, reject) => {
     const args = ['--title=imageflow-edge model-probe', PROBE, file.path, bundledFolder];
     execFile(process.execPath, args, { timeout: TIMEOUT_MS, killSignal: 'SIGKILL', maxBuffer: 1 << 20 }, (error, stdout) => {
