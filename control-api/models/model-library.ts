@@ -170,7 +170,7 @@ export class ModelLibrary {
   async #probe(name: string, path: string): Promise<void> {
     const stem = path.replace(/\.onnx$/, '');
     try {
-      for (const ending of SIDECARS) await copyFile(this.#path(`${name}${ending}`), `${stem}${ending}`).catch((error: NodeJS.ErrnoException) => { if (error.code !== 'ENOENT') throw error; });
+      for (const ending of SIDECARS) if (await isFile(this.#path(`${name}${ending}`))) await copyFile(this.#path(`${name}${ending}`), `${stem}${ending}`);
       await this.#options.probe(path);
     } catch (error) {
       if (error instanceof MediaError) throw new MediaError('UNPROCESSABLE', `This file is no model that can be used here: ${error.message}. Nothing has changed.`, { reason: 'MODEL_NOT_USABLE', cause: error, context: { model: name } });
