@@ -132,7 +132,8 @@ export class ModelLibrary {
       if (!own && await this.isBundled(name)) throw new MediaError('FAILED_PRECONDITION', `The model ${name} comes with the product and stays. To have another one in its place, upload one of this name.`, { reason: 'MODEL_BUNDLED', context: { model: name } });
       if (!own) throw new MediaError('NOT_FOUND', 'There is no such model.', { reason: 'MODEL_NOT_FOUND', context: { model: name.slice(0, 128) } });
       if (digest !== null && digest !== '*') matching(name, await this.#digest(name), digest);
-      for (const ending of ['.onnx', '.kserve.json', ...SIDECARS]) await rm(this.#path(`${name}${ending}`), { force: true });
+      const beside = TAKEN_NAMES.test(name) ? [] : SIDECARS; // of a file by hand: another model's
+      for (const ending of ['.onnx', '.kserve.json', ...beside]) await rm(this.#path(`${name}${ending}`), { force: true });
       await sync(this.#options.folder);
     }).catch((error: unknown) => { throw writable(error); });
     this.#options.onChange();
