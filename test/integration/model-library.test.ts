@@ -19,11 +19,8 @@ beforeAll(async () => {
 afterAll(() => stack.disposeAsync());
 
 const sha = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
-/** The same model with a word more in its metadata (onnx.proto: ModelProto.metadata_props), and so with another digest. */
-const reworded = (word: string): Buffer => {
-  const entry = Buffer.concat([Buffer.from([0x0a, 4]), Buffer.from('note'), Buffer.from([0x12, word.length]), Buffer.from(word)]);
-  return Buffer.concat([NANODET, Buffer.from([0x72, entry.length]), entry]);
-};
+/** A detector of 32 × 32 pixels that finds one object, of the class that is its version, in every picture. Loading it takes no time in which pictures would wait. */
+const version = (n: number): Buffer => tinyModel({ input: { type: 'float32', dims: [1, 3, 32, 32] }, outputs: [{ name: 'output0', type: 'float32', dims: [1, 1, 6], base: [1, 1, 9, 9, 0.9, n] }] });
 const put = (name: string, body: Uint8Array, ifMatch?: string): Promise<Response> =>
   server.fetch(`/v1/models/${name}`, { method: 'PUT', headers: { 'content-type': 'application/octet-stream', ...(ifMatch === undefined ? {} : { 'if-match': ifMatch }) }, body: Buffer.from(body) });
 interface Model { readonly name: string; readonly state: string; readonly failure: string | null; readonly digest: string | null; readonly added: boolean }
@@ -110,14 +107,15 @@ const rows = async (camera: string): Promise<readonly Row[]> =>
   (await server.request<{ items: readonly Row[] }>('GET', `/v1/detections?camera=${camera}&from=${new Date(Date.now() - 3_600_000).toISOString()}&to=${new Date(Date.now() + 60_000).toISOString()}&limit=1000`)).items;
 
 test('[INF-3] a model is replaced while a camera\'s pictures flow: none is lost, each is seen by the old one or the new one, and the old one sees none after the new one did', async () => {
-  const versions = [reworded('first'), reworded('second'), reworded('third')];
+  const versions = [version(0), version(1), version(2)];
   const digests = versions.map(sha);
-  expect((await put('line', versions[0] ?? NANODET)).status).toBe(201);
+  expect((await put('line', version(0))).status).toBe(201);
   await inUse('line', digests[0] ?? '');
   const camera = await server.addCamera('belt', { pipelines: [{ id: 'line', fps: 2 }] });
   await using _push = ffmpegPush(clip('vtest-720p30.mp4'), server.rtspUrl(camera), { loop: true });
   const seenBy = async (digest: string): Promise<number> => new Set((await rows('belt')).filter((row) => row.model_digest === digest).map(({ sequence }) => sequence)).size;
-  await until('the first one sees', async () => await seenBy(digests[0] ?? '') >= 3, 60_000);
+  // So many that the first picture of all, which the extractor decodes before the worker has greeted it, is counted.
+  await until('the first one sees', async () => await seenBy(digests[0] ?? '') >= 10, 60_000);
   const before = await lost('belt');
   for (const [i, version] of versions.entries()) {
     if (i === 0) continue;
