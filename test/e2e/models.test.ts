@@ -55,7 +55,6 @@ test('[INF-2] [INF-3] a picture chosen on the page is shown to a model: its boxe
   const card = page.locator('.model').filter({ has: page.getByRole('heading', { name: 'nanodet-g-416.int8.u8', exact: true }) });
   await card.getByRole('button', { name: 'Try it' }).click();
   const choose = card.locator('input[type=file]').first();
-  const shots = process.env['MODELS_SHOTS'];
   const boxes = card.locator('canvas[data-boxes]');
 
   await choose.setInputFiles(join(IMAGES, 'vtest-100.png'));
@@ -76,7 +75,6 @@ test('[INF-2] [INF-3] a picture chosen on the page is shown to a model: its boxe
     await page.setViewportSize(size);
     expect(await sideways(page)).toBeLessThanOrEqual(0);
     expect(await clumsyTargets(page)).toEqual([]);
-    if (shots) await page.screenshot({ path: `${shots}-${String(size.width)}.png`, fullPage: true });
     await expect.poll(() => inkAround(card, surest.bbox)).toBeGreaterThan(0.9);
   }
   await least.fill('1');
@@ -96,6 +94,60 @@ test('[INF-2] [INF-3] a picture chosen on the page is shown to a model: its boxe
   // A phone's picture lies on its side in the file, and is shown to the model as one sees it.
   await choose.setInputFiles({ name: 'phone.jpg', mimeType: 'image/jpeg', buffer: turnedByExif(readFileSync(join(IMAGES, 'messi5.jpg'))) });
   await expect.poll(() => card.innerText(), { timeout: 20_000 }).toContain('342 × 548');
+});
+
+test('[INF-3] on the page a model is added, replaced by one that can be used and by no other, and deleted; who may not is offered none of it', { timeout: 180_000 }, async () => {
+  await using server = await TestServer.start({ env: { IMAGEFLOW_INFERENCE_MAX_MODEL_BYTES: String(8 << 20) } });
+  await using browser = await startChromium({ viewport: PHONE });
+  const page = await browser.context.newPage();
+  await openAs(page, server, '/models');
+  const version = (names: string): Buffer => tinyModel({ input: { type: 'float32', dims: [1, 3, 32, 32] }, metadata: { names }, outputs: [{ name: 'output0', type: 'float32', dims: [1, 1, 6], base: [1, 1, 9, 9, 0.9, 0] }] });
+  const add = page.getByRole('region', { name: 'Add a model' });
+  const card = page.locator('.model').filter({ has: page.getByRole('heading', { name: 'bolts-v1', exact: true }) });
+  const choose = (name: string, buffer: Buffer) => add.locator('input[type=file]').setInputFiles({ name, mimeType: 'application/octet-stream', buffer });
+
+  await choose('bolts v1.onnx', version("{0: 'bolt'}"));
+  expect(await add.getByLabel('Name').inputValue()).toBe('bolts-v1');
+  for (const size of [DESKTOP, PHONE]) {
+    await page.setViewportSize(size);
+    expect(await sideways(page)).toBeLessThanOrEqual(0);
+    expect(await clumsyTargets(page)).toEqual([]);
+  }
+  await add.getByRole('button', { name: 'Upload' }).click();
+  await add.getByText('bolts-v1 is ready.').waitFor({ timeout: 60_000 });
+  expect(await card.innerText()).toMatch(/ready[^]*1 class: bolt/);
+
+  await choose('bolts-v1.onnx', Buffer.from('this is no model'));
+  expect(await add.innerText()).toContain('takes the place of bolts-v1');
+  await add.getByRole('button', { name: 'Replace bolts-v1' }).click();
+  expect(await add.getByRole('alert').innerText()).toMatch(/no model that can be used here[^]*Nothing has changed/);
+  expect(await card.innerText()).toMatch(/ready[^]*bolt/);
+  await choose('bolts-v1.onnx', Buffer.alloc((8 << 20) + 1));
+  expect(await add.getByRole('alert').innerText()).toContain('8.0 MB are taken');
+  expect(await add.getByRole('button', { name: 'Replace bolts-v1' }).isDisabled()).toBe(true);
+  await choose('bolts-v1.onnx', version("{0: 'nut'}"));
+  await add.getByRole('button', { name: 'Replace bolts-v1' }).click();
+  await add.getByText('bolts-v1 is ready.').waitFor({ timeout: 60_000 });
+  expect(await card.innerText()).toMatch(/1 class: nut/);
+
+  await server.addCamera('belt', { pipelines: ['bolts-v1'] });
+  const remove = async (): Promise<void> => {
+    await card.getByRole('button', { name: 'Delete', exact: true }).click();
+    expect(await clumsyTargets(page)).toEqual([]);
+    await card.getByRole('button', { name: 'Delete for good' }).click();
+  };
+  await remove();
+  expect(await card.getByRole('alert').innerText()).toContain('used by belt');
+  await server.request('PATCH', '/v1/cameras/belt', { pipelines: [] });
+  await remove();
+  await card.waitFor({ state: 'detached', timeout: 30_000 });
+
+  await server.request('POST', '/v1/users', { username: 'looker', password: 'looker-password', role: 'viewer' });
+  const { access_token: viewer } = await server.request<{ access_token: string }>('POST', '/v1/auth/login', { username: 'looker', password: 'looker-password' });
+  await openAs(page, server, '/models', viewer);
+  await page.getByRole('heading', { name: 'inspect-320' }).waitFor();
+  for (const name of ['Try it', 'Delete', 'Upload']) expect(await page.getByRole('button', { name }).count()).toBe(0);
+  expect(await page.getByRole('region', { name: 'Add a model' }).count()).toBe(0);
 });
 
 /** The same picture, with a note that it is to be turned by 90° (Exif 2.32 §4.6.4). */

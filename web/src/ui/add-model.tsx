@@ -3,12 +3,12 @@ import { inWords } from '../api-error.ts';
 import { modelsApi } from '../models/api.ts';
 import type { ModelList } from '../models/api.ts';
 
-const megabytes = (bytes: number): string => `${(bytes / (1 << 20)).toFixed(bytes < 10 << 20 ? 1 : 0)} MB`;
+const size = (bytes: number): string => (bytes < 1 << 20 ? `${String(Math.ceil(bytes / 1024))} KB` : `${(bytes / (1 << 20)).toFixed(bytes < 10 << 20 ? 1 : 0)} MB`);
 
 /** A name for a model out of its file's. */
 const nameOf = (file: File): string => file.name.replace(/\.onnx$/i, '').replace(/[^A-Za-z0-9._-]+/g, '-').replace(/^[^A-Za-z0-9]+/, '').slice(0, 128);
 
-/** What became of the last upload: the model is in use when the list has this digest. */
+/** What became of the last upload: the model is ready when the list has this digest. */
 interface Taken {
   readonly name: string;
   readonly digest: string;
@@ -25,7 +25,7 @@ export const AddModel = (props: { list: ModelList; onTaken: () => void }) => {
   const sending = useRef<AbortController | null>(null);
   useEffect(() => () => sending.current?.abort(), []);
   const replaced = list.items.find((model) => model.name === name);
-  const tooLarge = file && file.size > list.max_bytes ? `The file has ${megabytes(file.size)}; ${megabytes(list.max_bytes)} are taken (inference.max_model_bytes).` : null;
+  const tooLarge = file && file.size > list.max_bytes ? `The file has ${size(file.size)}; ${size(list.max_bytes)} are taken (inference.max_model_bytes).` : null;
 
   const choose = (event: { readonly currentTarget: HTMLInputElement }): void => {
     const chosen = event.currentTarget.files?.[0];
@@ -53,18 +53,18 @@ export const AddModel = (props: { list: ModelList; onTaken: () => void }) => {
       setSent(null);
     }
   };
-  const inUse = taken && list.items.some((model) => model.name === taken.name && model.digest === taken.digest);
+  const ready = taken && list.items.some((model) => model.name === taken.name && model.digest === taken.digest);
 
   return (
     <section class="card add-model" aria-label="Add a model">
       <div class="add-head">
-        <div><h2>Add a model</h2><p class="muted">An ONNX file, up to {megabytes(list.max_bytes)}. It is tried before it takes any place; what runs goes on meanwhile.</p></div>
+        <div><h2>Add a model</h2><p class="muted">An ONNX file, up to {size(list.max_bytes)}. It is tried before it takes any place; what runs goes on meanwhile.</p></div>
         {sent === null && <label class="button file"><input type="file" accept=".onnx" onChange={choose} />{file ? 'Another file' : 'Choose a file'}</label>}
       </div>
       {file && (
         <form onSubmit={(event) => void upload(event)}>
           <label>Name<input name="name" value={name} required pattern="[A-Za-z0-9][A-Za-z0-9._\-]{0,127}" maxLength={128} autocomplete="off" disabled={sent !== null} onInput={(event) => setName(event.currentTarget.value)} /></label>
-          <p class="muted file-name">{file.name}, {megabytes(file.size)}{replaced && <strong> · takes the place of {replaced.name}{replaced.digest !== null && <> (SHA-256 <code>{replaced.digest.slice(0, 12)}…</code>)</>}</strong>}</p>
+          <p class="muted file-name">{file.name}, {size(file.size)}{replaced && <strong> · takes the place of {replaced.name}{replaced.digest !== null && <> (SHA-256 <code>{replaced.digest.slice(0, 12)}…</code>)</>}</strong>}</p>
           {tooLarge && <p class="failure" role="alert">{tooLarge}</p>}
           <div class="controls">
             {sent === null
@@ -74,7 +74,7 @@ export const AddModel = (props: { list: ModelList; onTaken: () => void }) => {
         </form>
       )}
       {failure && <p class="failure" role="alert">{failure}</p>}
-      {taken && <p role="status">{inUse ? `${taken.name} is in use.` : `${taken.name} is on the server, and in use within 10 s.`}</p>}
+      {taken && <p role="status">{ready ? `${taken.name} is ready.` : `${taken.name} is on the server, and ready within 10 s.`}</p>}
     </section>
   );
 };

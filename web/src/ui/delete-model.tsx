@@ -21,7 +21,7 @@ export const DeleteModel = (props: { model: Model; onDone: () => void }) => {
     <>
       {failure && <p class="failure" role="alert">{failure}</p>}
       {!sure
-        ? <button type="button" class="quiet" onClick={() => setSure(true)}>Delete</button>
+        ? <button type="button" class="quiet" onClick={() => { setSure(true); setFailure(null); }}>Delete</button>
         : <div class="confirm" role="group" aria-label={`Delete ${props.model.name}`}><button type="button" class="danger" onClick={() => void remove()}>Delete for good</button><button type="button" class="quiet" autofocus onClick={() => setSure(false)}>Keep it</button></div>}
     </>
   );
