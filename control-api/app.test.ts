@@ -17,6 +17,8 @@ const OPEN = new Set([
   'get /v1/recordings/signing-key', // whoever got an export checks it by this
 ]);
 const MEDIA = /^\/(?:whip|whep|hls|ws)\/|^\/v1\/cameras\/[^/]+\/(?:detections\/live|mjpeg|snapshot)$|^\/v1\/recordings\/[^/]+\/uploads$/;
+/** Pictures and models. */
+const OWN_BODY = /^\/v1\/models\//;
 
 describe('every route', () => {
   let h: Harness;
@@ -69,7 +71,8 @@ describe('every route', () => {
   });
 
   test('refuses bodies that are not JSON, of another type, or too large', async () => {
-    const withBody = operations.filter(({ operation, path }) => operation.requestBody !== undefined && !MEDIA.test(path));
+    const withBody = operations.filter(({ operation, path }) => operation.requestBody !== undefined && !MEDIA.test(path) && !OWN_BODY.test(path));
+    expect(withBody.length).toBeGreaterThan(10);
     for (const { method, path, url } of withBody) {
       const name = `${method} ${path}`;
       const send = (body: string, type: string) => h.call(method.toUpperCase(), url, { ...(path === '/v1/auth/logout' ? {} : { token }), headers: { 'content-type': type, ...(path === '/v1/auth/logout' ? { authorization: `Bearer ${token}` } : {}) }, body });

@@ -9,6 +9,7 @@ import type { Logger } from '../platform/logging.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { ApiEnv } from './api-env.ts';
 import { openApiRoutes } from './openapi/routes.ts';
+import { ownBodyOf } from './own-bodies.ts';
 import { logFailure, problemOf } from './problem.ts';
 import { createRequestMeter } from './request-meter.ts';
 import type { StaticPages } from './pages/static-pages.ts';
@@ -54,7 +55,8 @@ export const createApp = (options: AppOptions): OpenAPIHono<ApiEnv> => {
     maxSize: MAX_BODY_BYTES,
     onError: () => { throw new MediaError('PAYLOAD_TOO_LARGE', `The body is larger than ${String(MAX_BODY_BYTES)} bytes.`, { context: { max_bytes: MAX_BODY_BYTES } }); },
   });
-  for (const method of ['post', 'put', 'patch', 'delete'] as const) app.on(method, '*', limited);
+  const limitedJson = createMiddleware<ApiEnv>((c, next) => (ownBodyOf(c.req.method, c.req.path) === null ? limited(c, next) : next()));
+  for (const method of ['post', 'put', 'patch', 'delete'] as const) app.on(method, '*', limitedJson);
 
   const api = newRouter();
   for (const resource of options.resources) api.route('/', resource);

@@ -66,7 +66,12 @@ import type { Probe } from './health/service.ts';
 import { markRoutes } from './marks/routes.ts';
 import { MarkService } from './marks/service.ts';
 import type { ModelCatalogue } from './models.ts';
+import { modelLibraryRoutes } from './models/library-routes.ts';
+import { ModelLibrary } from './models/model-library.ts';
+import type { ModelLibraryOptions } from './models/model-library.ts';
 import { modelRoutes } from './models/routes.ts';
+import { modelTrialRoutes } from './models/trial-routes.ts';
+import { ModelTrials } from './models/trials.ts';
 import { StaticPages } from './pages/static-pages.ts';
 import { evidenceRoutes } from './recordings/evidence-routes.ts';
 import { pictureRoutes } from './recordings/picture-routes.ts';
@@ -96,6 +101,9 @@ export type { DesiredStateSource } from './desired-state/state.ts';
 /** What another control process took away is to end at the edges of this one within a second (ING-6). */
 const SHARED_REREAD_MS: Milliseconds = 500;
 
+/** So much of the disk a model leaves free: what recorders do without is theirs to say. */
+const MODEL_RESERVE_BYTES = 64 << 20;
+
 export interface ControlApiOptions {
   readonly db: Kysely<Database>;
   readonly config: Config;
@@ -109,6 +117,8 @@ export interface ControlApiOptions {
   /** Where a recorded segment's file lies on this machine. */
   readonly pathOfSegment: (id: string) => string;
   readonly models: ModelCatalogue;
+  /** What is beside `inference.models_dir`: the product's own models, and what tries a file in a process of its own, rejecting with why it cannot be used. */
+  readonly modelFiles: Pick<ModelLibraryOptions, 'bundledFolder' | 'probe'>;
   /** The worker's models, also those that cannot be used; rejects with UNAVAILABLE while there is no worker. */
   readonly workerModels: () => Promise<readonly ModelInfo[]>;
   /** Runs detectors on recordings, one for each job. */
@@ -227,6 +237,11 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
     clock, version: options.version, ports, urls,
   });
   const guard = createGuard(auth, audit);
+  const library = new ModelLibrary({
+    ...options.modelFiles, folder: paths(config).models, maxBytes: config.inference.max_model_bytes, reserveBytes: Math.min(config.recorder.min_free_bytes, MODEL_RESERVE_BYTES),
+    onChange: () => { options.models.forget(); }, clock, logger,
+  });
+  await library.start();
   const mentions = new RecordingMentions({ events, marks, now: () => clock.now() });
   const stats = new EdgeStatsClient(edges, clock);
   const jwksPath = '/.well-known/jwks.json';
@@ -253,7 +268,9 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
       timelineRoutes(detections, guard),
       eventRoutes(events, guard),
       alarmRoutes(alarms, guard),
-      modelRoutes(options.workerModels, config.inference.default_model, guard),
+      modelRoutes({ list: options.workerModels, library, defaultModel: config.inference.default_model, maxBytes: config.inference.max_model_bytes, guard }),
+      modelLibraryRoutes({ library, cameras, defaultModel: config.inference.default_model, audit, guard }),
+      modelTrialRoutes(new ModelTrials({ detector: options.sentPictures, clock }), guard),
       archiveRoutes(archive, guard),
     ],
     rootResources: [health, jwksRoutes(auth, [jwksPath])],

@@ -1,15 +1,18 @@
 import { readdir } from 'node:fs/promises';
 import type { Clock } from '../core/clock.ts';
 import type { Milliseconds } from '../core/units.ts';
+import { MODEL_FILE } from '../inference/port.ts';
 
 /** The names a camera's `pipelines[]` may use beside `detect`. */
 export interface ModelCatalogue {
   names(): Promise<readonly string[]>;
+  /** There are others now. */
+  forget(): void;
 }
 
 const FRESH_MS: Milliseconds = 1000;
 
-/** Every `.onnx` file of some folders, named as the file; folders that do not exist hold none. Read at most once a second. */
+/** Every model file of some folders, named as the file; folders that do not exist hold none. Read at most once a second. */
 export class DirectoryModelCatalogue implements ModelCatalogue {
   readonly #directories: readonly string[];
   readonly #clock: Clock;
@@ -26,8 +29,10 @@ export class DirectoryModelCatalogue implements ModelCatalogue {
     return this.#known.names;
   }
 
+  forget(): void { this.#known = null; }
+
   async #read(): Promise<readonly string[]> {
     const lists = await Promise.all(this.#directories.map((directory) => readdir(directory).catch(() => [])));
-    return [...new Set(lists.flat().filter((file) => file.endsWith('.onnx')).map((file) => file.slice(0, -'.onnx'.length)))].sort();
+    return [...new Set(lists.flat().map((file) => MODEL_FILE.exec(file)?.[1]).filter((name) => name !== undefined))].sort();
   }
 }

@@ -1,7 +1,7 @@
 /** Roles of seed 001 §6.1.2, exactly, extended by spec 2.4. */
 export const PERMISSIONS = [
   'pipeline:execute', 'pipeline:view', 'product:search', 'inspection:create', 'inspection:view',
-  'stream:publish', 'stream:view', 'recording:view', 'recording:manage', 'detection:view', 'camera:manage', 'user:manage', 'audit:view',
+  'stream:publish', 'stream:view', 'recording:view', 'recording:manage', 'detection:view', 'camera:manage', 'model:manage', 'user:manage', 'audit:view',
 ] as const;
 export type Permission = (typeof PERMISSIONS)[number];
 

@@ -47,7 +47,7 @@ export interface ProblemContext {
 }
 
 const TITLES: Readonly<Record<number, string>> = {
-  400: 'Bad Request', 401: 'Unauthorized', 403: 'Forbidden', 404: 'Not Found', 405: 'Method Not Allowed', 406: 'Not Acceptable', 408: 'Request Timeout', 409: 'Conflict',
+  400: 'Bad Request', 401: 'Unauthorized', 403: 'Forbidden', 404: 'Not Found', 405: 'Method Not Allowed', 406: 'Not Acceptable', 408: 'Request Timeout', 409: 'Conflict', 412: 'Precondition Failed',
   413: 'Content Too Large', 415: 'Unsupported Media Type', 416: 'Range Not Satisfiable', 422: 'Unprocessable Content', 429: 'Too Many Requests', 431: 'Request Header Fields Too Large',
   500: 'Internal Server Error', 502: 'Bad Gateway', 503: 'Service Unavailable', 504: 'Gateway Timeout',
 };
@@ -58,7 +58,7 @@ const CODE_OF_STATUS: Readonly<Record<number, ErrorCode>> = {
 };
 
 /** Statuses of HTTP itself that no `ErrorCode` has, by `MediaErrorOptions.reason`. */
-const STATUS_OF_REASON: Readonly<Record<string, number>> = { REQUEST_TIMEOUT: 408, HEADERS_TOO_LARGE: 431 };
+const STATUS_OF_REASON: Readonly<Record<string, number>> = { REQUEST_TIMEOUT: 408, MODEL_CHANGED: 412, HEADERS_TOO_LARGE: 431 };
 
 /** Anything thrown as a `MediaError`: Hono's own exceptions by their status, values no database takes as such, all else as INTERNAL with its cause. */
 export const toMediaError = (error: unknown): MediaError => {

@@ -16,6 +16,7 @@ import type { Cors } from './cors.ts';
 import { lateBody, watchBody } from '../platform/body-deadline.ts';
 import { edgeRouteOf } from './front-door/front-door.ts';
 import type { EdgeRoute, FrontDoor } from './front-door/front-door.ts';
+import { ownBodyOf } from './own-bodies.ts';
 import { logFailure, problemOf } from './problem.ts';
 import type { Problem } from './problem.ts';
 import { isSocketPath } from './sockets/service.ts';
@@ -38,8 +39,9 @@ const one = (header: string | string[] | undefined): string | undefined => (type
 
 /** More are refused by closing them, as on the media port. */
 const MAX_CONNECTIONS = 8192;
-/** But for uploads, which the edge watches. */
+/** But for uploads, which the edge watches, and models, which may be large. */
 const BODY_TIMEOUT_MS = 120_000;
+const MODEL_TIMEOUT_MS = 3_600_000;
 
 export class ApiServer implements AsyncDisposable {
   readonly #options: ApiServerOptions;
@@ -101,7 +103,8 @@ export class ApiServer implements AsyncDisposable {
     response.setHeader('x-content-type-options', 'nosniff');
     const preflight = this.#options.cors(request, response);
     const route = edgeRouteOf(request.url ?? '/');
-    if (route?.longBody !== true) watchBody(request, this.#options.clock, BODY_TIMEOUT_MS, () => { this.#server.emit('clientError', lateBody(), request.socket); });
+    const bodyMs = route === undefined && ownBodyOf(request.method ?? '', request.url ?? '/') === 'model' ? MODEL_TIMEOUT_MS : BODY_TIMEOUT_MS;
+    if (route?.longBody !== true) watchBody(request, this.#options.clock, bodyMs, () => { this.#server.emit('clientError', lateBody(), request.socket); });
     if (route !== undefined) {
       void this.#forward(route, request, response, requestId);
     } else if (preflight || request.method === 'OPTIONS') {

@@ -152,7 +152,7 @@ export interface RoundOutcome {
 
 /** A picture that a client sends to be looked at, as it is encoded. */
 export interface SentPicture {
-  /** JPEG or PNG; nobody changes them before the answer. */
+  /** JPEG, PNG or WebP; nobody changes them before the answer. */
   readonly bytes: Uint8Array;
   readonly model: string;
   /** 0..1; null: the model's own default. */
@@ -169,7 +169,7 @@ export type SentPictureFailure =
   | 'refused' // the worker does not take the picture for this model
   | 'worker_lost' // no worker is connected, or the one that had it went away
   | 'deadline' // no answer in time
-  | 'format' // neither JPEG nor PNG, or a rare kind
+  | 'format' // none of JPEG, PNG and WebP, or a rare kind
   | 'too_large'
   | 'damaged'
   | 'decoder_lost' // the process that decodes ended meanwhile

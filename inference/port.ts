@@ -28,6 +28,9 @@ export interface ModelInfo {
   readonly failure: string | null;
 }
 
+/** A file of `inference.models_dir` that is a model: its name and what runs it. Others there are left alone. */
+export const MODEL_FILE = /^([A-Za-z0-9][A-Za-z0-9._-]{0,127}?)\.(onnx|kserve\.json)$/;
+
 /** One letterboxed picture for a detector. */
 export interface InferenceFrame {
   /** `uint8[inputHeight,inputWidth,3] RGB`, letterboxed, pad 114. */

@@ -12,6 +12,7 @@ import { systemClock } from '../core/clock.ts';
 import { MediaError } from '../core/errors.ts';
 import { workerMetrics } from '../inference/worker-metrics.ts';
 import { listModels } from '../inference/model-list.ts';
+import { probeModel } from '../inference/worker/probe-model.ts';
 import { dialectOf } from '../platform/database/dialect.ts';
 import { openDatabase } from '../platform/database/open.ts';
 import { watchEventLoopDelay } from '../platform/event-loop-delay.ts';
@@ -96,6 +97,8 @@ export const runControl = async (config: Config): Promise<void> => {
     workers: () => workers.addresses().map((address) => ({ address, ...internalToken(config, address) })), deadlineMs: config.inference.deadline_ms, logLevel: config.log.level, clock, logger,
   }));
   stack.use(workers.onChange(() => { sentPictures.workersChanged(); }));
+  const bundledFolder = join(ROOT, 'models');
+  const probe = probeModel({ bundledFolder, threads: 1, batchMax: 1, deadlineMs: config.inference.deadline_ms });
   const api = stack.use(await createControlApi({
     db, config, clock, logger, metrics, probes, edges, version: await productVersion(),
     chain: async () => (await readChainFile(place.recordings)) ?? null,
@@ -106,7 +109,8 @@ export const runControl = async (config: Config): Promise<void> => {
     annotatedExporter: (work, signal) => makeAnnotatedExport(work, clock, logger, signal),
     archive,
     pathOfSegment: (id) => segmentPath(place.recordings, id),
-    models: new DirectoryModelCatalogue([join(ROOT, 'models'), place.models], clock),
+    models: new DirectoryModelCatalogue([bundledFolder, place.models], clock),
+    modelFiles: { bundledFolder, probe: async (path) => { await probe({ path }); } },
     workerModels: () => listModels(inference),
     metricsSources: [httpMetrics('edge', async () => { const base = await edges.mediaBaseUrl(''); return base === null ? null : `${base}/metrics`; }), { name: 'worker', read: (signal) => workerMetrics(inference, signal) }],
     pagesDir: join(ROOT, 'web', 'dist'),

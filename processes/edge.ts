@@ -19,7 +19,6 @@ import { FileSources } from '../ingest/file/file-sources.ts';
 import { KeyframeWatch } from '../ingest/keyframe-watch.ts';
 import { RtspServer } from '../ingest/rtsp/rtsp-server.ts';
 import { EdgeStreamRegistry } from '../ingest/stream-registry.ts';
-import { Spool } from '../ingest/upload/spool.ts';
 import { UploadEndpoint } from '../ingest/upload/upload-endpoint.ts';
 import { WhipEndpoint } from '../ingest/whip/whip-endpoint.ts';
 import { DesiredStateAuthorizer } from '../media-control/authorizer.ts';
@@ -38,6 +37,7 @@ import { createMetrics } from '../platform/metrics.ts';
 import { exitWithParent } from '../platform/parent-process.ts';
 import { internalAddresses, internalToken } from '../platform/runtime-directory.ts';
 import { SigningKey } from '../platform/signing-key.ts';
+import { Spool } from '../platform/spool.ts';
 import { EdgeLinkService } from '../proto/gen/imageflow/v1/media_control_pb.ts';
 import { Recorder } from '../recorder/recorder.ts';
 import { readBody } from '../transport/http/body.ts';
@@ -150,7 +150,7 @@ export const runEdge = async (config: Config): Promise<void> => {
       webrtc: egress.viewers(camera), hls: hls.viewers(camera), websocket: sockets.viewers(camera), mjpeg: mjpeg.viewers(camera), 'websocket-frames': frames.viewers(camera),
       'webrtc-annotated': annotatedEgress.viewers(camera), 'hls-annotated': annotatedHls.viewers(camera),
     });
-    const spool = await Spool.open({ directory: place.uploads, maxBytes: config.recorder.upload_max_bytes, reserveBytes: Math.min(config.recorder.min_free_bytes, UPLOAD_RESERVE_BYTES), clock });
+    const spool = await Spool.open({ directory: place.uploads, extension: '.mp4', copies: 2, maxBytes: config.recorder.upload_max_bytes, reserveBytes: Math.min(config.recorder.min_free_bytes, UPLOAD_RESERVE_BYTES), clock });
     new UploadEndpoint({ router: http, authorizer, cameras, spool, recordings: recorder, clock, logger });
     serveEdgeStats({ router: http, authorizer, registry, detections: extractors, viewers });
     const rtsp = stack.use(await RtspServer.start({ config: config.rtsp, bind: config.bind, streams: registry, authorizer, cameras, clock, logger }));

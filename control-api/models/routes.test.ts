@@ -10,7 +10,7 @@ test('[INF-3] GET /v1/models tells what the worker has, and why it cannot use a 
   const { access_token: token } = await h.login();
   const answer = await h.call('GET', '/v1/models', { token });
   expect(answer).toMatchObject({ status: 200, body: { items: [
-    { name: 'bad', backend: 'onnx', state: 'failed', failure: 'it has no known layout', digest: null, input: null, batch: null, labels: [], default_confidence: null },
+    { name: 'bad', backend: 'onnx', state: 'failed', failure: 'it has no known layout', added: false, digest: null, input: null, batch: null, labels: [], default_confidence: null },
     { name: 'good', backend: 'kserve', state: 'ready', failure: null, digest: 'ab', input: { width: 416, height: 320 }, batch: { pictures: 4, reason: 'measured' }, labels: ['bolt'], default_confidence: 0.5 },
   ] } });
   expect((await h.call('GET', '/v1/models')).status).toBe(401);

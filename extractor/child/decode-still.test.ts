@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { deflateSync } from 'node:zlib';
@@ -35,6 +36,20 @@ test('[INF-7] real pictures are decoded, several at a time', async () => {
     return [frame.width, frame.height];
   }));
   expect(sizes).toEqual([[548, 342], [640, 480], [768, 576], [548, 342]]);
+});
+
+/** By FFmpeg's own tools, from a picture of the fixtures. */
+const webpOf = (file: string, ...options: readonly string[]): Buffer => execFileSync('ffmpeg', ['-v', 'error', '-i', join(IMAGES, file), '-c:v', 'libwebp', ...options, '-f', 'webp', '-'], { maxBuffer: 1 << 24 });
+
+test('[INF-7] a WebP is decoded, lossy and lossless, to the colours of its PNG', async () => {
+  const png = await pixelsOf(readFileSync(join(IMAGES, 'basketball1.png')), 320);
+  const differences = async (picture: Buffer): Promise<number[]> => [...(await pixelsOf(picture, 320)).map((value, i) => Math.abs(value - (png[i] ?? 0)))];
+  // The scaler rounds otherwise where there is an alpha beside the colours.
+  expect(new Set(await differences(webpOf('basketball1.png', '-lossless', '1')))).toEqual(new Set([0, 1]));
+  const lossy = await differences(webpOf('basketball1.png', '-quality', '95'));
+  expect(lossy.reduce((sum, value) => sum + value, 0) / lossy.length).toBeLessThan(6);
+  const whole = webpOf('basketball1.png');
+  await expect(pixelsOf(whole.subarray(0, Math.floor(whole.length / 2)), 64)).rejects.toMatchObject({ reason: 'PICTURE_DAMAGED' });
 });
 
 test('[INF-7] a picture that is cut off is an error, wherever it is cut', async () => {
@@ -98,7 +113,7 @@ test('[INF-7] an interlaced PNG is the same picture', async () => {
 });
 
 test('[INF-7] whatever is wrong with a picture costs no more than an error', async () => {
-  const pictures = ['messi5.jpg', 'basketball1.png'].map((file) => readFileSync(join(IMAGES, file)));
+  const pictures = [...['messi5.jpg', 'basketball1.png'].map((file) => readFileSync(join(IMAGES, file))), webpOf('messi5.jpg'), webpOf('messi5.jpg', '-lossless', '1')];
   let decoded = 0;
   let refused = 0;
   await fc.assert(fc.asyncProperty(fc.constantFrom(...pictures), fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 8 }), fc.boolean(), async (whole, changes, early) => {

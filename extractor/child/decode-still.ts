@@ -1,15 +1,15 @@
 import { constants, crc32, deflate, inflate } from 'node:zlib';
 import { promisify } from 'node:util';
-import { AV_CODEC_ID_MJPEG, AV_CODEC_ID_PNG, AV_FRAME_FLAG_INTERLACED } from 'node-av/constants';
+import { AV_CODEC_ID_MJPEG, AV_CODEC_ID_PNG, AV_CODEC_ID_WEBP, AV_FRAME_FLAG_INTERLACED } from 'node-av/constants';
 import { Codec, CodecContext, FFmpegError, Frame, Packet } from 'node-av/lib';
 import { PNG_SIGNATURE } from '../../core/codec/still/png.ts';
 import { damaged } from '../../core/codec/still/still-picture.ts';
-import type { PngPicture, StillPicture } from '../../core/codec/still/still-picture.ts';
+import type { PngPicture, StillPicture, WebpPicture } from '../../core/codec/still/still-picture.ts';
 
 const unpack = promisify(inflate);
 const pack = promisify<Buffer, { level: number }, Buffer>(deflate);
 
-const CODECS = { jpeg: AV_CODEC_ID_MJPEG, png: AV_CODEC_ID_PNG } as const;
+const CODECS = { jpeg: AV_CODEC_ID_MJPEG, png: AV_CODEC_ID_PNG, webp: AV_CODEC_ID_WEBP } as const;
 /** Decoders round sizes up, to macroblocks and to what vector instructions want. */
 const ALIGNMENT = 64;
 
@@ -19,7 +19,7 @@ const ALIGNMENT = 64;
  */
 export const decodeStill = async (still: StillPicture): Promise<Frame> => {
   const { format, width, height } = still;
-  const bytes = still.format === 'jpeg' ? still.bytes : await boundedPng(still);
+  const bytes = await fileOf(still);
   const codec = Codec.findDecoder(CODECS[format]);
   if (!codec) throw new Error(`FFmpeg has no ${format} decoder`);
   using context = new CodecContext();
@@ -43,6 +43,26 @@ export const decodeStill = async (still: StillPicture): Promise<Frame> => {
   if (received >= 0 && frame.decodeErrorFlags === 0 && frame.width === width && frame.height === height) return frame;
   frame.free();
   throw damaged(received < 0 ? new FFmpegError(received).message : 'parts of it are missing');
+};
+
+/** What the decoder is shown of a picture. */
+const fileOf = (still: StillPicture): Uint8Array | Promise<Uint8Array> => {
+  switch (still.format) {
+    case 'jpeg': return still.bytes;
+    case 'png': return boundedPng(still);
+    case 'webp': return plainWebp(still);
+  }
+};
+
+/** The same picture without alpha, profiles and metadata. */
+const plainWebp = ({ chunk: picture }: WebpPicture): Buffer => {
+  const padded = picture.length + (picture.length & 1);
+  const file = Buffer.alloc(12 + padded);
+  file.write('RIFF', 0, 'latin1');
+  file.writeUInt32LE(4 + padded, 4);
+  file.write('WEBP', 8, 'latin1');
+  file.set(picture, 12);
+  return file;
 };
 
 /**

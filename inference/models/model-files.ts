@@ -1,5 +1,6 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { MODEL_FILE } from '../port.ts';
 import type { ModelInfo } from '../port.ts';
 
 /** A model file as a scan saw it. */
@@ -16,7 +17,6 @@ export interface ModelFile {
 
 /** More files than this in one folder are ignored. */
 const MAX_MODELS = 64;
-const MODEL_FILE = /^([A-Za-z0-9][A-Za-z0-9._-]{0,127}?)\.(onnx|kserve\.json)$/;
 
 /** The `.onnx` and `.kserve.json` files of a folder by name; a folder that is not there has none. Of one name's two files the one that names a server counts. */
 export const scanModels = async (folder: string, bundled: boolean): Promise<readonly ModelFile[]> => {

@@ -44,21 +44,52 @@ const declared = (values: readonly InferenceSession.ValueMetadata[], what: 'inpu
 
 const toTensor = ({ type, data, dims }: InputTensor): Tensor => (type === 'uint8' ? new Tensor(type, data, dims) : new Tensor(type, data, dims));
 
+/** A session that is released once nobody runs it: what replaces it may come in the middle of a run, which ONNX Runtime begins later than it is told to. */
+class Runs implements Disposable {
+  readonly #session: InferenceSession;
+  #underWay = 0;
+  #disposed = false;
+
+  constructor(session: InferenceSession) {
+    this.#session = session;
+  }
+
+  async run(feeds: InferenceSession.FeedsType, outputs: readonly string[]): Promise<InferenceSession.ReturnType> {
+    this.#underWay++;
+    try {
+      return await this.#session.run(feeds, outputs);
+    } finally {
+      this.#underWay--;
+      this.#releaseIfDone();
+    }
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#releaseIfDone();
+  }
+
+  #releaseIfDone(): void {
+    if (this.#disposed && this.#underWay === 0) void this.#session.release();
+  }
+}
+
 /** What the session takes and gives, without the picture. */
-const tensorsOf = (session: InferenceSession, { layout, width, height, batch }: InputContract, inputs: readonly DeclaredTensor[], outputs: readonly DeclaredTensor[]): TensorModel => ({
+const tensorsOf = (runs: Runs, { layout, width, height, batch }: InputContract, inputs: readonly DeclaredTensor[], outputs: readonly DeclaredTensor[]): TensorModel => ({
   inputs: inputs.map(({ name, dims }) => (layout === 'u8-nhwc' ? { name, type: 'uint8', dims, most: [batch ?? 1, height, width, 3] } : { name, type: 'float32', dims, most: [batch ?? 1, 3, height, width] })),
   outputs,
-  run: (feeds, wanted) => session.run(Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, toTensor(tensor)])), wanted),
+  run: (feeds, wanted) => runs.run(Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, toTensor(tensor)])), wanted),
 });
 
 /** What each of the pictures gets: `outputs` in their order. */
-const runPictures = async (session: InferenceSession, input: PictureInput, pictures: readonly Uint8Array[], outputs: readonly string[]): Promise<readonly (readonly OutputValues[])[]> => {
-  const given = await session.run({ [input.contract.name]: toTensor(input.tensor(pictures)) }, outputs);
+const runPictures = async (runs: Runs, input: PictureInput, pictures: readonly Uint8Array[], outputs: readonly string[]): Promise<readonly (readonly OutputValues[])[]> => {
+  const given = await runs.run({ [input.contract.name]: toTensor(input.tensor(pictures)) }, outputs);
   return splitOutputs(outputs.map((output) => outputValues(given[output])), input.pictures(pictures.length));
 };
 
 interface Parts {
-  readonly session: InferenceSession;
+  readonly runs: Runs;
   readonly model: PictureModel;
   readonly metadata: ModelMetadata;
   readonly tensors: TensorModel;
@@ -100,12 +131,13 @@ export class OnnxModel implements LoadedModel {
       const contract = inputContract(inputs, outputs, metadata);
       const input = new PictureInput(contract, metadata.normalisation);
       const black = new Uint8Array(input.bytes);
+      const runs = new Runs(session);
       const given = Object.entries(await session.run({ [contract.name]: toTensor(input.tensor([black])) })).map(([output, { type, dims }]) => ({ name: output, type, dims }));
       const model = await PictureModel.of({ name, digest, backend: 'onnx', metadata, input, outputs: given, bundledFolder });
       const batch = decideBatch({ fixed: contract.batch, most: metadata.batchMax ?? options.batchMax ?? 1, measured: options.measured });
       // The first run of a size sets up what the others use.
-      if (batch.pictures > 1) await runPictures(session, input, Array.from({ length: batch.pictures }, () => black), model.outputs);
-      return new OnnxModel({ session, model, metadata, tensors: tensorsOf(session, contract, inputs, outputs), input, batch }, options);
+      if (batch.pictures > 1) await runPictures(runs, input, Array.from({ length: batch.pictures }, () => black), model.outputs);
+      return new OnnxModel({ runs, model, metadata, tensors: tensorsOf(runs, contract, inputs, outputs), input, batch }, options);
     } catch (error) {
       await session.release();
       if (error instanceof MediaError) throw error;
@@ -115,10 +147,10 @@ export class OnnxModel implements LoadedModel {
 
   /** Whether several pictures in one run pay, at most `most` where the sidecar does not say. Runs the model for a few seconds; never rejects. */
   async measure(most: number, deadlineMs: Milliseconds): Promise<BatchChoice> {
-    const { session, model, metadata, input } = this.#parts;
+    const { runs, model, metadata, input } = this.#parts;
     const wanted = { fixed: input.contract.batch, most: metadata.batchMax ?? most };
     if (wanted.fixed !== null) return decideBatch({ ...wanted, measured: undefined });
-    return chooseBatch({ run: (pictures) => runPictures(session, input, pictures, model.outputs), bytes: input.bytes, most: wanted.most, deadlineMs, clock: this.#clock });
+    return chooseBatch({ run: (pictures) => runPictures(runs, input, pictures, model.outputs), bytes: input.bytes, most: wanted.most, deadlineMs, clock: this.#clock });
   }
 
   /** Runs on the caller's thread; a second call waits for the first. */
@@ -128,12 +160,13 @@ export class OnnxModel implements LoadedModel {
     return outcome;
   }
 
+  /** What runs is run to its end. */
   [Symbol.dispose](): void {
-    void this.#parts.session.release();
+    this.#parts.runs[Symbol.dispose]();
   }
 
   #infer(frames: readonly InferenceFrame[]): Promise<readonly InferenceOutcome[]> {
-    const { session, model, input } = this.#parts;
-    return model.infer(frames, this.#clock, () => runPictures(session, input, frames.map(({ pixels }) => pixels), model.outputs));
+    const { runs, model, input } = this.#parts;
+    return model.infer(frames, this.#clock, () => runPictures(runs, input, frames.map(({ pixels }) => pixels), model.outputs));
   }
 }

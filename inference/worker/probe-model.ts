@@ -28,7 +28,7 @@ export interface ProbeOptions {
  * Tries a file in a child process; gives how many of its pictures to run together. Rejects with INVALID_ARGUMENT and the reason when it
  * cannot be used, also when it crashed or hung.
  */
-export const probeModel = ({ bundledFolder, threads, batchMax, deadlineMs }: ProbeOptions) => (file: ModelFile): Promise<BatchChoice> =>
+export const probeModel = ({ bundledFolder, threads, batchMax, deadlineMs }: ProbeOptions) => (file: Pick<ModelFile, 'path'>): Promise<BatchChoice> =>
   new Promise((resolve, reject) => {
     const args = ['--title=imageflow-edge model-probe', PROBE, file.path, bundledFolder, ...[threads, batchMax, deadlineMs].map(String)];
     execFile(process.execPath, args, { timeout: TIMEOUT_MS, killSignal: 'SIGKILL', maxBuffer: 1 << 20 }, (error, stdout) => {

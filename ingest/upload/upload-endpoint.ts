@@ -6,11 +6,11 @@ import { CAMERA_ID } from '../../core/frame-ref.ts';
 import type { Milliseconds } from '../../core/units.ts';
 import type { Authorizer, CameraResolver } from '../../media-control/port.ts';
 import type { Logger } from '../../platform/logging.ts';
+import type { Spool } from '../../platform/spool.ts';
 import type { UploadReport, UploadTarget, WallRange } from '../../recorder/port.ts';
 import { mediaTypeOf } from '../../transport/http/body.ts';
 import { sendJson } from '../../transport/http/media-http-server.ts';
 import type { MediaRequest, MediaRouter } from '../../transport/http/port.ts';
-import type { Spool } from './spool.ts';
 import { UploadedMp4 } from './uploaded-mp4.ts';
 
 export interface UploadEndpointOptions {

@@ -8,11 +8,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '../../core/clock.ts';
 import { MediaError } from '../../core/errors.ts';
 import { FakeClock } from '../../core/testing-clock.ts';
-import { Spool } from '../../ingest/upload/spool.ts';
-import type { SpoolOptions } from '../../ingest/upload/spool.ts';
 import { UploadedMp4 } from '../../ingest/upload/uploaded-mp4.ts';
 import { silentLogger } from '../../platform/logging.ts';
 import { createMetrics } from '../../platform/metrics.ts';
+import { Spool } from '../../platform/spool.ts';
+import type { SpoolOptions } from '../../platform/spool.ts';
 import type { UploadedUnit } from '../../recorder/port.ts';
 import { MediaHttpServer, sendJson } from '../../transport/http/media-http-server.ts';
 import { ffmpegMake } from '../support/media.ts';
@@ -101,7 +101,7 @@ describe('[SD-52] the spool', () => {
   const serve = async (options: Partial<SpoolOptions> = {}) => {
     const directory = await mkdtemp(join(folder, 'spool-'));
     const clock = new FakeClock();
-    const spool = await Spool.open({ directory, maxBytes: 1 << 20, reserveBytes: 0, clock, ...options });
+    const spool = await Spool.open({ directory, extension: '.mp4', copies: 2, maxBytes: 1 << 20, reserveBytes: 0, clock, ...options });
     const outcome = Promise.withResolvers<string>();
     const server = createServer((request, response) => {
       void (async () => {
@@ -161,7 +161,7 @@ describe('[SD-52] the spool', () => {
   test('forgets what an earlier process left', async () => {
     const directory = await mkdtemp(join(folder, 'spool-'));
     await writeFile(join(directory, 'left.mp4'), 'x');
-    await Spool.open({ directory, maxBytes: 1, reserveBytes: 0, clock: new FakeClock() });
+    await Spool.open({ directory, extension: '.mp4', copies: 2, maxBytes: 1, reserveBytes: 0, clock: new FakeClock() });
     expect(await readdir(directory)).toEqual([]);
   });
 });

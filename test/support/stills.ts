@@ -43,3 +43,29 @@ export const frameHeader = (width: number, height: number, options: { readonly m
 
 /** A scan header (B.2.3) and some entropy-coded data, with a stuffed byte and a restart marker in it. */
 export const scan = (): Buffer => Buffer.concat([segment(0xda, Buffer.from([3, 1, 0, 2, 0x11, 3, 0x11, 0, 63, 0])), Buffer.from([0x12, 0xff, 0x00, 0x34, 0xff, 0xd0, 0x56])]);
+
+/** A chunk of a WebP, without the byte that pads it. */
+export const riffChunk = (kind: string, content: readonly number[]): Buffer => {
+  const head = Buffer.alloc(8);
+  head.write(kind, 'latin1');
+  head.writeUInt32LE(content.length, 4);
+  return Buffer.concat([head, Buffer.from(content)]);
+};
+
+/** A WebP of these chunks, each padded to an even length. */
+export const webp = (...chunks: readonly Buffer[]): Buffer => {
+  const body = Buffer.concat(chunks.flatMap((chunk) => (chunk.length % 2 === 0 ? [chunk] : [chunk, Buffer.alloc(1)])));
+  const head = Buffer.from('RIFF\0\0\0\0WEBP', 'latin1');
+  head.writeUInt32LE(4 + body.length, 4);
+  return Buffer.concat([head, body]);
+};
+
+/** The header of a lossy picture (RFC 6386 §9.1), without its data. */
+export const lossy = (width: number, height: number): Buffer => riffChunk('VP8 ', [0x10, 0, 0, 0x9d, 0x01, 0x2a, width & 255, width >> 8, height & 255, height >> 8]);
+
+/** The same of a lossless one (RFC 9649 §3.4). */
+export const lossless = (width: number, height: number): Buffer => {
+  const bits = Buffer.alloc(4);
+  bits.writeUInt32LE((((height - 1) << 14) | (width - 1)) >>> 0);
+  return riffChunk('VP8L', [0x2f, ...bits]);
+};

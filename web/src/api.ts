@@ -60,18 +60,6 @@ export interface RunningDetector {
   readonly total_ms: number;
 }
 
-export interface Model {
-  readonly name: string;
-  readonly backend: 'onnx' | 'kserve';
-  readonly state: 'loading' | 'ready' | 'failed';
-  readonly failure: string | null;
-  readonly digest: string | null;
-  readonly input: { readonly width: number; readonly height: number } | null;
-  readonly labels: readonly string[];
-  readonly default_confidence: number | null;
-  readonly batch: { readonly pictures: number; readonly reason: string } | null;
-}
-
 /** What a rule of a camera's scene said. */
 export interface RuleEvent {
   readonly event_type: 'rule_began' | 'rule_ended' | 'rule_happened';
@@ -123,7 +111,6 @@ export const api = {
   newPublishKey: (id: string) => json<{ key: string }>(`/v1/cameras/${id}/keys`, 'POST', { kind: 'publish' }),
   /** Those that are raised, newest first. */
   alarms: async (camera?: string): Promise<readonly Alarm[]> => (await json<Page<Alarm>>(`/v1/alarms?limit=100${camera === undefined ? '' : `&camera=${camera}`}`)).items,
-  models: () => json<{ readonly items: readonly Model[]; readonly default_model: string }>('/v1/models'),
   setPipelines: (id: string, pipelines: readonly Pipeline[]) => json<Camera>(`/v1/cameras/${id}`, 'PATCH', { pipelines }),
   /** What the camera sees now, JPEG. */
   snapshot: async (id: string, width: number, signal: AbortSignal): Promise<Blob> => (await request(`/v1/cameras/${id}/snapshot?width=${String(width)}`, { signal })).blob(),

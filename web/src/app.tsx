@@ -30,6 +30,7 @@ export const App = () => {
         <nav aria-label="Main">
           <a {...linkTo('/')} aria-current={path === '/' ? 'page' : undefined}>Live wall</a>
           <a {...linkTo('/recordings')} aria-current={path === '/recordings' ? 'page' : undefined}>Recordings</a>
+          <a {...linkTo('/models')} aria-current={path === '/models' ? 'page' : undefined}>Models</a>
           <button type="button" class="quiet" onClick={() => void api.logout()}>Sign out</button>
         </nav>
       </header>

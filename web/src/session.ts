@@ -55,7 +55,7 @@ const exchange = async (refused: string | null): Promise<boolean> => {
 };
 
 /** Whether the signed-in user may do something, for what to offer; the server decides. */
-export const may = (permission: 'camera:manage' | 'detection:view' | 'stream:publish' | 'recording:manage'): boolean => {
+export const may = (permission: 'camera:manage' | 'model:manage' | 'pipeline:execute' | 'detection:view' | 'stream:publish' | 'recording:manage'): boolean => {
   const claims = accessToken()?.split('.')[1];
   if (!claims) return false;
   try {

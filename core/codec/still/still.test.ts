@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { MediaError } from '../../errors.ts';
 import { readStill } from './read-still.ts';
-import { EOI, SOI, frameHeader, plainPng, png, pngChunk, pngHeader, scan, segment } from '../../../test/support/stills.ts';
+import { EOI, SOI, frameHeader, lossless, lossy, plainPng, png, pngChunk, pngHeader, riffChunk, scan, segment, webp } from '../../../test/support/stills.ts';
 
 const IMAGES = join(import.meta.dirname, '../../../test/fixtures/images');
 /** What a decoder is to be shown of a JPEG. */
@@ -25,6 +25,15 @@ test('[INF-7] pictures say how large they are before a decoder sees them', () =>
   expect(readStill(readFileSync(join(IMAGES, 'basketball1.png')))).toMatchObject({ format: 'png', width: 640, height: 480 });
   expect(readStill(plainPng(3, 2, [1, 2, 3]))).toMatchObject({ format: 'png', width: 3, height: 2 });
   for (const marker of [0xc0, 0xc1, 0xc2]) expect(readStill(jpeg(frameHeader(640, 300, { marker }), scan(), EOI))).toMatchObject({ format: 'jpeg', width: 640, height: 300 });
+});
+
+test('[INF-7] a WebP is the one chunk that holds its picture, lossy or lossless, whatever stands before and behind it', () => {
+  const profile = [riffChunk('VP8X', [0x3c, 0, 0, 0, 0x7f, 2, 0, 0xdf, 1, 0]), riffChunk('ICCP', [1, 2, 3]), riffChunk('ALPH', [0])];
+  for (const [bytes, chunk] of [[webp(lossy(640, 480)), lossy(640, 480)], [webp(lossless(640, 480)), lossless(640, 480)], [webp(...profile, lossy(640, 480), riffChunk('EXIF', [9])), lossy(640, 480)]] as const) {
+    const still = readStill(bytes);
+    expect(still).toMatchObject({ format: 'webp', width: 640, height: 480 });
+    expect(still.format === 'webp' && Buffer.from(still.chunk)).toEqual(chunk);
+  }
 });
 
 test('[INF-7] a decoder is shown a JPEG up to its end: another picture behind it, as in multi-picture files, is none of its business', () => {
@@ -57,7 +66,15 @@ test.each<[string, readonly [width: number, height: number, depth: number, colou
 test.each<[string, Buffer, string]>([
   ['nothing', Buffer.alloc(0), 'PICTURE_DAMAGED'],
   ['a GIF', Buffer.from('GIF89a\x01\x00\x01\x00'), 'PICTURE_FORMAT'],
-  ['a WebP', Buffer.from('RIFF\x00\x00\x00\x00WEBPVP8 '), 'PICTURE_FORMAT'],
+  ['an animated WebP', webp(riffChunk('VP8X', [0x02, 0, 0, 0, 9, 0, 0, 9, 0, 0]), riffChunk('ANIM', [0, 0, 0, 0, 0, 0]), riffChunk('ANMF', [0])), 'PICTURE_FORMAT'],
+  ['an animated WebP that does not say so', webp(riffChunk('ANMF', [...Array.from({ length: 16 }, () => 0), ...lossy(9, 9)])), 'PICTURE_FORMAT'],
+  ['a WebP without a picture', webp(riffChunk('EXIF', [1, 2])), 'PICTURE_DAMAGED'],
+  ['a WebP of a thousand chunks', webp(...Array.from({ length: 1000 }, () => riffChunk('EXIF', [])), lossy(9, 9)), 'PICTURE_DAMAGED'],
+  ['a WebP that is cut off', webp(lossy(9, 9)).subarray(0, 25), 'PICTURE_DAMAGED'],
+  ['a WebP that begins with no key frame', webp(riffChunk('VP8 ', [1, 0, 0, 0x9d, 1, 0x2a, 9, 0, 9, 0])), 'PICTURE_DAMAGED'],
+  ['a lossless WebP of a later version', webp(riffChunk('VP8L', [0x2f, 0, 0, 0, 0x20])), 'PICTURE_DAMAGED'],
+  ['a lossless WebP of no header', webp(riffChunk('VP8L', [0x2f])), 'PICTURE_DAMAGED'],
+  ['a WebP of 16,383 × 16,383', webp(lossy(16_383, 16_383)), 'PICTURE_TOO_LARGE'],
   ['a lossless JPEG', jpeg(frameHeader(16, 16, { marker: 0xc3 }), scan(), EOI), 'PICTURE_FORMAT'],
   ['a JPEG with arithmetic coding', jpeg(frameHeader(16, 16, { marker: 0xc9 }), scan(), EOI), 'PICTURE_FORMAT'],
   ['a JPEG of 12 bits', jpeg(frameHeader(16, 16, { marker: 0xc1, precision: 12 }), scan(), EOI), 'PICTURE_FORMAT'],
@@ -86,7 +103,7 @@ test.each<[string, Buffer, string]>([
 
 /** Pictures of which a byte here and there is another, and cut ones. */
 const nearly = fc.tuple(
-  fc.constantFrom(jpeg(segment(0xe0, Buffer.from('JFIF\0')), frameHeader(640, 480), scan(), scan(), EOI), plainPng(7, 5, [1, 2, 3], [pngChunk('tEXt', Buffer.from('a'))])),
+  fc.constantFrom(jpeg(segment(0xe0, Buffer.from('JFIF\0')), frameHeader(640, 480), scan(), scan(), EOI), plainPng(7, 5, [1, 2, 3], [pngChunk('tEXt', Buffer.from('a'))]), webp(riffChunk('ICCP', [1, 2, 3]), lossy(7, 5)), webp(lossless(7, 5))),
   fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 6 }), fc.nat(),
 ).map(([whole, changes, cut]) => {
   const bytes = Buffer.from(whole);
@@ -97,12 +114,12 @@ const nearly = fc.tuple(
 test('[INF-7] any bytes are a picture of a size within bounds or are refused', () => {
   const random = fc.uint8Array({ maxLength: 400 });
   const begins = (head: Buffer) => random.map((rest) => Buffer.concat([head, rest]));
-  fc.assert(fc.property(fc.oneof(random.map((bytes) => Buffer.from(bytes)), begins(SOI), begins(png(pngHeader(4, 4))), nearly), (bytes) => {
+  fc.assert(fc.property(fc.oneof(random.map((bytes) => Buffer.from(bytes)), begins(SOI), begins(png(pngHeader(4, 4))), begins(webp()), nearly), (bytes) => {
     try {
       const still = readStill(bytes);
       expect(still.width * still.height).toBeGreaterThan(0);
       expect(still.width * still.height).toBeLessThanOrEqual(25_000_000);
-      const pieces = still.format === 'jpeg' ? [still.bytes] : [...still.head, ...still.data];
+      const pieces = still.format === 'jpeg' ? [still.bytes] : still.format === 'webp' ? [still.chunk] : [...still.head, ...still.data];
       expect(pieces.reduce((sum, piece) => sum + piece.length, 0)).toBeLessThanOrEqual(bytes.length);
     } catch (error) {
       expect(error).toBeInstanceOf(MediaError);

@@ -6,8 +6,16 @@ export interface DrawStyle {
   readonly how: 'exact' | 'held' | 'late';
 }
 
+/** Boxes, in pixels of a picture of this size. */
+export type DrawnBoxes = Pick<BoxMessage, 'width' | 'height' | 'detections'>;
+
 /** Draws the boxes over the picture; the canvas covers the video's element, which letterboxes the picture (`object-fit: contain`). */
-export const drawBoxes = (canvas: HTMLCanvasElement, video: HTMLVideoElement, messages: readonly BoxMessage[], style: DrawStyle): void => {
+export const drawBoxes = (canvas: HTMLCanvasElement, video: HTMLVideoElement, messages: readonly DrawnBoxes[], style: DrawStyle): void => {
+  drawPictureBoxes(canvas, { width: video.videoWidth, height: video.videoHeight }, messages, style);
+};
+
+/** The same over a picture of any kind. */
+export const drawPictureBoxes = (canvas: HTMLCanvasElement, picture: { readonly width: number; readonly height: number }, messages: readonly DrawnBoxes[], style: DrawStyle): void => {
   const ratio = devicePixelRatio;
   const width = Math.round(canvas.clientWidth * ratio);
   const height = Math.round(canvas.clientHeight * ratio);
@@ -18,10 +26,10 @@ export const drawBoxes = (canvas: HTMLCanvasElement, video: HTMLVideoElement, me
   const context = canvas.getContext('2d');
   if (!context) return;
   context.clearRect(0, 0, width, height);
-  if (!video.videoWidth || messages.length === 0) return;
-  const scale = Math.min(width / video.videoWidth, height / video.videoHeight);
-  const left = (width - video.videoWidth * scale) / 2;
-  const top = (height - video.videoHeight * scale) / 2;
+  if (picture.width === 0 || messages.length === 0) return;
+  const scale = Math.min(width / picture.width, height / picture.height);
+  const left = (width - picture.width * scale) / 2;
+  const top = (height - picture.height * scale) / 2;
   const small = canvas.clientWidth < 420;
   const fontSize = Math.round((small ? 10 : 13) * ratio);
   context.font = `600 ${fontSize}px system-ui, sans-serif`;
@@ -29,8 +37,8 @@ export const drawBoxes = (canvas: HTMLCanvasElement, video: HTMLVideoElement, me
   context.lineWidth = Math.max(1.5, 2 * ratio);
   context.setLineDash(style.how === 'held' ? [6 * ratio, 4 * ratio] : []);
   for (const message of messages) {
-    const sx = (video.videoWidth / message.width) * scale;
-    const sy = (video.videoHeight / message.height) * scale;
+    const sx = (picture.width / message.width) * scale;
+    const sy = (picture.height / message.height) * scale;
     for (const detection of message.detections) {
       const colour = colourOf(detection);
       const x = left + detection.bbox.x * sx;

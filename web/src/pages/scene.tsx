@@ -2,6 +2,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { ApiError, inWords } from '../api-error.ts';
 import { api } from '../api.ts';
 import type { Camera } from '../api.ts';
+import { modelsApi } from '../models/api.ts';
 import { addLine, addRule, addZone, pipelineId, removeLine, removeRule, removeZone, renameLine, renameZone, sceneOf, setRule, turnLine, withScene } from '../scene/draft.ts';
 import type { Rule, Scene } from '../scene/draft.ts';
 import { may } from '../session.ts';
@@ -45,9 +46,9 @@ const useStill = (camera: string): { readonly url: string | null; readonly size:
 
 /** The classes that a detector's model has; none while that is not known. */
 const useLabels = (): ((detector: string) => readonly string[]) => {
-  const [known, setKnown] = useState<Awaited<ReturnType<typeof api.models>> | null>(null);
+  const [known, setKnown] = useState<Awaited<ReturnType<typeof modelsApi.list>> | null>(null);
   useEffect(() => {
-    api.models().then(setKnown).catch(() => undefined); // then no name is pointed out
+    modelsApi.list().then(setKnown).catch(() => undefined); // then no name is pointed out
   }, []);
   return (detector) => known?.items.find(({ name }) => name === (detector === 'detect' ? known.default_model : detector))?.labels ?? [];
 };

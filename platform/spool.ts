@@ -3,14 +3,18 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, open, readdir, rm, statfs } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
-import type { Clock } from '../../core/clock.ts';
-import { MediaError } from '../../core/errors.ts';
-import type { Milliseconds } from '../../core/units.ts';
+import type { Clock } from '../core/clock.ts';
+import { MediaError } from '../core/errors.ts';
+import type { Milliseconds } from '../core/units.ts';
 
 export interface SpoolOptions {
   /** A folder of its own. */
   readonly directory: string;
+  /** Of the files' names, with its dot. */
+  readonly extension: string;
   readonly maxBytes: number;
+  /** How often its bytes are on the disk before the upload is done with: 2, where something else is made of them. */
+  readonly copies: 1 | 2;
   /** So much of the disk stays free. */
   readonly reserveBytes: number;
   readonly clock: Clock;
@@ -57,7 +61,7 @@ export class Spool {
     const announced = Number(request.headers['content-length'] ?? 0);
     if (announced > this.#options.maxBytes) throw this.#tooLarge();
     await this.#checkRoom(announced);
-    const path = join(this.#options.directory, `${randomUUID()}.mp4`);
+    const path = join(this.#options.directory, `${randomUUID()}${this.#options.extension}`);
     try {
       const bytes = await this.#write(request, path, announced);
       return { path, bytes, [Symbol.asyncDispose]: () => rm(path, { force: true }) };
@@ -80,13 +84,14 @@ export class Spool {
     let checked = 0;
     try {
       await using file = await open(path, 'wx');
-      for await (const chunk of request as AsyncIterable<Buffer>) {
+      // Left open when it is refused midway, so that its client can be told.
+      for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
         idle[Symbol.dispose]();
         bytes += chunk.length;
         if (bytes > maxBytes) throw this.#tooLarge();
         if (bytes - checked >= CHECK_BYTES) {
           checked = bytes;
-          await this.#checkRoom(Math.max(bytes, announced - bytes)); // what is to come, or as much again for the segments
+          await this.#checkRoom(Math.max((this.#options.copies - 1) * bytes, announced - bytes)); // what is to come, or as much again for what is made of it
         }
         for (let written = 0; written < chunk.length;) written += (await file.write(chunk, written)).bytesWritten;
         idle = clock.after(IDLE, () => { stop(gone('Nothing came for 30 s.')); });
@@ -106,10 +111,10 @@ export class Spool {
     return bytes;
   }
 
-  /** The file and the segments made of it must both fit. */
+  /** The file and what is made of it must both fit. */
   async #checkRoom(bytes: number): Promise<void> {
-    const { directory, freeBytes = freeOf, reserveBytes } = this.#options;
-    if ((await freeBytes(directory)) - 2 * bytes < reserveBytes) throw noRoom();
+    const { directory, freeBytes = freeOf, reserveBytes, copies } = this.#options;
+    if ((await freeBytes(directory)) - copies * bytes < reserveBytes) throw noRoom();
   }
 
   #tooLarge(): MediaError {
