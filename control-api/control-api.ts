@@ -163,7 +163,7 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
     ...(options.loginAttempts === undefined ? {} : { attempts: options.loginAttempts }),
   });
   const users = new UserService(db, auth, clock);
-  const cameras = new CameraService({ db, clock, config, models: options.models });
+  const cameras = new CameraService({ db, clock, config, models: options.models, workerModels: options.workerModels });
   const marks = new MarkService(db, clock);
   const holds = new RetentionHoldService(db);
   const desiredState = stack.use(new DesiredStateService({ cameras, auth, audit, marks, holds, config, clock, logger, ...(dialectOf(db).shared ? { rereadMs: SHARED_REREAD_MS } : {}) }));

@@ -3,11 +3,13 @@ import type { Config } from '../../config/schema.ts';
 import type { Clock } from '../../core/clock.ts';
 import { MediaError } from '../../core/errors.ts';
 import type { Milliseconds } from '../../core/units.ts';
+import type { ModelInfo } from '../../inference/port.ts';
 import type { CameraSpec } from '../../media-control/port.ts';
 import type { CamerasTable, Database } from '../../platform/database/schema.ts';
 import type { ModelCatalogue } from '../models.ts';
 import { FieldsError } from '../problem.ts';
-import { checkPipelines, toDetectors } from './detectors.ts';
+import { checkPipelines, modelOf, toDetectors } from './detectors.ts';
+import { checkLight, namesLight } from './light-models.ts';
 import { newKey } from './keys.ts';
 import { HINTS, StoredRates } from './schemas.ts';
 import type { CameraPatch, NewCamera, Pipeline, Source, StoredRecording } from './schemas.ts';
@@ -59,6 +61,8 @@ export interface CameraServiceOptions {
   readonly clock: Clock;
   readonly config: Config;
   readonly models: ModelCatalogue;
+  /** The worker's models; rejects with UNAVAILABLE while there is no worker. */
+  readonly workerModels: () => Promise<readonly ModelInfo[]>;
 }
 
 /** Cameras, their keys and sessions. A change is in the desired state before its caller gets an answer. */
@@ -67,6 +71,7 @@ export class CameraService {
   readonly #clock: Clock;
   readonly #config: Config;
   readonly #models: ModelCatalogue;
+  readonly #workerModels: CameraServiceOptions['workerModels'];
   readonly #listeners = new Set<() => Promise<void>>();
 
   constructor(options: CameraServiceOptions) {
@@ -74,6 +79,7 @@ export class CameraService {
     this.#clock = options.clock;
     this.#config = options.config;
     this.#models = options.models;
+    this.#workerModels = options.workerModels;
   }
 
   list(after: string | undefined, limit: number): Promise<CameraRow[]> { return this.#store.list(after, limit); }
@@ -191,8 +197,16 @@ export class CameraService {
       const fields = later.map((field) => ({ field, message: 'comes in a later version; leave it out', value: null }));
       throw new FieldsError('UNPROCESSABLE', 'SETTING_NOT_SUPPORTED', `${later.join(', ')}: nothing acts on this yet, it comes in a later version. Leave it out.`, fields);
     }
-    if (camera.pipelines !== undefined) checkPipelines(camera.pipelines, await this.#models.names());
+    if (camera.pipelines !== undefined) await this.#checkPipelines(camera.pipelines);
     if (camera.source !== undefined) await checkSource(camera.source, this.#config.sources.file_dir);
+  }
+
+  async #checkPipelines(pipelines: readonly Pipeline[]): Promise<void> {
+    const models = await this.#models.names();
+    checkPipelines(pipelines, models);
+    if (!namesLight(pipelines)) return;
+    // A worker that is away for now keeps nobody from setting a camera.
+    checkLight(pipelines, (id) => modelOf(id, this.#config.inference), models, await this.#workerModels().catch(() => []));
   }
 
   async #changed(): Promise<void> {
