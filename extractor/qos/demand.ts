@@ -27,6 +27,8 @@ export interface CameraDemand {
   readonly fps: readonly number[];
   /** What a picture costs with each of a detector's lighter models in turn, in pictures of its own model: 1 at most, and none more than the one before. Detector by detector as `fps`; absent: none has any. */
   readonly light?: readonly (readonly number[])[];
+  /** What these are called. */
+  readonly names?: readonly (readonly string[])[];
   readonly preset: QosPreset;
   /** 1..10; shares grow with it. */
   readonly priority: number;
@@ -51,6 +53,10 @@ export const levelOf = (steps: readonly DetectionStep[], lowered: DetectionStep 
   const level = steps.findIndex((step) => step.fps <= lowered.fps && step.light >= light);
   return level === -1 ? steps.length - 1 : level;
 };
+
+/** What tells the lighter models in use at a step from those at another, also where a camera has others than before. */
+export const lighterAt = ({ names }: Pick<CameraDemand, 'names'>, { light }: DetectionStep): string =>
+  (light === 0 ? '' : (names?.map((each) => each[Math.min(light, each.length) - 1] ?? '').join('\n') ?? String(light)));
 
 /** What all its detectors together cost a second at a step, in pictures of their own models. */
 export const costAt = ({ fps, light = [] }: Pick<CameraDemand, 'fps' | 'light'>, step: DetectionStep): number =>

@@ -4,7 +4,7 @@ import type { Milliseconds } from '../../core/units.ts';
 import { allocate } from './allocation.ts';
 import { UNLIMITED, measure } from './capacity.ts';
 import type { Capacity, Measured, OverloadCause } from './capacity.ts';
-import { fullFps, levelOf, stepsOf } from './demand.ts';
+import { fullFps, levelOf, lighterAt, stepsOf } from './demand.ts';
 import type { CameraDemand, DetectionStep } from './demand.ts';
 
 /** A camera is lowered by one step in so long at most, and raised by one. */
@@ -17,8 +17,9 @@ export type QosCause = OverloadCause | 'recovered' | 'settings';
 export interface CameraStep {
   /** What its detectors may have at most, lowered by overload; null: nothing is taken away. */
   readonly lowered: DetectionStep | null;
-  /** As it was told last. */
+  /** As it was told last, and with which lighter models (`lighterAt`). */
   readonly told: DetectionStep;
+  readonly toldLighter: string;
   readonly full: number;
   /** The governor's time of the last step; -Infinity: none yet. */
   readonly steppedAt: Milliseconds;
@@ -44,40 +45,41 @@ export const INITIAL: QosState = { capacity: UNLIMITED, cameras: new Map() };
 export const decide = (state: QosState, demands: readonly CameraDemand[], measured: Measured, now: Milliseconds, away: (camera: CameraId) => boolean = () => false): { readonly state: QosState; readonly changes: readonly QosChange[] } => {
   const present = demands.map((demand) => followSettings(state.cameras.get(demand.camera), demand));
   const before = allocate(demands, state.capacity.perSecond);
-  const settled = present.every(({ camera, level }) => level === before.levels.get(camera));
+  const settled = present.every(({ demand, level }) => level === before.levels.get(demand.camera));
   const capacity = measure(state.capacity, measured, before, settled, now);
   const { levels } = capacity.perSecond === state.capacity.perSecond ? before : allocate(demands, capacity.perSecond);
 
   const cameras = new Map([...state.cameras].filter(([camera]) => away(camera)));
   const changes: QosChange[] = [];
-  for (const { camera, full, steps, level, told, steppedAt } of present) {
+  for (const { demand, full, steps, level, told, toldLighter, steppedAt } of present) {
+    const { camera } = demand;
     const target = levels.get(camera) ?? 0;
     // Under overload nobody is raised, not even by what others give up.
     const stepped = level + stepTowards(level, capacity.overload === null ? target : Math.max(target, level), now - steppedAt);
     const to = steps[stepped] ?? told;
-    cameras.set(camera, { lowered: stepped > 0 ? to : null, told: to, full, steppedAt: stepped === level ? steppedAt : now });
-    if (!isSame(to, told)) changes.push({ camera, from: told, to, full, cause: stepped === level ? 'settings' : stepped < level ? 'recovered' : capacity.cause });
+    const lighter = lighterAt(demand, to);
+    cameras.set(camera, { lowered: stepped > 0 ? to : null, told: to, toldLighter: lighter, full, steppedAt: stepped === level ? steppedAt : now });
+    if (to.fps !== told.fps || lighter !== toldLighter) changes.push({ camera, from: told, to, full, cause: stepped === level ? 'settings' : stepped < level ? 'recovered' : capacity.cause });
   }
   return { state: { capacity, cameras }, changes };
 };
 
 interface Present {
-  readonly camera: CameraId;
+  readonly demand: CameraDemand;
   readonly full: number;
   readonly steps: readonly DetectionStep[];
   /** The step it stands at by its present settings and models. */
   readonly level: number;
   readonly told: DetectionStep;
+  readonly toldLighter: string;
   readonly steppedAt: Milliseconds;
 }
 
 const followSettings = (step: CameraStep | undefined, demand: CameraDemand): Present => {
   const full = fullFps(demand);
   const steps = stepsOf(demand);
-  return { camera: demand.camera, full, steps, level: levelOf(steps, step?.lowered ?? null), told: step?.told ?? { fps: full, light: 0 }, steppedAt: step?.steppedAt ?? -Infinity };
+  return { demand, full, steps, level: levelOf(steps, step?.lowered ?? null), told: step?.told ?? { fps: full, light: 0 }, toldLighter: step?.toldLighter ?? '', steppedAt: step?.steppedAt ?? -Infinity };
 };
-
-const isSame = (a: DetectionStep, b: DetectionStep): boolean => a.fps === b.fps && a.light === b.light;
 
 /** One step at most, and not too soon after the last: 1 down, -1 up. */
 const stepTowards = (level: number, target: number, since: Milliseconds): number => {

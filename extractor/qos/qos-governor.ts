@@ -99,7 +99,7 @@ export class QosGovernor implements Disposable {
   }
 
   #demandOf({ camera, detectors, preset, priority }: GovernedCamera): CameraDemand {
-    return { camera, preset, priority, fps: detectors.map(({ fps }) => fps), light: detectors.map(({ model, light }) => this.#costs.along([model, ...light]).slice(1)) };
+    return { camera, preset, priority, fps: detectors.map(({ fps }) => fps), names: detectors.map(({ light }) => light), light: detectors.map(({ model, light }) => this.#costs.along([model, ...light]).slice(1)) };
   }
 
   #tick(): void {
