@@ -36,7 +36,7 @@ import { distributionSwitchRoutes } from './cameras/distribution-routes.ts';
 import { cameraQosRoutes } from './cameras/qos-routes.ts';
 import { recordingSwitchRoutes } from './cameras/recording-routes.ts';
 import { cameraRoutes } from './cameras/routes.ts';
-import { CameraService } from './cameras/service.ts';
+import { CameraService, lightOfDefault } from './cameras/service.ts';
 import type { MediaPorts } from './cameras/urls.ts';
 import { createCors } from './cors.ts';
 import { DesiredStateService } from './desired-state/service.ts';
@@ -253,7 +253,7 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
       timelineRoutes(detections, guard),
       eventRoutes(events, guard),
       alarmRoutes(alarms, guard),
-      modelRoutes(options.workerModels, config.inference.default_model, guard),
+      modelRoutes(options.workerModels, { model: config.inference.default_model, light: lightOfDefault(config.inference) }, guard),
       archiveRoutes(archive, guard),
     ],
     rootResources: [health, jwksRoutes(auth, [jwksPath])],

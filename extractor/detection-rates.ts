@@ -3,7 +3,7 @@ import type { CameraSpec, DetectorSpec } from '../media-control/port.ts';
 import type { ExtractorPoolOptions } from './extractor-pool-options.ts';
 import { LighterModels } from './lighter-models.ts';
 import type { CameraQos, SkipReason } from './port.ts';
-import type { ModelsMessage, ResultMessage } from './protocol.ts';
+import type { ModelsMessage, ResultMessage, StatsMessage } from './protocol.ts';
 import { CpuLoad } from './qos/cpu-load.ts';
 import { DEFAULT_PRIORITY } from './qos/demand.ts';
 import type { DetectionStep } from './qos/demand.ts';
@@ -12,6 +12,9 @@ import { QosGovernor } from './qos/qos-governor.ts';
 import type { GovernedCamera } from './qos/qos-governor.ts';
 import { sentDetector } from './sent-detector.ts';
 import type { SentDetector } from './sent-detector.ts';
+
+/** About so many seconds in which a lighter model's pictures are refused and none is seen: it is left. */
+const STRIKES = 2;
 
 export interface DetectionRatesOptions<Slot> extends Pick<ExtractorPoolOptions, 'clock' | 'logger' | 'metrics' | 'journal' | 'specs' | 'cpu'> {
   readonly cameras: () => Iterable<CameraId>;
@@ -31,9 +34,13 @@ export class DetectionRates<Slot> implements Disposable {
   /** By camera, what the metric of models shows. */
   readonly #shown = new Map<CameraId, readonly { readonly detector: string; readonly model: string }[]>();
 
+  /** By camera, models that have seen a picture since its last statistics, and how often in a row a lighter one has not, and pictures were refused. */
+  readonly #heard = new Map<CameraId, Set<string>>();
+  readonly #strikes = new Map<CameraId, number>();
+
   constructor(options: DetectionRatesOptions<Slot>) {
     this.#options = options;
-    this.#lighter = new LighterModels(options.logger);
+    this.#lighter = new LighterModels(options.clock, options.logger);
     const load = new CpuLoad();
     this.#governor = new QosGovernor({
       clock: options.clock, cpu: options.cpu ?? (() => load.take()),
@@ -64,12 +71,27 @@ export class DetectionRates<Slot> implements Disposable {
   }
 
   onResult(camera: CameraId, { detector, result, timings }: Pick<ResultMessage, 'detector' | 'result' | 'timings'>): void {
+    const heard = this.#heard.get(camera);
+    if (heard) heard.add(result.model);
+    else this.#heard.set(camera, new Set([result.model]));
     const spec = this.#options.specs(camera)?.detectors.find(({ id }) => id === detector);
     this.#governor.onResult(timings, spec && spec.model !== result.model ? [spec.model, ...this.#usableTo(camera, spec, result.model)] : [result.model]);
   }
 
-  onSkip(reason: SkipReason, count: number): void {
-    this.#governor.onSkip(reason, count);
+  /** What became of its other pictures, in about a second. A lighter model that only refuses them is left: lowered must not mean blind. */
+  onSkips(camera: CameraId, skipped: StatsMessage['skipped']): void {
+    for (const [reason, count] of Object.entries(skipped)) this.#governor.onSkip(reason as SkipReason, count);
+    const heard = this.#heard.get(camera);
+    this.#heard.delete(camera);
+    const blind = skipped.refused ? (this.present(camera)?.models ?? []).filter(({ model, full }) => model !== full && !heard?.has(model)) : [];
+    const strikes = blind.length > 0 ? (this.#strikes.get(camera) ?? 0) + 1 : 0;
+    if (strikes < STRIKES) {
+      this.#strikes.set(camera, strikes);
+      return;
+    }
+    this.#strikes.delete(camera);
+    for (const { model } of blind) this.#lighter.fail(model);
+    for (const each of this.#options.cameras()) this.#options.onChange(each);
   }
 
   onUnit(late: boolean): void {
@@ -94,7 +116,7 @@ export class DetectionRates<Slot> implements Disposable {
     for (const before of this.#shown.get(camera) ?? []) if (!models.some(({ detector, model }) => detector === before.detector && model === before.model)) qosModel.remove({ camera, ...before });
     if (now === null) {
       this.#shown.delete(camera);
-      if (this.#options.slotOf(camera) === undefined) this.#toldModels.delete(camera);
+      if (this.#options.slotOf(camera) === undefined) for (const remembered of [this.#toldModels, this.#heard, this.#strikes]) remembered.delete(camera);
       qosFps.remove({ camera });
       qosLevel.remove({ camera });
       return;

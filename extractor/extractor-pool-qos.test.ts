@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { FakeClock } from '../core/testing-clock.ts';
 import { silentLogger } from '../platform/logging.ts';
 import { LighterModels } from './lighter-models.ts';
 import { DETECTOR, setUp, settle } from './testing-pool.ts';
@@ -162,6 +163,25 @@ test('[EXT-3] a lighter model that a worker takes away is left at once, and told
   expect([fps(0), models(0)]).toEqual([[8], ['m']]);
 });
 
+test('[EXT-3] a lighter model that only refuses pictures is left within seconds, said to be, and tried again after a minute; one that sees some is not', async () => {
+  const { pool, set, fps, models, seconds, extractors, clock } = await start(['a']);
+  const state = () => pool.stats('a')?.qos?.models[0]?.light.map((each) => each.state);
+  const refused = (): void => { extractors[0]!.stats(0, 1, false, { refused: 8 }); };
+  set('a', [{ ...DETECTOR, light: ['small'] }]);
+  extractors[0]!.models(READY);
+  await seconds(7, 3, 12);
+  expect([fps(0), models(0)]).toEqual([[8], ['small']]);
+  refused();
+  await seconds(1, 5, 0);
+  refused();
+  expect([models(0), state()]).toEqual([['small'], ['ready']]);
+  refused();
+  refused();
+  expect([models(0), state()]).toEqual([['m'], ['failing']]);
+  clock.advance(60_000);
+  expect(state()).toEqual(['ready']);
+});
+
 test('[EXT-3] of several detectors each goes as far as it has lighter models', async () => {
   const { set, fps, models, seconds, extractors } = await start(['a']);
   set('a', [LIGHT, { ...DETECTOR, id: 'n', model: 'n', fps: 2 }, { ...DETECTOR, id: 'o', model: 'o', light: ['small'] }]);
@@ -172,7 +192,7 @@ test('[EXT-3] of several detectors each goes as far as it has lighter models', a
 });
 
 test('[EXT-3] a process that has not told its models yet is taken to know those of the others', () => {
-  const lighter = new LighterModels<string>(silentLogger());
+  const lighter = new LighterModels<string>(new FakeClock(), silentLogger());
   const spec = { id: 'detect', model: 'm', light: ['small'] };
   const states = (slot: string | null) => lighter.of(slot, spec).map(({ state }) => state);
   expect(states('one')).toEqual(['not_ready']);

@@ -14,7 +14,7 @@ import { ExtractorProcess } from './extractor-process.ts';
 import { ExtractorSlots } from './extractor-slots.ts';
 import type { Slot } from './extractor-slots.ts';
 import { LivePictures } from './live-pictures.ts';
-import type { AnnotatedSource, DetectionSource, DetectionUnit, ExtractorStats, PictureSource, SkipReason } from './port.ts';
+import type { AnnotatedSource, DetectionSource, DetectionUnit, ExtractorStats, PictureSource } from './port.ts';
 import type { FromChild, Hello } from './protocol.ts';
 import { CameraScene } from './scene/camera-scene.ts';
 import type { SentDetector } from './sent-detector.ts';
@@ -321,7 +321,7 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
       return;
     }
     state.detections.onStats(message);
-    for (const [reason, count] of Object.entries(message.skipped)) this.#rates.onSkip(reason as SkipReason, count);
+    this.#rates.onSkips(camera, message.skipped);
     this.#rates.show(camera);
     if (state.feed?.handle !== message.handle) {
       if (message.decodersActive === 0) this.#leave(slot, message.handle, camera);

@@ -23,8 +23,8 @@ export type SkipReason = 'fps' | 'no_credit' | 'superseded' | 'deadline' | 'late
 /** A lighter model that a detector may be lowered to. */
 export interface LighterModel {
   readonly model: string;
-  /** `ready`: it can be; `not_ready`: no worker has it ready; `other_classes`: its class names are not those of the detector's own model, so it is not used. */
-  readonly state: 'ready' | 'not_ready' | 'other_classes';
+  /** `ready`: it can be; `not_ready`: no worker has it ready; `other_classes`: its class names are not those of the detector's own model, so it is not used; `failing`: it saw no picture when it was used, and is tried again in a minute. */
+  readonly state: 'ready' | 'not_ready' | 'other_classes' | 'failing';
 }
 
 /** What a detector of a camera runs on. */

@@ -135,7 +135,7 @@ export const CameraQosState = z
         fps: z.number().describe('Pictures a second that its fastest detector sees.'), full_fps: z.number().describe('The same without overload.'), level: z.int().describe('Steps below full, in rate and in models.'),
         models: z.array(z.object({
           detector: z.string(), model: z.string().describe('That it runs on now.'), full_model: z.string().describe('That it runs on without overload.'),
-          light: z.array(z.object({ model: z.string(), state: z.enum(['ready', 'not_ready', 'other_classes']).describe('`not_ready`: no worker has it ready, so it is passed over. `other_classes`: its class names are not those of the detector\'s own model, so it is never used.') })).describe('That it is lowered to, one after the other.'),
+          light: z.array(z.object({ model: z.string(), state: z.enum(['ready', 'not_ready', 'other_classes', 'failing']).describe('`not_ready`: no worker has it ready, so it is passed over. `other_classes`: its class names are not those of the detector\'s own model, so it is never used. `failing`: it saw no picture when it was used, and is tried again in a minute.') })).describe('That it is lowered to, one after the other.'),
         })).default([]).describe('What its detectors run on; empty where an older edge does not tell.'),
         since: Timestamp.nullable().describe('Of the last change; null: none since the camera came.'),
         cause: z.string().nullable().describe('Of that change: `worker_busy`, `queue_wait`, `extractor_busy`, `cpu_busy`, `recovered`, `settings`.'),

@@ -24,6 +24,7 @@ export type { ArchiveFrames, OnEvent } from './schemas.ts';
 export { DetectorReference } from './schemas.ts';
 export type { RuleClip } from './scene.ts';
 export { checkPipelines, toDetectors } from './detectors.ts';
+export { lightOfDefault } from './light-models.ts';
 
 /** A camera's stored JSON, read. */
 export interface CameraSettings {

@@ -29,13 +29,13 @@ const view = (info: ModelInfo): z.output<typeof Model> => {
 };
 
 /** `list`: the worker's models; rejects with UNAVAILABLE while there is no worker. */
-export const modelRoutes = (list: () => Promise<readonly ModelInfo[]>, defaultModel: string, guard: Guard) => {
+export const modelRoutes = (list: () => Promise<readonly ModelInfo[]>, ofDefault: { readonly model: string; readonly light: readonly string[] }, guard: Guard) => {
   const all = createRoute({
     method: 'get', path: '/models', tags: ['models'], summary: 'The models of the worker, those that cannot be used with the reason.', security: bearer, middleware: guard.require('pipeline:view'),
-    responses: { 200: json(z.object({ items: z.array(Model), default_model: z.string().describe('The one behind the detector `detect`.') }), 'All of them, by name.'), ...guarded, ...unavailable },
+    responses: { 200: json(z.object({ items: z.array(Model), default_model: z.string().describe('The one behind the detector `detect`.'), default_light: z.array(z.string()).describe('The lighter ones it is lowered to under overload, one after the other.') }), 'All of them, by name.'), ...guarded, ...unavailable },
   });
   return new OpenAPIHono<ApiEnv>().openapi(all, async (c) => {
     const models = (await list()).toSorted((a, b) => (a.name < b.name ? -1 : 1));
-    return c.json({ items: models.map(view), default_model: defaultModel }, 200);
+    return c.json({ items: models.map(view), default_model: ofDefault.model, default_light: [...ofDefault.light] }, 200);
   });
 };

@@ -122,7 +122,7 @@ export const api = {
   newPublishKey: (id: string) => json<{ key: string }>(`/v1/cameras/${id}/keys`, 'POST', { kind: 'publish' }),
   /** Those that are raised, newest first. */
   alarms: async (camera?: string): Promise<readonly Alarm[]> => (await json<Page<Alarm>>(`/v1/alarms?limit=100${camera === undefined ? '' : `&camera=${camera}`}`)).items,
-  models: () => json<{ readonly items: readonly Model[]; readonly default_model: string }>('/v1/models'),
+  models: () => json<{ readonly items: readonly Model[]; readonly default_model: string; readonly default_light: readonly string[] }>('/v1/models'),
   setPipelines: (id: string, pipelines: readonly Pipeline[]) => json<Camera>(`/v1/cameras/${id}`, 'PATCH', { pipelines }),
   /** What the camera sees now, JPEG. */
   snapshot: async (id: string, width: number, signal: AbortSignal): Promise<Blob> => (await request(`/v1/cameras/${id}/snapshot?width=${String(width)}`, { signal })).blob(),

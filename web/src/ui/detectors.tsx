@@ -3,7 +3,7 @@ import { linkTo } from '../router.ts';
 import { pipelineId } from '../scene/draft.ts';
 
 /** Why a detector is not lowered to a model that it names. */
-const WHY_UNUSED: Readonly<Record<string, string>> = { not_ready: 'no worker has it ready', other_classes: 'not used, as it knows other classes than the detector\'s own' };
+const WHY_UNUSED: Readonly<Record<string, string>> = { not_ready: 'no worker has it ready', other_classes: 'not used, as it knows other classes than the detector\'s own', failing: 'not used for a minute, as it saw no picture' };
 
 const ms = (value: number): string => `${value < 10 ? value.toFixed(1) : value.toFixed(0)} ms`;
 
