@@ -183,18 +183,22 @@ test('[EXT-3][EXT-5][INF-6] a detector changes its model from one picture to the
   await using edge = new Edge(listen, [detector('belt')]);
   await edge.playUntil(() => edge.results.length > 3 && edge.pool.stats(CAMERA)?.qos?.models.length === 1, 20_000);
   const seenBy = (model: string) => edge.results.filter((result) => result.model === model);
-  const other = detector('belt', { light: ['inspect-other'] });
-  edge.setDetectors([other]);
+  edge.setDetectors([detector('belt', { light: ['inspect-other'] })]);
   await edge.playUntil(() => edge.pool.stats(CAMERA)?.qos?.models[0]?.light[0]?.state === 'ready', 20_000);
   const from = edge.results.length;
-  for (const model of ['inspect-320', 'inspect-other', 'inspect-320', 'inspect-other']) {
-    const before = seenBy(model).length;
-    edge.setDetectors([{ ...other, model }]);
-    await edge.playUntil(() => seenBy(model).length >= before + 15, 20_000);
-  }
-  for (const [i, { frame: { seq } }] of edge.results.entries()) expect(seq).toBeGreaterThan(edge.results[i - 1]?.frame.seq ?? -1);
   const tracksOf = (model: string) => new Set(edge.results.slice(from).filter((result) => result.model === model).flatMap(({ detections }) => detections.map(({ trackId }) => trackId)));
-  expect([...tracksOf('inspect-320')].filter((id) => tracksOf('inspect-other').has(id)).length).toBeGreaterThan(0);
+  const shared = () => [...tracksOf('inspect-320')].filter((id) => tracksOf('inspect-other').has(id)).length;
+  const playing = edge.play(0, 600); // one scene: where the clip begins anew no object goes on
+  // A machine that is busy may show it few pictures a second: then an object may be gone before the other model looks.
+  for (let round = 0; round < 4 || (shared() === 0 && round < 12); round++) {
+    const model = round % 2 === 0 ? 'inspect-other' : 'inspect-320';
+    const before = seenBy(model).length;
+    edge.setDetectors([detector('belt', { model })]);
+    await edge.until(() => seenBy(model).length >= before + 5, 15_000);
+  }
+  await playing;
+  expect(shared()).toBeGreaterThan(0);
+  for (const [i, { frame: { seq } }] of edge.results.entries()) expect(seq).toBeGreaterThan(edge.results[i - 1]?.frame.seq ?? -1);
   expect(await edge.decodersActive()).toBe(1);
   const { decoder_restart: restarts = 0, decoder_error: errors = 0 } = edge.pool.stats(CAMERA)?.skipped ?? {};
   expect([restarts, errors]).toEqual([0, 0]);
