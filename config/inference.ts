@@ -7,6 +7,7 @@ const reachable = z.string().refine((address) => isHostPort(address) || /^unix:\
 export const InferenceConfig = z.strictObject({
   models_dir: z.string().optional().describe('An `.onnx` file put here becomes a model within 10 s, and so does a `.kserve.json` file that names an inference server. Default: `{data_dir}/models`.'),
   default_model: z.string().prefault('nanodet-g-416.int8.u8').describe('The model behind the detector `detect`.'),
+  default_light: z.array(z.string().min(1).max(128)).max(4).optional().describe('Lighter models with the same classes that `detect` runs on under overload, the heaviest first; `[]`: none. Default: `nanodet-g-320.int8.u8` where `default_model` is `nanodet-g-416.int8.u8`, else none.'),
   default_fps: z.number().positive().max(60).prefault(15).describe('Pictures per second the detector `detect` asks for.'),
   qos: z.enum(['auto', 'high', 'medium', 'low']).prefault('auto').describe('The most pictures a second that detectors of cameras with `qos: auto` see: `high` 30, `medium` 15, `low` 8; `auto`: what they ask for.'),
   threads: z.int().min(0).prefault(0).describe('Threads of one model; 0 = as many as there are cores, at most 4.'),

@@ -36,7 +36,7 @@ import { distributionSwitchRoutes } from './cameras/distribution-routes.ts';
 import { cameraQosRoutes } from './cameras/qos-routes.ts';
 import { recordingSwitchRoutes } from './cameras/recording-routes.ts';
 import { cameraRoutes } from './cameras/routes.ts';
-import { CameraService } from './cameras/service.ts';
+import { CameraService, lightOfDefault } from './cameras/service.ts';
 import type { MediaPorts } from './cameras/urls.ts';
 import { createCors } from './cors.ts';
 import { DesiredStateService } from './desired-state/service.ts';
@@ -173,7 +173,7 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
     ...(options.loginAttempts === undefined ? {} : { attempts: options.loginAttempts }),
   });
   const users = new UserService(db, auth, clock);
-  const cameras = new CameraService({ db, clock, config, models: options.models });
+  const cameras = new CameraService({ db, clock, config, models: options.models, workerModels: options.workerModels });
   const marks = new MarkService(db, clock);
   const holds = new RetentionHoldService(db);
   const desiredState = stack.use(new DesiredStateService({ cameras, auth, audit, marks, holds, config, clock, logger, ...(dialectOf(db).shared ? { rereadMs: SHARED_REREAD_MS } : {}) }));
@@ -268,7 +268,7 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
       timelineRoutes(detections, guard),
       eventRoutes(events, guard),
       alarmRoutes(alarms, guard),
-      modelRoutes({ list: options.workerModels, library, defaultModel: config.inference.default_model, maxBytes: config.inference.max_model_bytes, guard }),
+      modelRoutes({ list: options.workerModels, library, ofDefault: { model: config.inference.default_model, light: lightOfDefault(config.inference) }, maxBytes: config.inference.max_model_bytes, guard }),
       modelLibraryRoutes({ library, cameras, defaultModel: config.inference.default_model, audit, guard }),
       modelTrialRoutes(new ModelTrials({ detector: options.sentPictures, clock }), guard),
       archiveRoutes(archive, guard),

@@ -1,4 +1,7 @@
 import { expect, test } from 'vitest';
+import { FakeClock } from '../core/testing-clock.ts';
+import { silentLogger } from '../platform/logging.ts';
+import { LighterModels } from './lighter-models.ts';
 import { DETECTOR, setUp, settle } from './testing-pool.ts';
 
 /** Cameras `a`, `b` … live, each with what its child was told to detect at. */
@@ -9,10 +12,11 @@ const start = async (names: readonly string[]) => {
     pool.publish(stream, 0, true);
   }
   await settle();
+  const models = (handle: number): readonly string[] => pool.extractors.at(-1)?.cameras.get(handle)?.detectors.map((each) => each.model) ?? [];
   const fps = (handle: number): readonly number[] => pool.extractors.at(-1)?.cameras.get(handle)?.detectors.map((each) => each.fps) ?? [];
   const seen = (handle: number, camera: string, seq: number) => ({
-    handle, detector: 'detect',
-    result: { frame: { stream: camera, epoch: 1, rtpTs: 2, captureNtp: null, seq }, capturedAt: 5, model: 'm', modelDigest: 'd', inferenceMs: 6, width: 1, height: 1, detections: [] },
+    handle, detector: pool.extractors.at(-1)?.cameras.get(handle)?.detectors[0]?.id ?? '',
+    result: { frame: { stream: camera, epoch: 1, rtpTs: 2, captureNtp: null, seq }, capturedAt: 5, model: models(handle)[0] ?? '', modelDigest: 'd', inferenceMs: 6, width: 1, height: 1, detections: [] },
     timings: { queueMs: 10, waitMs: 2, inferenceMs: 3, totalMs: 4 },
   });
   /** Seconds in which each camera gets so many results and loses so many pictures. */
@@ -26,17 +30,18 @@ const start = async (names: readonly string[]) => {
     }
     await settle();
   };
-  return { ...pool, fps, seconds };
+  return { ...pool, fps, models, seconds };
 };
 const value = async (metric: { get(): Promise<{ values: readonly { labels: object; value: number }[] }> }): Promise<unknown> => (await metric.get()).values.map(({ labels, value: v }) => [...Object.values(labels), v].join(' '));
 
 test('[EXT-3] what the workers have no room for lowers the rate the decoder is asked for, told in statistics and metrics; later it is full again', async () => {
   const { pool, fps, seconds, metrics, clock, journal } = await start(['a']);
-  expect(pool.stats('a')?.qos).toEqual({ preset: 'auto', priority: 5, fps: 15, fullFps: 15, level: 0, since: null, cause: null });
+  const models = [{ detector: 'detect', model: 'm', full: 'm', light: [] }];
+  expect(pool.stats('a')?.qos).toEqual({ preset: 'auto', priority: 5, fps: 15, fullFps: 15, level: 0, models, since: null, cause: null });
   await seconds(3, 5, 10);
   expect(fps(0)).toEqual([8]);
-  expect(pool.stats('a')?.qos).toEqual({ preset: 'auto', priority: 5, fps: 8, fullFps: 15, level: 1, since: clock.now(), cause: 'worker_busy' });
-  expect(journal.filter(({ type }) => type === 'rate-changed')).toEqual([{ type: 'rate-changed', change: { camera: 'a', at: clock.now(), from: 15, to: 8, full: 15, cause: 'worker_busy' } }]);
+  expect(pool.stats('a')?.qos).toEqual({ preset: 'auto', priority: 5, fps: 8, fullFps: 15, level: 1, models, since: clock.now(), cause: 'worker_busy' });
+  expect(journal.filter(({ type }) => type === 'rate-changed')).toEqual([{ type: 'rate-changed', change: { camera: 'a', at: clock.now(), from: 15, to: 8, full: 15, models: [{ detector: 'detect', from: 'm', to: 'm', full: 'm' }], cause: 'worker_busy' } }]);
   await seconds(3, 5, 3);
   expect(fps(0)).toEqual([4]);
   await seconds(1, 4, 0);
@@ -104,4 +109,97 @@ test('a camera without detectors, or that is away, runs at no rate', async () =>
   remove('b');
   expect(await value(metrics.qosFps)).toEqual([]);
   expect(await value(metrics.qosLevel)).toEqual([]);
+});
+
+const READY = [{ name: 'm', classes: 'coco' }, { name: 'small', classes: 'coco' }, { name: 'tiny', classes: 'coco' }];
+const LIGHT = { ...DETECTOR, light: ['small', 'tiny'] };
+
+test('[EXT-3] at 8 pictures a second a camera changes to a lighter model, from one picture to the next and told with both models; later it is back', async () => {
+  const { pool, set, fps, models, seconds, metrics, extractors, journal } = await start(['a']);
+  set('a', [LIGHT]);
+  extractors[0]!.models(READY);
+  expect([fps(0), models(0)]).toEqual([[15], ['m']]);
+  await seconds(3, 3, 12);
+  expect([fps(0), models(0)]).toEqual([[8], ['m']]);
+  await seconds(4, 3, 5);
+  expect([fps(0), models(0)]).toEqual([[8], ['small']]);
+  expect(extractors).toHaveLength(1);
+  expect(pool.stats('a')?.qos).toMatchObject({
+    fps: 8, fullFps: 15, level: 2, cause: 'worker_busy', models: [{ detector: 'detect', model: 'small', full: 'm', light: [{ model: 'small', state: 'ready' }, { model: 'tiny', state: 'ready' }] }],
+  });
+  expect(await value(metrics.qosModel)).toEqual(['a detect small 1']);
+  expect(await value(metrics.qosLevel)).toEqual(['a 2']);
+  await seconds(90, 8, 0);
+  expect([fps(0), models(0)]).toEqual([[15], ['m']]);
+  expect(await value(metrics.qosModel)).toEqual(['a detect m 1']);
+  const told = journal.flatMap((event) => (event.type === 'rate-changed' ? [event.change] : []));
+  expect(told.map(({ from, to, models: of, cause }) => [from, to, of[0]?.from, of[0]?.to, of[0]?.full, cause])).toEqual([
+    [15, 8, 'm', 'm', 'm', 'worker_busy'], [8, 8, 'm', 'small', 'm', 'worker_busy'], [8, 8, 'small', 'm', 'm', 'recovered'], [8, 15, 'm', 'm', 'm', 'recovered'],
+  ]);
+});
+
+test('[EXT-3][INF-3] a lighter model that no worker has ready, or that has other classes, is passed over and said to be', async () => {
+  const { pool, set, fps, models, seconds, extractors } = await start(['a']);
+  set('a', [LIGHT]);
+  extractors[0]!.models([{ name: 'm', classes: 'coco' }, { name: 'tiny', classes: 'defects' }]);
+  await seconds(7, 3, 12);
+  expect([fps(0), models(0)]).toEqual([[4], ['m']]);
+  expect(pool.stats('a')?.qos?.models).toEqual([{ detector: 'detect', model: 'm', full: 'm', light: [{ model: 'small', state: 'not_ready' }, { model: 'tiny', state: 'other_classes' }] }]);
+});
+
+test('[EXT-3] a lighter model that a worker takes away is left at once, and told; workers that are away take none away', async () => {
+  const { set, fps, models, seconds, extractors, journal } = await start(['a']);
+  set('a', [LIGHT]);
+  extractors[0]!.models(READY);
+  await seconds(7, 3, 12);
+  expect([fps(0), models(0)]).toEqual([[8], ['small']]);
+  extractors[0]!.models([]);
+  expect(models(0)).toEqual(['small']);
+  extractors[0]!.models(READY.filter(({ name }) => name !== 'small'));
+  expect([fps(0), models(0)]).toEqual([[8], ['tiny']]);
+  await seconds(3, 8, 0);
+  expect(journal.findLast(({ type }) => type === 'rate-changed')).toMatchObject({ change: { from: 8, to: 8, models: [{ from: 'small', to: 'tiny', full: 'm' }] } });
+  extractors[0]!.models(READY.slice(0, 1));
+  expect([fps(0), models(0)]).toEqual([[8], ['m']]);
+});
+
+test('[EXT-3] a lighter model that only refuses pictures is left within seconds, said to be, and tried again after a minute; one that sees some is not', async () => {
+  const { pool, set, fps, models, seconds, extractors, clock } = await start(['a']);
+  const state = () => pool.stats('a')?.qos?.models[0]?.light.map((each) => each.state);
+  const refused = (): void => { extractors[0]!.stats(0, 1, false, { refused: 8 }); };
+  set('a', [{ ...DETECTOR, light: ['small'] }]);
+  extractors[0]!.models(READY);
+  await seconds(7, 3, 12);
+  expect([fps(0), models(0)]).toEqual([[8], ['small']]);
+  refused();
+  await seconds(1, 5, 0);
+  refused();
+  expect([models(0), state()]).toEqual([['small'], ['ready']]);
+  refused();
+  refused();
+  expect([models(0), state()]).toEqual([['m'], ['failing']]);
+  clock.advance(60_000);
+  expect(state()).toEqual(['ready']);
+});
+
+test('[EXT-3] of several detectors each goes as far as it has lighter models', async () => {
+  const { set, fps, models, seconds, extractors } = await start(['a']);
+  set('a', [LIGHT, { ...DETECTOR, id: 'n', model: 'n', fps: 2 }, { ...DETECTOR, id: 'o', model: 'o', light: ['small'] }]);
+  extractors[0]!.models([...READY, { name: 'n', classes: 'coco' }, { name: 'o', classes: 'coco' }]);
+  await seconds(3, 1, 31);
+  for (let i = 0; i < 2; i++) await seconds(4, 1, 17);
+  expect([fps(0), models(0)]).toEqual([[8, 2, 8], ['tiny', 'n', 'small']]);
+});
+
+test('[EXT-3] a process that has not told its models yet is taken to know those of the others', () => {
+  const lighter = new LighterModels<string>(new FakeClock(), silentLogger());
+  const spec = { id: 'detect', model: 'm', light: ['small'] };
+  const states = (slot: string | null) => lighter.of(slot, spec).map(({ state }) => state);
+  expect(states('one')).toEqual(['not_ready']);
+  lighter.take('one', READY);
+  expect([states('one'), states('two'), states(null)]).toEqual([['ready'], ['ready'], ['ready']]);
+  lighter.take('two', READY.slice(0, 1));
+  expect([states('one'), states('two')]).toEqual([['ready'], ['not_ready']]);
+  lighter.forget('one');
+  expect(states('one')).toEqual(['not_ready']);
 });

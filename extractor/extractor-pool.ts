@@ -8,20 +8,15 @@ import { AnnotatedStreams } from './annotated-streams.ts';
 import { CameraDetections } from './camera-detections.ts';
 import { CameraFeed } from './camera-feed.ts';
 import { DetectionLog } from './detection-log.ts';
+import { DetectionRates } from './detection-rates.ts';
 import type { ExtractorPoolOptions } from './extractor-pool-options.ts';
 import { ExtractorProcess } from './extractor-process.ts';
 import { ExtractorSlots } from './extractor-slots.ts';
 import type { Slot } from './extractor-slots.ts';
 import { LivePictures } from './live-pictures.ts';
-import type { AnnotatedSource, DetectionSource, DetectionUnit, ExtractorStats, PictureSource, SkipReason } from './port.ts';
+import type { AnnotatedSource, DetectionSource, DetectionUnit, ExtractorStats, PictureSource } from './port.ts';
 import type { FromChild, Hello } from './protocol.ts';
-import { CpuLoad } from './qos/cpu-load.ts';
-import { DEFAULT_PRIORITY } from './qos/demand.ts';
-import type { CameraDemand } from './qos/demand.ts';
-import type { QosChange } from './qos/policy.ts';
-import { QosGovernor } from './qos/qos-governor.ts';
 import { CameraScene } from './scene/camera-scene.ts';
-import { sentDetector } from './sent-detector.ts';
 import type { SentDetector } from './sent-detector.ts';
 import { WorkerReports } from './worker-reports.ts';
 
@@ -58,7 +53,7 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
   readonly #pictures: LivePictures;
   readonly #annotated: AnnotatedStreams;
   readonly #log: DetectionLog;
-  readonly #qos: QosGovernor;
+  readonly #rates: DetectionRates<Slot>;
   readonly #subscriptions: readonly Disposable[];
   readonly #reports: WorkerReports<Slot>;
   /** JSON of the workers the processes know. */
@@ -84,12 +79,11 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
       onChange: (camera) => { this.#evaluate(camera); },
       onKeyframe: (camera) => { this.#cameras.get(camera)?.feed?.requestKeyframe(); },
     });
-    const load = new CpuLoad();
-    this.#qos = new QosGovernor({
-      clock: options.clock, cpu: options.cpu ?? (() => load.take()),
-      demands: () => [...this.#cameras.values()].flatMap((state) => this.#demandOf(state) ?? []),
-      away: (camera) => this.#cameras.get(camera)?.feed === null && (this.#options.specs(camera)?.detectors.length ?? 0) > 0,
-      onChanges: (changes) => { this.#follow(changes); },
+    this.#rates = new DetectionRates({
+      ...options,
+      cameras: () => this.#cameras.keys(),
+      slotOf: (camera) => this.#cameras.get(camera)?.slot,
+      onChange: (camera) => { this.#evaluate(camera); },
     });
     const spawn = options.spawn ?? ((process) => new ExtractorProcess(process));
     this.#slots = new ExtractorSlots({
@@ -123,8 +117,7 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
   stats(camera: CameraId): ExtractorStats | null {
     const state = this.#cameras.get(camera);
     if (!state) return null;
-    const demand = this.#demandOf(state);
-    return { ...state.detections.stats, qos: demand && this.#qos.present(demand) };
+    return { ...state.detections.stats, qos: this.#rates.present(camera) };
   }
 
   get pictures(): PictureSource {
@@ -143,7 +136,7 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const subscription of this.#subscriptions) subscription[Symbol.dispose]();
     for (const camera of [...this.#cameras.keys()]) this.#remove(camera);
-    this.#qos[Symbol.dispose]();
+    this.#rates[Symbol.dispose]();
     await this.#slots[Symbol.asyncDispose]();
     this.#log[Symbol.dispose]();
   }
@@ -180,7 +173,7 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
     this.#cameras.delete(camera);
     this.#annotated.remove(camera);
     this.#annotated.onGone(camera);
-    this.#tellRate(state);
+    this.#rates.show(camera);
     this.#pictures.remove(camera);
     this.#slots.forget(camera);
   }
@@ -201,7 +194,7 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
   #evaluate(camera: CameraId): void {
     const state = this.#cameras.get(camera);
     if (!state) return;
-    const detectors = this.#detectorsOf(camera);
+    const detectors = this.#rates.detectors(camera);
     state.scene.follow(this.#options.specs(camera)?.detectors ?? []);
     const wanted = (detectors.length > 0 || this.#pictures.wanted(camera) || this.#annotated.wanted(camera)) && state.stream.session?.phase === 'live';
     if (wanted) {
@@ -213,46 +206,6 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
     if (!feed) return;
     this.#align(state, feed, detectors);
     if (!wanted) state.idle ??= this.#options.clock.after(this.#options.idleSeconds * 1000, () => { this.#stop(state); });
-  }
-
-  /** What is asked for, as far as there is capacity for it. */
-  #detectorsOf(camera: CameraId): readonly SentDetector[] {
-    const spec = this.#options.specs(camera);
-    return spec ? this.#qos.limit(camera, spec.detectors.map(sentDetector), spec.qos ?? 'auto') : [];
-  }
-
-  /** Null: nothing is detected now. */
-  #demandOf({ stream: { camera }, feed }: CameraState): CameraDemand | null {
-    const spec = this.#options.specs(camera);
-    if (!feed || !spec || spec.detectors.length === 0) return null;
-    return { camera, fps: spec.detectors.map(({ fps }) => fps), preset: spec.qos ?? 'auto', priority: spec.priority ?? DEFAULT_PRIORITY };
-  }
-
-  #follow(changes: readonly QosChange[]): void {
-    for (const change of changes) {
-      const { camera, cause } = change;
-      this.#options.logger.info({ ...change }, 'detection rate changed');
-      this.#options.metrics.qosChanges.inc({ camera, cause });
-      this.#options.journal.append({ type: 'rate-changed', change: { ...change, at: this.#options.clock.now() } }, 'later');
-      this.#evaluate(camera);
-      const state = this.#cameras.get(camera);
-      if (state) this.#tellRate(state);
-    }
-  }
-
-  /** In the metrics, for as long as there is one. */
-  #tellRate(state: CameraState): void {
-    const { camera } = state.stream;
-    const { qosFps, qosLevel } = this.#options.metrics;
-    const demand = this.#cameras.has(camera) ? this.#demandOf(state) : null;
-    if (demand === null) {
-      qosFps.remove({ camera });
-      qosLevel.remove({ camera });
-      return;
-    }
-    const { fps, level } = this.#qos.present(demand);
-    qosFps.set({ camera }, fps);
-    qosLevel.set({ camera }, level);
   }
 
   #align(state: CameraState, feed: CameraFeed, detectors: readonly SentDetector[]): void {
@@ -286,7 +239,7 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
       stream: state.stream, handle, extractor: slot.extractor, detectors, pictures, burnIn: this.#annotated.wanted(camera), clock: this.#options.clock,
       lastTrack: () => state.detections.lastTrack,
       onSkip: (reason) => { state.detections.skip(reason, 1); },
-      onUnit: (late) => { this.#qos.onUnit(late); },
+      onUnit: (late) => { this.#rates.onUnit(late); },
     });
     if (state.stream.hub.gop().length === 0) this.#askForKeyframe(state); // it would wait for the camera's next one
   }
@@ -297,7 +250,7 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
     const { feed, slot } = state;
     state.feed = null;
     state.slot = null;
-    this.#tellRate(state);
+    this.#rates.show(state.stream.camera);
     if (!feed || !slot) return;
     feed[Symbol.dispose]();
     this.#options.clock.after(LAST_WORDS_MS, () => { this.#leave(slot, feed.handle, state.stream.camera); });
@@ -308,12 +261,18 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
     if (!slot.cameras.delete(handle)) return;
     this.#cameras.get(camera)?.detections.onGone(handle);
     this.#annotated.onGone(camera);
-    if (this.#slots.release(slot)) this.#reports.forget(slot);
+    if (this.#slots.release(slot)) this.#forget(slot);
+  }
+
+  /** The process is gone, or about to go. */
+  #forget(slot: Slot): void {
+    this.#reports.forget(slot);
+    this.#rates.forget(slot);
   }
 
   /** A process died: its cameras start anew in another as soon as that may be. */
   #lose(slot: Slot): void {
-    this.#reports.forget(slot);
+    this.#forget(slot);
     for (const [handle, camera] of slot.cameras) {
       const state = this.#cameras.get(camera);
       if (!state) continue;
@@ -325,7 +284,7 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
       state.slot = null;
       state.idle?.[Symbol.dispose]();
       state.idle = null;
-      this.#tellRate(state);
+      this.#rates.show(camera);
     }
     slot.cameras.clear();
     this.#evaluateAll(); // cameras whose process does not wait after this crash
@@ -336,6 +295,10 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
       if (this.#slots.all.includes(slot)) this.#reports.take(slot, message.reports);
       return;
     }
+    if (message.type === 'models') {
+      if (this.#slots.all.includes(slot)) this.#rates.takeModels(slot, message.models);
+      return;
+    }
     const camera = slot.cameras.get(message.handle);
     const state = camera === undefined ? undefined : this.#cameras.get(camera);
     if (camera === undefined || !state) return;
@@ -343,7 +306,7 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
       if (message.result.frame.stream !== camera || state.feed?.handle !== message.handle) return;
       const told = state.scene.see(message.detector, message.result);
       state.detections.onResult(message, told);
-      this.#qos.onResult(message.timings);
+      this.#rates.onResult(camera, message);
       this.#log.add(told);
       return;
     }
@@ -358,8 +321,8 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
       return;
     }
     state.detections.onStats(message);
-    for (const [reason, count] of Object.entries(message.skipped)) this.#qos.onSkip(reason as SkipReason, count);
-    this.#tellRate(state);
+    this.#rates.onSkips(camera, message.skipped);
+    this.#rates.show(camera);
     if (state.feed?.handle !== message.handle) {
       if (message.decodersActive === 0) this.#leave(slot, message.handle, camera);
     } else if (message.awaitingRandomAccess) this.#askForKeyframe(state);

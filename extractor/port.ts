@@ -20,7 +20,24 @@ export interface DetectionUnit extends Publishable {
 
 export type SkipReason = 'fps' | 'no_credit' | 'superseded' | 'deadline' | 'late' | 'worker_lost' | 'refused' | 'decoder_error' | 'decoder_restart' | 'queue_full' | 'too_large';
 
-/** At which rate a camera's detectors run, and why [EXT-2]. */
+/** A lighter model that a detector may be lowered to. */
+export interface LighterModel {
+  readonly model: string;
+  /** `ready`: it can be; `not_ready`: no worker has it ready; `other_classes`: its class names are not those of the detector's own model, so it is not used; `failing`: it saw no picture when it was used, and is tried again in a minute. */
+  readonly state: 'ready' | 'not_ready' | 'other_classes' | 'failing';
+}
+
+/** What a detector of a camera runs on. */
+export interface RunningModel {
+  readonly detector: string;
+  readonly model: string;
+  /** Its own, without overload. */
+  readonly full: string;
+  /** The heaviest first. */
+  readonly light: readonly LighterModel[];
+}
+
+/** At which rate and on which models a camera's detectors run, and why [EXT-2]. */
 export interface CameraQos {
   readonly preset: QosPreset;
   /** 1..10 */
@@ -30,6 +47,7 @@ export interface CameraQos {
   readonly fullFps: number;
   /** Steps below what it would have without overload. */
   readonly level: number;
+  readonly models: readonly RunningModel[];
   /** Of the last change, Unix ms and what made it; null: none since the camera came. */
   readonly since: Milliseconds | null;
   readonly cause: QosCause | null;

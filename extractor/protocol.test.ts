@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { AccessUnit } from '../core/access-unit.ts';
 import { MediaError } from '../core/errors.ts';
-import { MAX_MESSAGE_BYTES, MAX_PICTURE_BYTES, MessageReader, decodeFromChild, decodeToChild, encodeAccessUnitHeader, encodeAnnotatedUnitHeader, encodeBurnIn, encodeBurnInStats, encodeCamera, encodeHello, encodeKeyframe, encodeNoStill, encodePictureHeader, encodePictures, encodeRemove, encodeResult, encodeStats, encodeStill } from './protocol.ts';
+import { MAX_MESSAGE_BYTES, MAX_PICTURE_BYTES, MessageReader, decodeFromChild, decodeToChild, encodeAccessUnitHeader, encodeAnnotatedUnitHeader, encodeBurnIn, encodeBurnInStats, encodeCamera, encodeHello, encodeKeyframe, encodeModels, encodeNoStill, encodePictureHeader, encodePictures, encodeRemove, encodeResult, encodeStats, encodeStill } from './protocol.ts';
 import type { CameraMessage, PictureHeader, ResultMessage } from './protocol.ts';
 
 const unit = (data: Buffer, over: Partial<AccessUnit> = {}): AccessUnit => ({
@@ -79,9 +79,11 @@ test.each([
 
 test('what a child says is read', () => {
   const stats = { handle: 1, decodersActive: 1, decodedFrames: 30, skipped: { fps: 15 }, awaitingRandomAccess: false };
-  const [a, b] = read(Buffer.concat([encodeResult(RESULT), encodeStats(stats)]), 7);
+  const models = [{ name: 'm', classes: 'f'.repeat(64) }];
+  const [a, b, c] = read(Buffer.concat([encodeResult(RESULT), encodeStats(stats), encodeModels(models)]), 7);
   expect(a && decodeFromChild(a.type, a.body)).toEqual({ type: 'result', ...RESULT });
   expect(b && decodeFromChild(b.type, b.body)).toEqual({ type: 'stats', ...stats });
+  expect(c && decodeFromChild(c.type, c.body)).toEqual({ type: 'models', models });
 });
 
 test('[DIS-4] an access unit with boxes burned in comes back as it went, and what became of the others', () => {

@@ -16,13 +16,17 @@ import { MAX_WORKERS } from '../inference/port.ts';
 export const MAX_ACCESS_UNIT_BYTES = 16 << 20;
 const MAX_JSON_BYTES = 1 << 20;
 
+/** More models than this, of all workers together, are not told. */
+export const MAX_MODELS = 1000;
+export const MAX_MODEL_NAME = 256;
+
 const LENGTH_BYTES = 4;
 const ACCESS_UNIT_HEADER_BYTES = 52;
 export const MAX_MESSAGE_BYTES = MAX_ACCESS_UNIT_BYTES + ACCESS_UNIT_HEADER_BYTES;
 /** An encoded picture, or an access unit with boxes burned in, has at most this many bytes: its header and it fit into a message. A PNG of 4K can have more. */
 export const MAX_PICTURE_BYTES = MAX_ACCESS_UNIT_BYTES - (64 << 10);
 
-const TYPE = { hello: 1, camera: 2, remove: 3, accessUnit: 4, flush: 5, pictures: 6, still: 7, workers: 8, burnIn: 9, keyframe: 10, result: 16, stats: 17, flushed: 18, picture: 19, noStill: 20, reports: 21, annotated: 22, burnInStats: 23 } as const;
+const TYPE = { hello: 1, camera: 2, remove: 3, accessUnit: 4, flush: 5, pictures: 6, still: 7, workers: 8, burnIn: 9, keyframe: 10, result: 16, stats: 17, flushed: 18, picture: 19, noStill: 20, reports: 21, annotated: 22, burnInStats: 23, models: 24 } as const;
 
 const Bytes = z.base64().max(8192);
 const Codec = z.discriminatedUnion('codec', [
@@ -32,7 +36,7 @@ const Codec = z.discriminatedUnion('codec', [
 const Share = z.number().min(0).max(1);
 /** Which of its objects are drawn: those that are told. Absent: all. */
 const Shown = z.strictObject({ classes: z.array(z.string()).readonly(), zonesOnly: z.boolean(), anchor: z.enum(['foot', 'centre']), zones: z.array(z.strictObject({ id: z.string(), polygon: z.array(z.tuple([Share, Share]).readonly()).readonly() })).readonly() });
-const Detector = z.strictObject({ id: z.string().max(256), model: z.string().max(256), fps: z.number().positive(), confidence: z.number().min(0).max(1).nullable(), tracking: z.boolean(), shown: Shown.optional() });
+const Detector = z.strictObject({ id: z.string().max(256), model: z.string().max(MAX_MODEL_NAME), fps: z.number().positive(), confidence: z.number().min(0).max(1).nullable(), tracking: z.boolean(), shown: Shown.optional() });
 
 /** The tokens come here, and not in the arguments, which every user of the machine can list. */
 const WorkerList = z.array(z.strictObject({ address: z.string(), token: z.string().optional() })).max(MAX_WORKERS);
@@ -114,6 +118,8 @@ const Reports = z.strictObject({
   // Those that have just been taken off the list are told of, too.
   reports: z.array(z.strictObject({ address: z.string(), connected: z.boolean(), unanswered: Id, answered: Id, expectedMs: Finite })).max(1000),
 });
+/** Which models some worker has ready, told when they have changed; `classes` is the same for the same class names in the same order. */
+const Models = z.strictObject({ models: z.array(z.strictObject({ name: z.string().max(MAX_MODEL_NAME), classes: z.string().max(64) })).max(MAX_MODELS) });
 const SKIP_REASONS = ['fps', 'no_credit', 'superseded', 'deadline', 'late', 'worker_lost', 'refused', 'decoder_error', 'decoder_restart', 'queue_full'] as const;
 /** What happened to one camera since the last such message. */
 const Stats = z.strictObject({
@@ -131,6 +137,7 @@ const BurnInStats = z.strictObject({ handle: Id, encoders: z.int().min(0).max(1)
 
 export type Hello = z.output<typeof Hello>;
 export type ReportsMessage = z.output<typeof Reports>;
+export type ModelsMessage = z.output<typeof Models>;
 export type CameraMessage = z.output<typeof Camera>;
 export type CodecMessage = z.output<typeof Codec>;
 export type ResultMessage = z.output<typeof Result>;
@@ -174,6 +181,7 @@ export type ToChild =
 
 export type FromChild =
   | ({ readonly type: 'reports' } & ReportsMessage)
+  | ({ readonly type: 'models' } & ModelsMessage)
   | FromCamera;
 
 /** What a child says of one camera. */
@@ -198,6 +206,7 @@ const encodeJson = (type: number, body: unknown): Buffer => {
 export const encodeHello = (hello: Hello): Buffer => encodeJson(TYPE.hello, hello);
 export const encodeWorkers = (workers: Hello['workers']): Buffer => encodeJson(TYPE.workers, { workers });
 export const encodeReports = (reports: ReportsMessage['reports']): Buffer => encodeJson(TYPE.reports, { reports });
+export const encodeModels = (models: ModelsMessage['models']): Buffer => encodeJson(TYPE.models, { models });
 export const encodeCamera = (camera: CameraMessage): Buffer => encodeJson(TYPE.camera, camera);
 export const encodeRemove = (handle: number): Buffer => encodeJson(TYPE.remove, { handle });
 export const encodeFlush = (handle: number): Buffer => encodeJson(TYPE.flush, { handle });
@@ -309,6 +318,7 @@ export const decodeToChild = (type: number, body: Buffer): ToChild => {
 export const decodeFromChild = (type: number, body: Buffer): FromChild => {
   switch (type) {
     case TYPE.reports: return { type: 'reports', ...parseJson(Reports, body) };
+    case TYPE.models: return { type: 'models', ...parseJson(Models, body) };
     case TYPE.result: return { type: 'result', ...parseJson(Result, body) };
     case TYPE.stats: return { type: 'stats', ...parseJson(Stats, body) };
     case TYPE.flushed: return { type: 'flushed', ...parseJson(Flushed, body) };

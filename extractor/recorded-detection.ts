@@ -109,7 +109,7 @@ export class RecordedDetection implements AsyncDisposable {
     const { worker, logLevel, clock, logger, spawn } = this.#options;
     const options: ExtractorProcessOptions = {
       hello: { workers: [worker], deadlineMs: DEADLINE, keepAll: true }, logLevel, clock, logger,
-      onMessage: (message) => { if (message.type !== 'reports') this.#listener?.(message); },
+      onMessage: (message) => { if (message.type !== 'reports' && message.type !== 'models') this.#listener?.(message); },
       onCrash: () => {
         this.#extractor = undefined;
         this.#listener?.('crashed');

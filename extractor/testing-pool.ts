@@ -7,7 +7,7 @@ import { silentLogger } from '../platform/logging.ts';
 import { createMetrics } from '../platform/metrics.ts';
 import { ExtractorPool } from './extractor-pool.ts';
 import type { Extractor, ExtractorProcessOptions } from './extractor-process.ts';
-import type { AnnotatedUnitMessage, BurnInStatsMessage, CameraMessage, PictureHeader, PicturesMessage, ResultMessage, StatsMessage, StillMessage } from './protocol.ts';
+import type { AnnotatedUnitMessage, BurnInStatsMessage, CameraMessage, ModelsMessage, PictureHeader, PicturesMessage, ResultMessage, StatsMessage, StillMessage } from './protocol.ts';
 
 /** An extractor that only remembers. */
 export class FakeExtractor implements Extractor {
@@ -54,6 +54,7 @@ export class FakeExtractor implements Extractor {
   stats(handle: number, decodersActive: number, awaitingRandomAccess = false, skipped: StatsMessage['skipped'] = { fps: 5 }): void {
     this.#options.onMessage({ type: 'stats', handle, decodersActive, decodedFrames: 10, skipped, awaitingRandomAccess });
   }
+  models(models: ModelsMessage['models']): void { this.#options.onMessage({ type: 'models', models }); }
   result(message: ResultMessage): void { this.#options.onMessage({ type: 'result', ...message }); }
   picture(header: PictureHeader): void { this.#options.onMessage({ type: 'picture', ...header, bytes: Buffer.from('JPEG') }); }
   crash(culprit: number | null): void { this.ended = true; this.#options.onCrash(culprit); }

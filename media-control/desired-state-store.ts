@@ -21,8 +21,8 @@ export const toCameraSpec = (camera: Camera): CameraSpec => ({
   id: camera.id,
   name: camera.name,
   source: camera.source.case === 'file' ? { type: 'file', url: camera.source.value.url } : { type: 'push' },
-  detectors: camera.detectors.map(({ id, model, fps, confidence, trackingOff, scene }) => ({
-    id, model, fps, confidence: confidence ?? null, ...(trackingOff && { tracking: false as const }), ...(scene && { scene: sceneOf(scene) }),
+  detectors: camera.detectors.map(({ id, model, fps, confidence, light, trackingOff, scene }) => ({
+    id, model, fps, confidence: confidence ?? null, ...(light.length > 0 && { light: [...light] }), ...(trackingOff && { tracking: false as const }), ...(scene && { scene: sceneOf(scene) }),
   })),
   recording: camera.recording === 'off' ? 'off' : 'always',
   ...(isPreset(camera.qos) && { qos: camera.qos }),

@@ -13,6 +13,8 @@ export interface DetectorSpec {
   readonly fps: number;
   /** 0..1; null: the model's own default. */
   readonly confidence: number | null;
+  /** Lighter models with the same classes that it may be lowered to under overload, the heaviest first; absent: none. */
+  readonly light?: readonly string[];
   /** Objects are not followed from picture to picture; absent: they are. */
   readonly tracking?: false;
   /** Absent: everything it finds is told, and nothing more is made of it. */
@@ -203,7 +205,7 @@ export interface RuleFinding {
   readonly rtpTs: number;
 }
 
-/** A camera is detected at another rate: pictures a second of its fastest detector. */
+/** A camera is detected at another rate, pictures a second of its fastest detector, or with other models. */
 export interface RateChange {
   readonly camera: CameraId;
   /** Unix ms. */
@@ -212,6 +214,8 @@ export interface RateChange {
   readonly to: number;
   /** Without overload. */
   readonly full: number;
+  /** Of each of its detectors: before, from now on, and without overload. */
+  readonly models: readonly { readonly detector: string; readonly from: string; readonly to: string; readonly full: string }[];
   readonly cause: string;
 }
 

@@ -75,8 +75,8 @@ export const toWireEvent = (event: EdgeEvent): Event => {
     case 'alarm':
       return create(EventSchema, { event: { case: 'alarm', value: toWireAlarm(event.alarm) } });
     case 'rate-changed': {
-      const { camera, at, from, to, full, cause } = event.change;
-      return create(EventSchema, { event: { case: 'rateChanged', value: { camera, at, fromFps: from, toFps: to, fullFps: full, cause } } });
+      const { camera, at, from, to, full, models, cause } = event.change;
+      return create(EventSchema, { event: { case: 'rateChanged', value: { camera, at, fromFps: from, toFps: to, fullFps: full, cause, models: models.map((model) => ({ detector: model.detector, fromModel: model.from, toModel: model.to, fullModel: model.full })) } } });
     }
     case 'rule': {
       const { place, direction, rtpTs, classes, tracks, ...same } = event.finding;

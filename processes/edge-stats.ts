@@ -39,8 +39,8 @@ export const serveEdgeStats = ({ router, authorizer, registry, detections, viewe
   });
 };
 
-const qosView = ({ preset, priority, fps, fullFps, level, since, cause }: CameraQos) => ({
-  preset, priority, fps, full_fps: fullFps, level, since: since === null ? null : new Date(since).toISOString(), cause,
+const qosView = ({ preset, priority, fps, fullFps, level, models, since, cause }: CameraQos) => ({
+  preset, priority, fps, full_fps: fullFps, level, models: models.map(({ detector, model, full, light }) => ({ detector, model, full_model: full, light })), since: since === null ? null : new Date(since).toISOString(), cause,
 });
 
 const tenths = (value: number): number => Math.round(value * 10) / 10;

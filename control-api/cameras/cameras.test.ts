@@ -267,7 +267,7 @@ describe('cameras', () => {
 });
 
 test('[EXT-2] GET /cameras/{id}/qos tells the rate, since when and why, as the edge does', async () => {
-  const qos = { preset: 'auto', priority: 5, fps: 4, full_fps: 15, level: 2, since: '2026-11-29T20:00:00.000Z', cause: 'worker_busy' };
+  const qos = { preset: 'auto', priority: 5, fps: 4, full_fps: 15, level: 2, models: [{ detector: 'detect', model: 'small', full_model: 'm', light: [{ model: 'small', state: 'ready' }] }], since: '2026-11-29T20:00:00.000Z', cause: 'worker_busy' };
   const edge = createServer((_request, response) => { response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ detection: { qos } })); });
   await new Promise<void>((resolve) => edge.listen(0, '127.0.0.1', resolve));
   const edgeUrl = `http://127.0.0.1:${String((edge.address() as AddressInfo).port)}`;

@@ -1,6 +1,7 @@
 import type { Config } from '../../config/schema.ts';
 import { MediaError } from '../../core/errors.ts';
 import type { DetectorSpec } from '../../media-control/port.ts';
+import { lightOfDefault } from './light-models.ts';
 import { checkScene, toScene } from './scene.ts';
 import type { Pipeline } from './schemas.ts';
 
@@ -8,6 +9,9 @@ const idOf = (pipeline: Pipeline): string => (typeof pipeline === 'string' ? pip
 
 /** The id every server has: the default detector. */
 const DEFAULT_DETECTOR = 'detect';
+
+/** The model of a detector that is not lowered. */
+export const modelOf = (id: string, inference: Config['inference']): string => (id === DEFAULT_DETECTOR ? inference.default_model : id);
 
 /** Throws UNPROCESSABLE for an id that is neither `detect` nor a model, or that is named twice, and for a scene that contradicts itself. */
 export const checkPipelines = (pipelines: readonly Pipeline[], models: readonly string[]): void => {
@@ -29,5 +33,6 @@ export const toDetectors = (pipelines: readonly Pipeline[], inference: Config['i
     const own: Exclude<Pipeline, string> = typeof pipeline === 'string' ? { id: pipeline } : pipeline;
     const id = own.id;
     const scene = toScene(own);
-    return { id, model: id === DEFAULT_DETECTOR ? inference.default_model : id, fps: own.fps ?? inference.default_fps, confidence: own.confidence ?? null, ...(own.tracking === false && { tracking: false }), ...(scene && { scene }) };
+    const light = own.light ?? (id === DEFAULT_DETECTOR ? lightOfDefault(inference) : []);
+    return { id, model: modelOf(id, inference), fps: own.fps ?? inference.default_fps, confidence: own.confidence ?? null, ...(light.length > 0 && { light }), ...(own.tracking === false && { tracking: false }), ...(scene && { scene }) };
   });

@@ -17,7 +17,7 @@ export const cameraQosRoutes = (options: { readonly cameras: CameraService; read
   const { cameras, stats, audit, guard } = options;
   const common = { tags: ['cameras'], security: bearer };
   const get = createRoute({
-    ...common, method: 'get', path: '/cameras/{id}/qos', middleware: guard.require('stream:view'), request: { params: CameraParams }, summary: 'At which rate the camera is detected, since when and why.',
+    ...common, method: 'get', path: '/cameras/{id}/qos', middleware: guard.require('stream:view'), request: { params: CameraParams }, summary: 'At which rate and on which models the camera is detected, since when and why.',
     responses: { 200: json(CameraQosState, 'The setting, and what it comes to now.'), ...invalid, ...guarded, ...missing },
   });
   const put = createRoute({

@@ -18,9 +18,10 @@ const DETECTOR = { id: DetectorId, fps: z.number().positive().max(60).optional()
 const DESCRIPTION = "`detect` (the default detector) or a model's name; as an object with its own rate and threshold, and `tracking: false` where objects need no identity from picture to picture";
 /** Where nothing is live. */
 export const DetectorReference = z.union([DetectorId, z.strictObject(DETECTOR)]).openapi('DetectorReference', { description: `${DESCRIPTION}.` });
+const Light = z.array(z.string().min(1).max(128)).max(4).describe('Models with the same class names that it is lowered to under overload, one after the other, once it is down to 8 pictures a second; the heaviest first. Empty: none. Left out: of `detect` as `inference.default_light` of the configuration says, else none.');
 export const Pipeline = z
-  .union([DetectorId, z.strictObject({ ...DETECTOR, ...SCENE })])
-  .openapi('CameraPipeline', { description: `${DESCRIPTION}; and with a scene: which classes and zones count, and rules of what is told when it happens.` });
+  .union([DetectorId, z.strictObject({ ...DETECTOR, light: Light.optional(), ...SCENE })])
+  .openapi('CameraPipeline', { description: `${DESCRIPTION}; with lighter models to run on under overload; and with a scene: which classes and zones count, and rules of what is told when it happens.` });
 export type Pipeline = z.output<typeof Pipeline>;
 
 export const DAYS = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'] as const;
@@ -131,7 +132,11 @@ export const CameraQosState = z
     qos: Qos, priority: Priority,
     now: z
       .object({
-        fps: z.number().describe('Pictures a second that its fastest detector sees.'), full_fps: z.number().describe('The same without overload.'), level: z.int().describe('Steps between the two.'),
+        fps: z.number().describe('Pictures a second that its fastest detector sees.'), full_fps: z.number().describe('The same without overload.'), level: z.int().describe('Steps below full, in rate and in models.'),
+        models: z.array(z.object({
+          detector: z.string(), model: z.string().describe('That it runs on now.'), full_model: z.string().describe('That it runs on without overload.'),
+          light: z.array(z.object({ model: z.string(), state: z.enum(['ready', 'not_ready', 'other_classes', 'failing']).describe('`not_ready`: no worker has it ready, so it is passed over. `other_classes`: its class names are not those of the detector\'s own model, so it is never used. `failing`: it saw no picture when it was used, and is tried again in a minute.') })).describe('That it is lowered to, one after the other.'),
+        })).default([]).describe('What its detectors run on; empty where an older edge does not tell.'),
         since: Timestamp.nullable().describe('Of the last change; null: none since the camera came.'),
         cause: z.string().nullable().describe('Of that change: `worker_busy`, `queue_wait`, `extractor_busy`, `cpu_busy`, `recovered`, `settings`.'),
       })

@@ -3,10 +3,12 @@ import type { Config } from '../../config/schema.ts';
 import type { Clock } from '../../core/clock.ts';
 import { MediaError } from '../../core/errors.ts';
 import type { Milliseconds } from '../../core/units.ts';
+import type { ModelInfo } from '../../inference/port.ts';
 import type { CameraSpec } from '../../media-control/port.ts';
 import type { CamerasTable, Database } from '../../platform/database/schema.ts';
 import type { ModelCatalogue } from '../models.ts';
-import { checkPipelines, toDetectors } from './detectors.ts';
+import { checkPipelines, modelOf, toDetectors } from './detectors.ts';
+import { checkLight, namesLight } from './light-models.ts';
 import { newKey } from './keys.ts';
 import { StoredHints } from './schemas.ts';
 import type { CameraPatch, NewCamera, Pipeline, Source, StoredRecording } from './schemas.ts';
@@ -21,6 +23,7 @@ export type { ArchiveFrames, OnEvent } from './schemas.ts';
 export { DetectorReference } from './schemas.ts';
 export type { RuleClip } from './scene.ts';
 export { checkPipelines, toDetectors } from './detectors.ts';
+export { lightOfDefault } from './light-models.ts';
 
 /** A camera's stored JSON, read. */
 export interface CameraSettings {
@@ -59,6 +62,8 @@ export interface CameraServiceOptions {
   readonly clock: Clock;
   readonly config: Config;
   readonly models: ModelCatalogue;
+  /** The worker's models; rejects with UNAVAILABLE while there is no worker. */
+  readonly workerModels: () => Promise<readonly ModelInfo[]>;
 }
 
 /** Cameras, their keys and sessions. A change is in the desired state before its caller gets an answer. */
@@ -67,6 +72,7 @@ export class CameraService {
   readonly #clock: Clock;
   readonly #config: Config;
   readonly #models: ModelCatalogue;
+  readonly #workerModels: CameraServiceOptions['workerModels'];
   readonly #listeners = new Set<() => Promise<void>>();
 
   constructor(options: CameraServiceOptions) {
@@ -74,6 +80,7 @@ export class CameraService {
     this.#clock = options.clock;
     this.#config = options.config;
     this.#models = options.models;
+    this.#workerModels = options.workerModels;
   }
 
   list(after: string | undefined, limit: number): Promise<CameraRow[]> { return this.#store.list(after, limit); }
@@ -186,8 +193,16 @@ export class CameraService {
   }
 
   async #check(camera: CameraPatch): Promise<void> {
-    if (camera.pipelines !== undefined) checkPipelines(camera.pipelines, await this.#models.names());
+    if (camera.pipelines !== undefined) await this.#checkPipelines(camera.pipelines);
     if (camera.source !== undefined) await checkSource(camera.source, this.#config.sources.file_dir);
+  }
+
+  async #checkPipelines(pipelines: readonly Pipeline[]): Promise<void> {
+    const models = await this.#models.names();
+    checkPipelines(pipelines, models);
+    if (!namesLight(pipelines)) return;
+    // A worker that is away for now keeps nobody from setting a camera.
+    checkLight(pipelines, (id) => modelOf(id, this.#config.inference), models, await this.#workerModels().catch(() => []));
   }
 
   async #changed(): Promise<void> {

@@ -13,7 +13,7 @@ test('[EXT-3] a changed rate is told once on system-metrics, however often the e
   await using _db = { [Symbol.asyncDispose]: () => db.destroy() };
   await db.insertInto('edges').values({ journal_id: 'j', edge_id: 'e', last_seq: 0, media_base_url: 'http://x', seen_at: 1 }).execute();
   const store = new EventStore({ db, clock: new FakeClock(), logger: silentLogger() });
-  const change = (to: number) => toWireEvent({ type: 'rate-changed', change: { camera: 'line-1', at: 1_750_000_000_000.4, from: 15, to, full: 15, cause: 'worker_busy' } });
+  const change = (to: number) => toWireEvent({ type: 'rate-changed', change: { camera: 'line-1', at: 1_750_000_000_000.4, from: 15, to, full: 15, models: [{ detector: 'detect', from: 'm', to: 'lighter', full: 'm' }], cause: 'worker_busy' } });
   const batch = [8, 4].map((to, i) => create(EventSchema, { ...change(to), seq: BigInt(i + 1) }));
   expect(await store.store('j', batch.slice(0, 1))).toBe(1);
   expect(await store.store('j', batch)).toBe(2);
@@ -21,6 +21,6 @@ test('[EXT-3] a changed rate is told once on system-metrics, however often the e
   expect(events.map(({ camera }) => camera)).toEqual(['line-1', 'line-1']);
   const told = events.map(({ body }) => TOPICS['system-metrics'].schema.parse(JSON.parse(body)));
   expect(told).toMatchObject([8, 4].map((to) => ({
-    event_type: 'detection_rate_changed', camera: 'line-1', detection_rate: { from_fps: 15, to_fps: to, full_fps: 15, cause: 'worker_busy' }, timestamp: '2025-06-15T15:06:40.000Z',
+    event_type: 'detection_rate_changed', camera: 'line-1', detection_rate: { from_fps: 15, to_fps: to, full_fps: 15, models: [{ detector: 'detect', from_model: 'm', to_model: 'lighter', full_model: 'm' }], cause: 'worker_busy' }, timestamp: '2025-06-15T15:06:40.000Z',
   })));
 });

@@ -10,12 +10,12 @@ test('[EXT-2][EXT-4] what bounds the rate of detectors and of publishers travels
   expect([toWireCamera(camera).qos, toWireCamera(camera).priority, toWireCamera(camera).bandwidthHint]).toEqual([undefined, undefined, undefined]);
 });
 
-test('[INF-6] a detector travels with what it is told: its own threshold or none, tracking or not', () => {
+test('[INF-6][EXT-3] a detector travels with what it is told: its own threshold or none, lighter models or none, tracking or not', () => {
   const { detectors } = toWireCamera({
     id: 'a', name: 'A', source: { type: 'push' }, recording: 'off', controlJson: '{}',
-    detectors: [{ id: 'd', model: 'm', fps: 15, confidence: null }, { id: 'e', model: 'n', fps: 5, confidence: 0.5, tracking: false }],
+    detectors: [{ id: 'd', model: 'm', fps: 15, confidence: null }, { id: 'e', model: 'n', fps: 5, confidence: 0.5, light: ['o', 'p'], tracking: false }],
   });
-  expect(detectors).toMatchObject([{ id: 'd', model: 'm', fps: 15, trackingOff: false }, { id: 'e', model: 'n', fps: 5, confidence: 0.5, trackingOff: true }]);
+  expect(detectors).toMatchObject([{ id: 'd', model: 'm', fps: 15, light: [], trackingOff: false }, { id: 'e', model: 'n', fps: 5, confidence: 0.5, light: ['o', 'p'], trackingOff: true }]);
   expect(detectors[0]?.confidence).toBeUndefined();
 });
 
@@ -27,6 +27,6 @@ test('[INF-6] a scene comes to the edge as it was set', () => {
       { type: 'dwell', id: 'c', classes: [], minConfidence: 0, zone: null, forMs: 100, clearMs: 200 }, { type: 'cross', id: 'd', classes: [], minConfidence: 0, line: 'l', direction: 'to_left' },
     ],
   };
-  const detectors = [{ id: 'd', model: 'm', fps: 15, confidence: null, scene }];
+  const detectors = [{ id: 'd', model: 'm', fps: 15, confidence: null, light: ['n'], scene }];
   expect(toCameraSpec(toWireCamera({ id: 'a', name: 'A', source: { type: 'push' }, recording: 'off', controlJson: '{}', detectors })).detectors).toEqual(detectors);
 });

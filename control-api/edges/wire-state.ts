@@ -10,8 +10,8 @@ const cameraInit = (camera: DesiredCamera): MessageInitShape<typeof CameraSchema
   id: camera.id,
   name: camera.name,
   source: camera.source.type === 'file' ? { case: 'file', value: { url: camera.source.url } } : { case: 'push', value: {} },
-  detectors: camera.detectors.map(({ id, model, fps, confidence, tracking, scene }) => ({
-    id, model, fps, ...(confidence === null ? {} : { confidence }), trackingOff: tracking === false, ...(scene && { scene: sceneInit(scene) }),
+  detectors: camera.detectors.map(({ id, model, fps, confidence, light, tracking, scene }) => ({
+    id, model, fps, ...(confidence === null ? {} : { confidence }), light: [...(light ?? [])], trackingOff: tracking === false, ...(scene && { scene: sceneInit(scene) }),
   })),
   recording: camera.recording,
   distributionOff: camera.distribution === 'off',

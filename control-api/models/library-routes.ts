@@ -52,8 +52,8 @@ export const modelLibraryRoutes = ({ library, cameras, defaultModel, audit, guar
   const checkUnused = async (name: string): Promise<void> => {
     if (await library.isBundled(name)) return; // that one takes over
     const users = (await cameras.all()).filter((row) => settingsOf(row).pipelines.some((pipeline) => {
-      const id = typeof pipeline === 'string' ? pipeline : pipeline.id;
-      return id === name || (id === 'detect' && name === defaultModel);
+      const { id, light = [] } = typeof pipeline === 'string' ? { id: pipeline } : pipeline;
+      return id === name || light.includes(name) || (id === 'detect' && name === defaultModel);
     })).map(({ id }) => id);
     if (users.length > 0) throw new MediaError('FAILED_PRECONDITION', `The model ${name} is used by ${users.slice(0, 10).join(', ')}${users.length > 10 ? ` and ${String(users.length - 10)} more cameras` : ''}. Take it out of the pipelines there first.`, { reason: 'MODEL_IN_USE', context: { model: name, cameras: users.length } });
     if (name === defaultModel) throw new MediaError('FAILED_PRECONDITION', `The model ${name} is the default detector (inference.default_model).`, { reason: 'MODEL_IN_USE', context: { model: name } });

@@ -12,7 +12,7 @@ test('[INF-3] GET /v1/models tells what the worker has, and why it cannot use a 
   expect(answer).toMatchObject({ status: 200, body: { items: [
     { name: 'bad', backend: 'onnx', state: 'failed', failure: 'it has no known layout', added: false, digest: null, input: null, batch: null, labels: [], default_confidence: null },
     { name: 'good', backend: 'kserve', state: 'ready', failure: null, digest: 'ab', input: { width: 416, height: 320 }, batch: { pictures: 4, reason: 'measured' }, labels: ['bolt'], default_confidence: 0.5 },
-  ] } });
+  ], default_model: 'nanodet-g-416.int8.u8', default_light: ['nanodet-g-320.int8.u8'] } });
   expect((await h.call('GET', '/v1/models')).status).toBe(401);
 });
 

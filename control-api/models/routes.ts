@@ -39,22 +39,23 @@ export interface ModelRoutesOptions {
   /** The worker's models; rejects with UNAVAILABLE while there is no worker. */
   readonly list: () => Promise<readonly ModelInfo[]>;
   readonly library: Pick<ModelLibrary, 'names'>;
-  readonly defaultModel: string;
+  /** Behind the detector `detect`, and what that is lowered to. */
+  readonly ofDefault: { readonly model: string; readonly light: readonly string[] };
   readonly maxBytes: number;
   readonly guard: Guard;
 }
 
-export const modelRoutes = ({ list, library, defaultModel, maxBytes, guard }: ModelRoutesOptions) => {
+export const modelRoutes = ({ list, library, ofDefault, maxBytes, guard }: ModelRoutesOptions) => {
   const all = createRoute({
     method: 'get', path: '/models', tags: ['models'], summary: 'The models of the worker, those that cannot be used with the reason.', security: bearer, middleware: guard.require('pipeline:view'),
     responses: {
-      200: json(z.object({ items: z.array(Model), default_model: z.string().describe('The one behind the detector `detect`.'), max_bytes: z.int().describe('A file may have so many.') }), 'All of them, by name.'),
+      200: json(z.object({ items: z.array(Model), default_model: z.string().describe('The one behind the detector `detect`.'), default_light: z.array(z.string()).describe('The lighter ones it is lowered to under overload, one after the other.'), max_bytes: z.int().describe('A file may have so many.') }), 'All of them, by name.'),
       ...guarded, ...unavailable,
     },
   });
   return new OpenAPIHono<ApiEnv>().openapi(all, async (c) => {
     const [models, added] = await Promise.all([list(), library.names()]);
     const items = models.toSorted((a, b) => (a.name < b.name ? -1 : 1)).map((model) => view(model, added.has(model.name)));
-    return c.json({ items, default_model: defaultModel, max_bytes: maxBytes }, 200);
+    return c.json({ items, default_model: ofDefault.model, default_light: [...ofDefault.light], max_bytes: maxBytes }, 200);
   });
 };

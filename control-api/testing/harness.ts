@@ -76,7 +76,7 @@ export const startApi = async (overrides: HarnessOptions = {}) => {
     },
     archive: new DirectoryStore(join(directory, 'archive'), clock),
     pathOfSegment: (id) => join(directory, 'recordings', `${id}.mp4`),
-    models: { names: () => Promise.resolve(['inspect-320', 'nanodet-g-416.int8.u8']), forget: () => undefined },
+    models: { names: () => Promise.resolve(['inspect-320', 'nanodet-g-320.int8.u8', 'nanodet-g-416.int8.u8']), forget: () => undefined },
     modelFiles: { bundledFolder: join(directory, 'bundled'), probe: () => Promise.resolve() },
     workerModels: () => Promise.reject(new MediaError('UNAVAILABLE', 'no worker here')),
     passwords: new Passwords({ cost: { N: 2 ** 10, r: 8, p: 1 } }),

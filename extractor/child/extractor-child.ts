@@ -1,13 +1,16 @@
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../../core/clock.ts';
 import { invariant } from '../../core/errors.ts';
-import type { DispatchListener, FrameDispatcher } from '../../inference/port.ts';
+import type { DispatchListener, FrameDispatcher, ModelDirectory } from '../../inference/port.ts';
 import type { Logger } from '../../platform/logging.ts';
 import type { BlackBox } from '../black-box.ts';
-import { MessageReader, decodeToChild, encodeAnnotatedUnitHeader, encodeBurnInStats, encodeFlushed, encodeNoStill, encodePictureHeader, encodeReports, encodeResult, encodeStats } from '../protocol.ts';
+import { MessageReader, decodeToChild, encodeAnnotatedUnitHeader, encodeBurnInStats, encodeFlushed, encodeModels, encodeNoStill, encodePictureHeader, encodeReports, encodeResult, encodeStats } from '../protocol.ts';
 import type { Hello, PictureHeader, SentUnit, ToChild } from '../protocol.ts';
 import { CameraExtraction } from './camera-extraction.ts';
+import { readyModels } from './ready-models.ts';
 import { SlowLane } from './slow-lane.ts';
+
+type ChildDispatcher = FrameDispatcher & Pick<ModelDirectory, 'models'> & Disposable;
 
 export interface ExtractorChildOptions {
   /** The pipe to the edge. */
@@ -15,7 +18,7 @@ export interface ExtractorChildOptions {
   readonly blackBox: BlackBox;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly makeDispatcher: (hello: Hello, listener: DispatchListener) => FrameDispatcher & Disposable;
+  readonly makeDispatcher: (hello: Hello, listener: DispatchListener) => ChildDispatcher;
 }
 
 const STATS_PERIOD_MS = 1000;
@@ -34,7 +37,9 @@ export class ExtractorChild implements Disposable {
   #next = 0;
   #scheduled = false;
   readonly #lane = new SlowLane();
-  #dispatcher: (FrameDispatcher & Disposable) | null = null;
+  #dispatcher: ChildDispatcher | null = null;
+  /** JSON of the models that the edge knows. */
+  #models = '';
 
   constructor(options: ExtractorChildOptions) {
     this.#options = options;
@@ -51,7 +56,9 @@ export class ExtractorChild implements Disposable {
         this.#sendStats(camera);
         this.#sendBurnInStats(camera);
       }
-      if (this.#dispatcher) this.#send(encodeReports([...this.#dispatcher.reports()]));
+      if (!this.#dispatcher) return;
+      this.#sendModels(this.#dispatcher);
+      this.#send(encodeReports([...this.#dispatcher.reports()]));
     });
   }
 
@@ -174,6 +181,12 @@ export class ExtractorChild implements Disposable {
     },
   };
 
+  #sendModels(dispatcher: ChildDispatcher): void {
+    const models = readyModels(dispatcher.models());
+    const json = JSON.stringify(models);
+    if (json !== this.#models && this.#send(encodeModels(models))) this.#models = json;
+  }
+
   #sendStats(camera: CameraExtraction): void {
     this.#send(encodeStats(camera.takeStats()));
   }
@@ -208,8 +221,11 @@ export class ExtractorChild implements Disposable {
     pipe.uncork();
   }
 
-  #send(message: Buffer): void {
+  /** False: it is given up. */
+  #send(message: Buffer): boolean {
     const { pipe } = this.#options;
-    if (!pipe.destroyed && pipe.writableLength < MAX_UNREAD_BYTES) pipe.write(message);
+    if (pipe.destroyed || pipe.writableLength >= MAX_UNREAD_BYTES) return false;
+    pipe.write(message);
+    return true;
   }
 }

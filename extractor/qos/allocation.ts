@@ -1,18 +1,18 @@
 import type { CameraId } from '../../core/frame-ref.ts';
-import { rateAt, stepsOf } from './demand.ts';
-import type { CameraDemand } from './demand.ts';
+import { costAt, stepsOf } from './demand.ts';
+import type { CameraDemand, DetectionStep } from './demand.ts';
 
 export interface Allocation {
-  /** Pictures a second that each camera's detectors may have at most. */
-  readonly fps: ReadonlyMap<CameraId, number>;
-  /** Pictures a second of all once one more step is allowed; null: all have what they ask for. */
+  /** How many steps below full each camera's detectors run, of those it has (`stepsOf`). */
+  readonly levels: ReadonlyMap<CameraId, number>;
+  /** What all cost a second once one more step is allowed; null: all have what they ask for. */
   readonly next: number | null;
 }
 
 interface Raise {
   readonly camera: CameraId;
   readonly to: number;
-  /** Pictures a second more than at the step below. */
+  /** More than at the step below, a second. */
   readonly costs: number;
   /** What it has before, by its weight: who has least is next. */
   readonly has: number;
@@ -20,29 +20,35 @@ interface Raise {
 }
 
 /**
- * Shares out so many pictures a second, weighted by priority: everybody has the lowest step, then whoever has least for its weight is raised
+ * Shares out what so many pictures a second cost, weighted by priority: everybody has the lowest step, then whoever has least for its weight is raised
  * first, until the next one does not fit. The order does not depend on how much there is: with more of it nobody gets less.
  */
 export const allocate = (demands: readonly CameraDemand[], perSecond: number): Allocation => {
-  const fps = new Map<CameraId, number>();
+  const levels = new Map<CameraId, number>();
   const raises: Raise[] = [];
   let used = 0;
   for (const demand of demands) {
-    const steps = stepsOf(demand).toReversed();
-    let [before = 0] = steps;
-    fps.set(demand.camera, before);
-    used += rateAt(demand, before);
-    for (const to of steps.slice(1)) {
-      const { camera, priority } = demand;
-      raises.push({ camera, to, costs: rateAt(demand, to) - rateAt(demand, before), has: before / priority, priority });
-      before = to;
-    }
+    const { camera, priority } = demand;
+    const steps = stepsOf(demand);
+    const costs = steps.map((step) => costAt(demand, step));
+    const lowest = steps.length - 1;
+    levels.set(camera, lowest);
+    used += costs[lowest] ?? 0;
+    for (let to = lowest - 1; to >= 0; to--) raises.push({ camera, to, costs: (costs[to] ?? 0) - (costs[to + 1] ?? 0), has: worthOf(steps, to + 1) / priority, priority });
   }
   raises.sort((a, b) => a.has - b.has || b.priority - a.priority || (a.camera < b.camera ? -1 : 1));
   for (const { camera, to, costs } of raises) {
-    if (used + costs > perSecond) return { fps, next: used + costs };
+    if (used + costs > perSecond) return { levels, next: used + costs };
     used += costs;
-    fps.set(camera, to);
+    levels.set(camera, to);
   }
-  return { fps, next: null };
+  return { levels, next: null };
+};
+
+/** A step's pictures a second; of those at one rate the lighter models lie evenly between it and the next lower rate. Always less than the step above. */
+const worthOf = (steps: readonly DetectionStep[], level: number): number => {
+  const { fps = 0 } = steps[level] ?? {};
+  const same = steps.filter((step) => step.fps === fps);
+  const lower = steps.find((step) => step.fps < fps)?.fps ?? 0;
+  return fps - ((fps - lower) * (level - steps.findIndex((step) => step.fps === fps))) / same.length;
 };

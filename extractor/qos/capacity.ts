@@ -6,6 +6,8 @@ export interface Measured {
   readonly seconds: number;
   /** Pictures with a result. */
   readonly delivered: number;
+  /** What these have cost, in pictures of the detectors' own models: less than one each with a lighter one. */
+  readonly work: number;
   /** Of these, pictures that had to wait for credit. */
   readonly waited: number;
   /** Pictures the workers had no room or no time for: superseded, no credit, deadline. */
@@ -21,7 +23,7 @@ export interface Measured {
 
 export type OverloadCause = 'worker_busy' | 'queue_wait' | 'extractor_busy' | 'cpu_busy';
 
-/** How many pictures a second get through, as far as has been found out. Infinity: as many as are asked for. */
+/** What gets through a second, as far as has been found out, in pictures of the detectors' own models. Infinity: as many as are asked for. */
 export interface Capacity {
   readonly perSecond: number;
   /** Of the last stretch. */
@@ -60,24 +62,27 @@ export const UNLIMITED: Capacity = { perSecond: Infinity, overload: null, cause:
 
 const shareOf = (part: number, whole: number): number => (part < LEAST_COUNT ? 0 : part / whole);
 
-const overloadOf = ({ delivered, waited, lost, units, late, waitMs, cpu }: Measured): OverloadCause | null => {
+const overloadOf = ({ delivered, waited, lost, units, late, waitMs, cpu }: Omit<Measured, 'work'>): OverloadCause | null => {
   if (shareOf(lost, lost + delivered) > LOST_SHARE && waited >= WAITED_SHARE * delivered) return 'worker_busy';
   if (delivered >= LEAST_COUNT && waitMs > MOST_WAIT_MS) return 'queue_wait';
   if (shareOf(late, units) > LATE_SHARE) return cpu > BUSY_CPU ? 'cpu_busy' : 'extractor_busy';
   return null;
 };
 
+/** It is about to be found out anew: what pictures cost may be, too, as nothing that was found out before counts. */
+export const isFoundAnew = (before: Capacity, measured: Omit<Measured, 'work'>): boolean => before.perSecond === Infinity || (measured.delivered > 0 && overloadOf(measured) !== null);
+
 /**
  * What the capacity is taken for after another stretch. Under overload it is what got through, less some room. Without one it is raised,
  * carefully at first and then faster and faster (with a busy machine always carefully), as soon as all cameras run at what `allocation` gives them (`settled`).
  */
 export const measure = (before: Capacity, measured: Measured, allocation: Allocation, settled: boolean, now: Milliseconds): Capacity => {
-  if (allocation.fps.size === 0) return UNLIMITED; // what was found out was of other cameras
+  if (allocation.levels.size === 0) return UNLIMITED; // what was found out was of other cameras
   const overload = overloadOf(measured);
   if (overload !== null) return overloaded(before, overload, measured, now);
   const { raised, holdUntil } = before;
-  const { delivered, seconds } = measured;
-  const perSecond = Math.max(before.perSecond, delivered / seconds); // so much got through without an overload
+  const { delivered, work, seconds } = measured;
+  const perSecond = Math.max(before.perSecond, work / seconds); // so much got through without an overload
   // Where nothing gets through there is nothing to go by: the workers are gone, or hang.
   if (perSecond === Infinity || !settled || now < holdUntil || delivered === 0) return { ...before, overload, perSecond };
   const share = measured.cpu > BUSY_CPU ? 0 : Math.min(1, FIRST_RAISE * 2 ** raised);
@@ -85,7 +90,7 @@ export const measure = (before: Capacity, measured: Measured, allocation: Alloca
   return { ...before, overload, perSecond: more, raised: raised + 1, raisedAt: now };
 };
 
-const overloaded = (before: Capacity, overload: OverloadCause, { delivered, lost, seconds }: Measured, now: Milliseconds): Capacity => {
+const overloaded = (before: Capacity, overload: OverloadCause, { delivered, work, lost, seconds }: Measured, now: Milliseconds): Capacity => {
   // A worker that answers nothing hangs: what it manages is not known, and no rate is low enough for it.
   if (overload === 'worker_busy' && delivered === 0) return { ...before, overload, cause: overload };
   // A moment's stall is no overload: what follows tells, unless there is no doubt.
@@ -93,5 +98,5 @@ const overloaded = (before: Capacity, overload: OverloadCause, { delivered, lost
   if (doubtful) return { ...before, overload, cause: overload };
   const begins = before.raised > 0 || before.perSecond === Infinity;
   const holdMs = !begins ? before.holdMs : now - before.raisedAt < TRIAL_MS ? Math.min(MOST_HOLD_MS, before.holdMs * 2) : LEAST_HOLD_MS;
-  return { perSecond: (USED_SHARE * delivered) / seconds, overload, cause: overload, holdUntil: now + holdMs, holdMs, raised: 0, raisedAt: before.raisedAt };
+  return { perSecond: (USED_SHARE * work) / seconds, overload, cause: overload, holdUntil: now + holdMs, holdMs, raised: 0, raisedAt: before.raisedAt };
 };

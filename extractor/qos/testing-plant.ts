@@ -1,8 +1,9 @@
 import { FakeClock } from '../../core/testing-clock.ts';
-import type { DetectorSpec } from '../../media-control/port.ts';
-import type { CameraDemand } from './demand.ts';
+import type { CameraDemand, DetectionStep } from './demand.ts';
+import type { ModelChain } from './picture-costs.ts';
 import type { QosChange } from './policy.ts';
 import { QosGovernor } from './qos-governor.ts';
+import type { GovernedCamera } from './qos-governor.ts';
 
 export interface SimulatedCamera {
   readonly id: string;
@@ -11,6 +12,8 @@ export interface SimulatedCamera {
   readonly priority: number;
   /** Null: it does not run. */
   readonly preset?: CameraDemand['preset'];
+  /** Milliseconds of a picture with each of its lighter models in turn; with its own it is `OWN_MS`. */
+  readonly light?: readonly number[];
 }
 
 export interface Step extends QosChange {
@@ -18,14 +21,15 @@ export interface Step extends QosChange {
   readonly second: number;
 }
 
-const DETECTOR: Omit<DetectorSpec, 'fps'> = { id: 'detect', model: 'm', confidence: null };
+/** Milliseconds of a picture with a detector's own model. */
+export const OWN_MS = 10;
 
-/** Cameras on workers of so many pictures a second: what does not fit is lost, spread evenly as the dispatcher's turns do. */
+/** Cameras on workers of so many pictures a second of the detectors' own models: what does not fit is lost, spread evenly as the dispatcher's turns do. */
 export class Plant implements Disposable {
   readonly #clock = new FakeClock();
   readonly #governor: QosGovernor;
   #cameras: readonly SimulatedCamera[];
-  /** Pictures a second that all workers manage together. */
+  /** Pictures a second that all workers manage together, with the detectors' own models. */
   capacity: number;
   cpu = 0.3;
   late = 0;
@@ -39,7 +43,7 @@ export class Plant implements Disposable {
     this.capacity = capacity;
     this.#governor = new QosGovernor({
       clock: this.#clock, cpu: () => this.cpu, away: () => false,
-      demands: () => this.#cameras.map(({ id, fps, priority, preset = 'auto' }) => ({ camera: id, fps: [fps], preset, priority })),
+      cameras: () => this.#cameras.map(governed),
       onChanges: (changes) => { for (const change of changes) this.steps.push({ ...change, second: this.second }); },
     });
   }
@@ -50,11 +54,20 @@ export class Plant implements Disposable {
   fps(camera: string): number {
     const found = this.#cameras.find(({ id }) => id === camera);
     if (!found) throw new Error(`no camera ${camera}`);
-    return this.#governor.limit(camera, [{ ...DETECTOR, fps: found.fps }], found.preset ?? 'auto')[0]?.fps ?? 0;
+    return this.#stepOf(found).fps;
   }
 
-  get allFps(): readonly number[] { return this.#cameras.map(({ id }) => this.fps(id)); }
+  get allFps(): readonly number[] { return this.#cameras.map((camera) => this.#stepOf(camera).fps); }
   get total(): number { return this.allFps.reduce((sum, fps) => sum + fps, 0); }
+  /** Which of its lighter models each camera's detector runs on, 0 its own. */
+  get allLight(): readonly number[] { return this.#cameras.map((camera) => this.#stepOf(camera).light); }
+  /** What all really cost a second, in pictures of the detectors' own models. */
+  get load(): number {
+    return this.#cameras.reduce((sum, camera) => {
+      const { fps, light } = this.#stepOf(camera);
+      return sum + (fps * msOf(camera, light)) / OWN_MS;
+    }, 0);
+  }
 
   run(seconds: number, each?: () => void): void {
     for (let i = 0; i < seconds; i++) {
@@ -69,10 +82,16 @@ export class Plant implements Disposable {
     this.#governor[Symbol.dispose]();
   }
 
+  #stepOf(camera: SimulatedCamera): DetectionStep {
+    return this.#governor.step(governed(camera));
+  }
+
   #second(): void {
-    const share = Math.min(1, this.capacity / this.total);
-    for (const { id } of this.#cameras) {
-      const fps = this.fps(id);
+    const running = this.#cameras.map((camera) => ({ ...camera, step: this.#stepOf(camera) }));
+    const share = Math.min(1, this.capacity / this.load);
+    for (const { step: { fps, light }, ...camera } of running) {
+      const { id } = camera;
+      const [chain, inferenceMs] = [chainOf(camera, light), msOf(camera, light)];
       // Whole pictures; what is left over comes later.
       const whole = (key: string, rate: number): number => {
         const sum = (this.#backlog.get(key) ?? 0) + rate;
@@ -81,10 +100,20 @@ export class Plant implements Disposable {
       };
       const delivered = whole(`${id} delivered`, fps * share);
       const lost = whole(`${id} lost`, fps * (1 - share));
-      for (let i = 0; i < delivered; i++) this.#governor.onResult({ queueMs: share < 1 ? 60 : 0, waitMs: 5 });
+      for (let i = 0; i < delivered; i++) this.#governor.onResult({ queueMs: share < 1 ? 60 : 0, waitMs: 5, inferenceMs }, chain);
       this.#governor.onSkip('superseded', lost);
       this.#governor.onSkip('fps', Math.max(0, 30 - fps));
     }
     for (let i = 0; i < 30 * this.#cameras.length; i++) this.#governor.onUnit(i < this.late);
   }
 }
+
+const lighterOf = ({ light = [] }: SimulatedCamera): readonly string[] => light.map((ms) => `lighter of ${ms} ms`);
+
+const msOf = (camera: SimulatedCamera, light: number): number => (light === 0 ? OWN_MS : (camera.light?.[light - 1] ?? OWN_MS));
+
+const chainOf = (camera: SimulatedCamera, light: number): ModelChain => ['own', ...lighterOf(camera).slice(0, light)];
+
+const governed = (camera: SimulatedCamera): GovernedCamera => ({
+  camera: camera.id, preset: camera.preset ?? 'auto', priority: camera.priority, detectors: [{ fps: camera.fps, model: 'own', light: lighterOf(camera) }],
+});

@@ -22,16 +22,16 @@ const begin = () => {
   return { clock, findings, scene, metrics };
 };
 
-test('[INF-6] what begins and what ends have one id, and name the picture; another time is another id', () => {
+test('[INF-6] what begins and what ends have one id, and name the picture and the model that saw it; another time is another id', () => {
   const { scene, findings } = begin();
   scene.follow([detector(SCENE)]);
   scene.see('detect', pictureAt(0, objectAt(100, 100)));
-  scene.see('detect', pictureAt(100));
+  scene.see('detect', { ...pictureAt(100), model: 'lighter' });
   scene.see('detect', pictureAt(200, objectAt(100, 100)));
   expect(findings).toMatchObject([
-    { phase: 'began', camera: 'line-1', detector: 'detect', model: 'nanodet', rule: 'someone', type: 'count', place: 'left', count: 1, classes: ['person'], tracks: ['1'], direction: null, epoch: 1, rtpTs: 0 },
-    { phase: 'ended', id: findings[0]?.id, rtpTs: 9000 },
-    { phase: 'began', rtpTs: 18_000 },
+    { phase: 'began', camera: 'line-1', detector: 'detect', model: 'm', rule: 'someone', type: 'count', place: 'left', count: 1, classes: ['person'], tracks: ['1'], direction: null, epoch: 1, rtpTs: 0 },
+    { phase: 'ended', id: findings[0]?.id, model: 'lighter', rtpTs: 9000 },
+    { phase: 'began', model: 'm', rtpTs: 18_000 },
   ]);
   expect(findings[2]?.id).not.toBe(findings[0]?.id);
 });

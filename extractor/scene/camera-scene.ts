@@ -14,13 +14,15 @@ export const MAX_TOLD_PER_MINUTE = 120;
 interface Watched {
   /** JSON of the scene. */
   readonly scene: string;
+  /** Its detector's own. */
   readonly model: string;
   readonly pauseMs: Milliseconds;
   readonly watch: SceneWatch;
   /** Ids by rule and occurrence of what has begun and was told. */
   readonly begun: Map<string, string>;
   heardAt: Milliseconds;
-  /** The last picture. */
+  /** The last picture, and the model that saw it: under overload it may be a lighter one. */
+  seenBy: string;
   picture: Pick<DetectionResult['frame'], 'epoch' | 'rtpTs'>;
 }
 
@@ -54,7 +56,7 @@ export class CameraScene implements Disposable {
     for (const { id, model, fps, scene } of detectors) {
       if (!scene || this.#watched.has(id)) continue;
       const pauseMs = longestPause(fps);
-      this.#watched.set(id, { scene: JSON.stringify(scene), model, pauseMs, watch: new SceneWatch(scene, pauseMs), begun: new Map(), heardAt: this.#options.clock.monotonic(), picture: { epoch: 0, rtpTs: 0 } });
+      this.#watched.set(id, { scene: JSON.stringify(scene), model, seenBy: model, pauseMs, watch: new SceneWatch(scene, pauseMs), begun: new Map(), heardAt: this.#options.clock.monotonic(), picture: { epoch: 0, rtpTs: 0 } });
     }
   }
 
@@ -66,6 +68,7 @@ export class CameraScene implements Disposable {
     const { result: told, findings } = watched.watch.see(result);
     // What ended was seen last in an earlier picture, but this one is when it was known.
     watched.picture = { epoch: result.frame.epoch, rtpTs: result.frame.rtpTs };
+    watched.seenBy = result.model;
     for (const finding of findings) this.#tell(detector, watched, finding);
     return told;
   }
@@ -85,7 +88,7 @@ export class CameraScene implements Disposable {
     for (const finding of watched.watch.end()) this.#tell(detector, watched, finding);
   }
 
-  #tell(detector: string, { begun, model, picture }: Watched, { rule, finding }: RuledFinding): void {
+  #tell(detector: string, { begun, seenBy, picture }: Watched, { rule, finding }: RuledFinding): void {
     const { phase, occurrence, ...said } = finding;
     const { camera, metrics, onFinding } = this.#options;
     const key = JSON.stringify([rule.id, occurrence]);
@@ -97,7 +100,7 @@ export class CameraScene implements Disposable {
     }
     if (phase === 'began') begun.set(key, id);
     metrics.ruleFindings.inc({ camera, rule: rule.id, phase });
-    onFinding({ id, phase, camera, detector, model, rule: rule.id, type: rule.type, place: rule.type === 'cross' ? rule.line : rule.zone, ...said, ...picture });
+    onFinding({ id, phase, camera, detector, model: seenBy, rule: rule.id, type: rule.type, place: rule.type === 'cross' ? rule.line : rule.zone, ...said, ...picture });
   }
 
   #mayTell(rule: string): boolean {

@@ -11,7 +11,7 @@ import type { InferenceFrame, ModelInfo } from '../port.ts';
 import { InferenceService } from '../worker/inference-service.ts';
 import { Turns } from '../worker/turns.ts';
 
-/** What a fake model sees in a picture, in source pixels. */
+/** What a fake model sees in a picture, in source pixels; as long as it takes, so long it says it took, one millisecond at least. */
 export type Infer = (frame: InferenceFrame) => readonly Detection[] | Promise<readonly Detection[]>;
 
 export interface FakeWorkerOptions {
@@ -19,6 +19,8 @@ export interface FakeWorkerOptions {
   readonly models: Readonly<Record<string, Infer>>;
   /** Width and height of every model's input; default 416. */
   readonly inputSize?: number;
+  /** Of single models, by name. */
+  readonly inputSizes?: Readonly<Record<string, number>>;
   readonly credits?: number;
   /** What a model says of the pictures it runs together; default 1. It looks at them one by one even so. */
   readonly batches?: Readonly<Record<string, number>>;
@@ -45,11 +47,16 @@ export class FakeWorker implements AsyncDisposable {
 
   static async start(options: FakeWorkerOptions): Promise<FakeWorker> {
     const size = options.inputSize ?? 416;
+    const clock = options.clock ?? systemClock;
     const models = new Map(Object.entries(options.models).map(([name, infer]): [string, LoadedModel] => {
-      const info: ModelInfo = { ...fakeModelInfo(name, size), batch: { pictures: options.batches?.[name] ?? 1, why: 'it is fake' } };
+      const info: ModelInfo = { ...fakeModelInfo(name, options.inputSizes?.[name] ?? size), batch: { pictures: options.batches?.[name] ?? 1, why: 'it is fake' } };
       return [name, {
         info,
-        infer: async (frame) => ({ detections: await infer(frame), inferenceMs: 1, model: name, modelDigest: info.digest }),
+        infer: async (frame) => {
+          const begun = clock.monotonic();
+          const detections = await infer(frame);
+          return { detections, inferenceMs: Math.max(1, clock.monotonic() - begun), model: name, modelDigest: info.digest };
+        },
         [Symbol.dispose]: () => undefined,
       }];
     }));
@@ -59,7 +66,6 @@ export class FakeWorker implements AsyncDisposable {
       list: () => [...models.values()].map((model) => model.info),
       onChange: () => ({ [Symbol.dispose]: () => undefined }),
     };
-    const clock = options.clock ?? systemClock;
     const inference = new InferenceService({ registry, credits: options.credits ?? 2, turns: new Turns(), kserveCalls: () => new Map(), clock, logger: silentLogger() });
     const health = new Health();
     health.set('', true);

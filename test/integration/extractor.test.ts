@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -170,6 +170,38 @@ test('[EXT-1][EXT-5] the inspection belt in real time: defects are found on the 
   const journalled = edge.journalled.flatMap((event) => (event.type === 'detections' ? event.results : []));
   expect(journalled.length).toBeGreaterThan(0);
   expect(edge.journalled.length).toBeLessThan(150);
+});
+
+test('[EXT-3][EXT-5][INF-6] a detector changes its model from one picture to the next: in order, by the same decoder, and objects keep their ids', async () => {
+  const listen = `unix:${join(folder, 'm.sock')}`;
+  const models = join(folder, 'data', 'models');
+  mkdirSync(models, { recursive: true });
+  for (const file of ['inspect-320.onnx', 'inspect-320.json']) copyFileSync(join(ROOT, 'models', file), join(models, file.replace('320', 'other')));
+  const worker = startWorker(listen);
+  await using _worker = worker.child;
+  await worker.warm;
+  await using edge = new Edge(listen, [detector('belt')]);
+  await edge.playUntil(() => edge.results.length > 3 && edge.pool.stats(CAMERA)?.qos?.models.length === 1, 20_000);
+  const seenBy = (model: string) => edge.results.filter((result) => result.model === model);
+  edge.setDetectors([detector('belt', { light: ['inspect-other'] })]);
+  await edge.playUntil(() => edge.pool.stats(CAMERA)?.qos?.models[0]?.light[0]?.state === 'ready', 20_000);
+  const from = edge.results.length;
+  const tracksOf = (model: string) => new Set(edge.results.slice(from).filter((result) => result.model === model).flatMap(({ detections }) => detections.map(({ trackId }) => trackId)));
+  const shared = () => [...tracksOf('inspect-320')].filter((id) => tracksOf('inspect-other').has(id)).length;
+  const playing = edge.play(0, 600); // one scene: where the clip begins anew no object goes on
+  // A machine that is busy may show it few pictures a second: then an object may be gone before the other model looks.
+  for (let round = 0; round < 4 || (shared() === 0 && round < 12); round++) {
+    const model = round % 2 === 0 ? 'inspect-other' : 'inspect-320';
+    const before = seenBy(model).length;
+    edge.setDetectors([detector('belt', { model })]);
+    await edge.until(() => seenBy(model).length >= before + 5, 15_000);
+  }
+  await playing;
+  expect(shared()).toBeGreaterThan(0);
+  for (const [i, { frame: { seq } }] of edge.results.entries()) expect(seq).toBeGreaterThan(edge.results[i - 1]?.frame.seq ?? -1);
+  expect(await edge.decodersActive()).toBe(1);
+  const { decoder_restart: restarts = 0, decoder_error: errors = 0 } = edge.pool.stats(CAMERA)?.skipped ?? {};
+  expect([restarts, errors]).toEqual([0, 0]);
 });
 
 test('[EXT-1] no detector, no process and no decoder; switched on it decodes at once from the cached GOP, switched off it is gone within 5 s', async () => {

@@ -67,8 +67,8 @@ const modelWhen = async (name: string, condition: (model: Model | undefined) => 
 };
 
 /** Asks by the dispatcher, as the extractor does. */
-const detect = async (model: string, file: string, confidence: number | null): Promise<DetectionResult> => {
-  const { pixels, width, height } = letterboxed(join(IMAGES, file), 416);
+const detect = async (model: string, file: string, confidence: number | null, side = 416): Promise<DetectionResult> => {
+  const { pixels, width, height } = letterboxed(join(IMAGES, file), side);
   return new Promise<DetectionResult>((resolve, reject) => {
     const dispatcher = new Dispatcher({
       workers: [{ address }], deadlineMs: 5000, clock: systemClock, logger: silentLogger(),
@@ -165,6 +165,19 @@ test('[INF-2] the bundled int8 model finds every golden box of score ≥ 0.5: Io
       const best = detections.filter((d) => d.classId === wanted.classId).toSorted((a, b) => iou(b.bbox, wanted) - iou(a.bbox, wanted))[0];
       expect(iou(best!.bbox, wanted), `${file}: ${JSON.stringify(wanted)} ${JSON.stringify(best)}`).toBeGreaterThanOrEqual(0.7);
       expect(Math.abs(best!.confidence - wanted.score), `${file}: ${JSON.stringify(wanted)} ${JSON.stringify(best)}`).toBeLessThanOrEqual(0.08);
+    }
+  }
+});
+
+test('[INF-2][EXT-3] the bundled lighter model has the classes of the default one, and finds what is large and clear as it does', async () => {
+  const [own, lighter] = await Promise.all(['nanodet-g-416.int8.u8', 'nanodet-g-320.int8.u8'].map((name) => modelWhen(name, (m) => m?.state === ModelState.READY)));
+  expect(lighter?.labels).toEqual(own?.labels);
+  expect([lighter?.inputWidth, lighter?.inputHeight]).toEqual([320, 320]);
+  for (const file of Object.keys(golden)) {
+    const { detections } = await detect('nanodet-g-320.int8.u8', file, null, 320);
+    for (const wanted of golden[file]!.filter((g) => g.score >= 0.6 && g.height >= 60)) {
+      const best = detections.filter((d) => d.classId === wanted.classId).toSorted((a, b) => iou(b.bbox, wanted) - iou(a.bbox, wanted))[0];
+      expect(best && iou(best.bbox, wanted), `${file}: ${JSON.stringify(wanted)} ${JSON.stringify(best)}`).toBeGreaterThanOrEqual(0.7);
     }
   }
 });

@@ -59,7 +59,7 @@ const startControl = async (database = 'control.db'): Promise<Control> => {
   const audit = own.use(new AuditService(db, clock, logger));
   const auth = new AuthService({ db, clock, audit });
   await auth.load();
-  const cameras = new CameraService({ db, clock, config, models: { names: () => Promise.resolve([]), forget: () => undefined } });
+  const cameras = new CameraService({ db, clock, config, models: { names: () => Promise.resolve([]), forget: () => undefined }, workerModels: () => Promise.resolve([]) });
   const desired = own.use(new DesiredStateService({ cameras, auth, audit, marks: new MarkService(db, clock), holds: new RetentionHoldService(db), config, clock, logger }));
   await desired.start();
   const workers = own.use(new WorkerDirectory({ fixed: ['unix:/worker'], logger }));

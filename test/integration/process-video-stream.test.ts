@@ -119,7 +119,7 @@ const frame = (init: Parameters<typeof create<typeof StreamVideoFrameSchema>>[1]
 
 test('[INF-7] [SD-18] what is wrong with a stream has the right status and words', async () => {
   expect(await plainStatus(frame({ frameData: MESSI, metadata: { pipelineId: 'resize-detect-filter' } }))).toMatchObject({
-    code: status.NOT_FOUND, details: expect.stringMatching(/^There is no pipeline or model resize-detect-filter\. Models here: inspect-320, nanodet-g-416\.int8\.u8\..*later version/) as string,
+    code: status.NOT_FOUND, details: expect.stringMatching(/^There is no pipeline or model resize-detect-filter\. Models here: inspect-320, nanodet-g-320\.int8\.u8, nanodet-g-416\.int8\.u8\..*later version/) as string,
   });
   expect(await plainStatus(frame({ frameData: MESSI, metadata: { processingParams: { resize_width: '640' } } }))).toMatchObject({ code: status.INVALID_ARGUMENT });
   expect(await plainStatus(frame({ frameData: MESSI, metadata: { processingParams: { processed_data: 'annotated' } } }))).toMatchObject({ code: status.UNIMPLEMENTED });

@@ -1,7 +1,9 @@
-/** At which rate a camera is detected, as the edge's figures tell it. */
+/** At which rate and on which models a camera is detected, as the edge's figures tell it. */
 export interface DetectionRate {
   readonly fps: number;
   readonly full_fps: number;
+  /** What its detectors run on; absent: told by an older edge. */
+  readonly models?: readonly { readonly detector: string; readonly model: string; readonly full_model: string; readonly light: readonly { readonly model: string; readonly state: string }[] }[];
   /** What bounds it even without overload; `auto`: nothing. */
   readonly preset?: string;
   /** RFC 3339; null: never changed since the camera came. */
@@ -17,10 +19,12 @@ const WHY: Readonly<Record<string, string>> = {
   cpu_busy: 'the machine has no idle time',
 };
 
-/** Nothing while a camera is detected as it should be. `at` says a moment as the page does. */
-export const rateInWords = ({ fps, full_fps: full, since, cause }: DetectionRate, at: (moment: number) => string): string | null => {
-  if (fps >= full) return null;
+/** Nothing while a camera is detected as it should be, at full rate and on its own models. `at` says a moment as the page does. */
+export const rateInWords = ({ fps, full_fps: full, models = [], since, cause }: DetectionRate, at: (moment: number) => string): string | null => {
+  const lighter = [...new Set(models.filter(({ model, full_model: own }) => model !== own).map(({ model }) => model))];
+  if (fps >= full && lighter.length === 0) return null;
+  const how = [...(fps < full ? [` at ${String(fps)} of ${String(full)} pictures a second`] : []), ...(lighter.length > 0 ? [` with the lighter model${lighter.length > 1 ? 's' : ''} ${lighter.join(' and ')}`] : [])].join(',');
   const when = since === null ? '' : ` since ${at(Date.parse(since))}`;
   const why = cause === 'recovered' ? ': it is on its way back' : cause === null || cause === 'settings' ? '' : `: ${WHY[cause] ?? cause}`;
-  return `Detected at ${String(fps)} of ${String(full)} pictures a second${when}${why}.`;
+  return `Detected${how}${when}${why}.`;
 };

@@ -20,6 +20,7 @@ export interface Model {
 export interface ModelList {
   readonly items: readonly Model[];
   readonly default_model: string;
+  readonly default_light: readonly string[];
   /** Of a file. */
   readonly max_bytes: number;
 }

@@ -3,6 +3,7 @@ import { inWords } from '../api-error.ts';
 import { api } from '../api.ts';
 import { modelsApi } from '../models/api.ts';
 import type { Model, ModelList } from '../models/api.ts';
+import { pipelineId } from '../scene/draft.ts';
 import { may } from '../session.ts';
 import { AddModel } from '../ui/add-model.tsx';
 import { DeleteModel } from '../ui/delete-model.tsx';
@@ -14,8 +15,12 @@ const REFRESH_MS = 3_000;
 const SHOWN = 12;
 const STATES = { ready: 'ready', loading: 'loading', failed: 'cannot be used' } as const;
 
-const ModelCard = (props: { model: Model; usedBy: readonly string[]; onDeleted: () => void }) => {
-  const { model, usedBy } = props;
+/** Cameras that a model is used by: as a detector's own, and as one that detectors may be lowered to. */
+interface Users { readonly own: readonly string[]; readonly lighter: readonly string[] }
+const NOBODY: Users = { own: [], lighter: [] };
+
+const ModelCard = (props: { model: Model; users: Users; onDeleted: () => void }) => {
+  const { model, users: { own, lighter } } = props;
   const [all, setAll] = useState(false);
   const [trying, setTrying] = useState(false);
   const mayTry = model.state === 'ready' && may('pipeline:execute');
@@ -32,7 +37,8 @@ const ModelCard = (props: { model: Model; usedBy: readonly string[]; onDeleted: 
         {model.batch !== null && model.batch.pictures > 1 && <div><dt>In one run</dt><dd title={model.batch.reason}>up to {model.batch.pictures} pictures</dd></div>}
         {model.digest !== null && <div><dt>SHA-256</dt><dd><code title={model.digest}>{model.digest.slice(0, 12)}…</code></dd></div>}
         {!model.added && <div><dt>Comes with</dt><dd>the product</dd></div>}
-        <div><dt>Cameras</dt><dd>{usedBy.length === 0 ? 'none' : usedBy.join(', ')}</dd></div>
+        <div><dt>Cameras</dt><dd>{own.length === 0 ? 'none' : own.join(', ')}</dd></div>
+        {lighter.length > 0 && <div><dt>Under overload</dt><dd>{lighter.join(', ')}</dd></div>}
       </dl>
       {model.labels.length > 0 && (
         <p class="labels"><span class="muted">{model.labels.length} {model.labels.length === 1 ? 'class' : 'classes'}:</span> {labels.join(', ')}{model.labels.length > SHOWN && <button type="button" class="quiet" aria-expanded={all} onClick={() => { setAll(!all); }}>{all ? 'fewer' : `and ${String(model.labels.length - SHOWN)} more`}</button>}</p>
@@ -51,18 +57,22 @@ const ModelCard = (props: { model: Model; usedBy: readonly string[]; onDeleted: 
 /** The models of the server, with what they find and who uses them, and why a file cannot be used. */
 export const Models = () => {
   const [list, setList] = useState<ModelList | null>(null);
-  const [users, setUsers] = useState<ReadonlyMap<string, readonly string[]>>(new Map());
+  const [users, setUsers] = useState<ReadonlyMap<string, Users>>(new Map());
   const [failure, setFailure] = useState<string | null>(null);
   const look = async (): Promise<void> => {
     try {
       const [found, cameras] = await Promise.all([modelsApi.list(), api.cameras()]);
       setList(found);
-      const byModel = new Map<string, string[]>();
+      const byModel = new Map<string, Users>();
+      const use = (model: string, as: keyof Users, camera: string): void => {
+        const users = byModel.get(model) ?? NOBODY;
+        if (!users[as].includes(camera)) byModel.set(model, { ...users, [as]: [...users[as], camera] });
+      };
       for (const { name, pipelines } of cameras) {
         for (const pipeline of pipelines) {
-          const id = typeof pipeline === 'string' ? pipeline : pipeline.id;
-          const model = id === 'detect' ? found.default_model : id;
-          byModel.set(model, [...(byModel.get(model) ?? []), name]);
+          const { id, light = pipelineId(pipeline) === 'detect' ? found.default_light : [] } = typeof pipeline === 'string' ? { id: pipeline } : pipeline;
+          use(id === 'detect' ? found.default_model : id, 'own', name);
+          for (const model of light) use(model, 'lighter', name);
         }
       }
       setUsers(byModel);
@@ -81,7 +91,7 @@ export const Models = () => {
       {list && (may('model:manage')
         ? <AddModel list={list} onTaken={() => void look()} />
         : <p class="muted">An <code>.onnx</code> file copied into the folder <code>models</code> of the server’s data becomes a model within 10 s.</p>)}
-      <ul class="model-list">{models?.map((model) => <ModelCard key={model.name} model={model} usedBy={users.get(model.name) ?? []} onDeleted={() => void look()} />)}</ul>
+      <ul class="model-list">{models?.map((model) => <ModelCard key={model.name} model={model} users={users.get(model.name) ?? NOBODY} onDeleted={() => void look()} />)}</ul>
     </section>
   );
 };

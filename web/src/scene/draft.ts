@@ -35,7 +35,7 @@ export interface Scene {
 }
 
 /** A camera's detector as the API gives it. */
-export type Pipeline = string | ({ readonly id: string } & Partial<Scene>);
+export type Pipeline = string | ({ readonly id: string; readonly light?: readonly string[] } & Partial<Scene>);
 
 const NO_SCENE: Scene = { classes: [], zones: [], zones_only: false, anchor: 'foot', lines: [], rules: [] };
 

@@ -2,6 +2,9 @@ import type { Camera } from '../api.ts';
 import { linkTo } from '../router.ts';
 import { pipelineId } from '../scene/draft.ts';
 
+/** Why a detector is not lowered to a model that it names. */
+const WHY_UNUSED: Readonly<Record<string, string>> = { not_ready: 'no worker has it ready', other_classes: 'not used, as it knows other classes than the detector\'s own', failing: 'not used for a minute, as it saw no picture' };
+
 const ms = (value: number): string => `${value < 10 ? value.toFixed(1) : value.toFixed(0)} ms`;
 
 /** What runs on a camera: each detector with its model, the pictures a second it really sees, and where a picture's time goes. */
@@ -10,6 +13,7 @@ export const Detectors = (props: { camera: Camera }) => {
   if (camera.pipelines.length === 0) return null;
   const preset = camera.stats?.detection?.qos?.preset ?? 'auto';
   const running = camera.stats?.detection?.detectors ?? [];
+  const models = camera.stats?.detection?.qos?.models ?? [];
   return (
     <section class="card detectors" aria-label="Detectors">
       <h2>Detectors</h2>
@@ -29,6 +33,7 @@ export const Detectors = (props: { camera: Camera }) => {
                   <div title="In the model alone"><dt>Model</dt><dd>{ms(figures.model_ms)}</dd></div>
                 </dl>
               ) : <span class="muted">No result yet</span>}
+              {models.find(({ detector }) => detector === id)?.light.map(({ model, state }) => WHY_UNUSED[state] && <p key={model} class="muted small">Lighter model {model}: {WHY_UNUSED[state]}.</p>)}
             </li>
           );
         })}
