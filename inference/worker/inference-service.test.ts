@@ -19,7 +19,7 @@ const SIDE = 2;
 /** A picture is known by its first byte. */
 const picture = (id: number): Uint8Array => new Uint8Array(3 * SIDE * SIDE).fill(id);
 
-const REASONS = new Map(Object.entries(RefusalReason).map(([name, value]) => [value, name]));
+const REASONS: ReadonlyMap<number, string> = new Map(Object.entries(RefusalReason).map(([name, value]) => [value, name]));
 
 interface Batching { readonly most: number; readonly delayMs?: number }
 
