@@ -78,7 +78,7 @@ test.each([
 });
 
 test('what a child says is read', () => {
-  const stats = { handle: 1, decodersActive: 1, decodedFrames: 30, skipped: { fps: 15 }, awaitingRandomAccess: false };
+  const stats = { handle: 1, decodersActive: 1, decodedFrames: 30, decoder: 'vaapi /dev/dri/renderD128', failedDevices: ['cuda'], skipped: { fps: 15 }, awaitingRandomAccess: false };
   const [a, b] = read(Buffer.concat([encodeResult(RESULT), encodeStats(stats)]), 7);
   expect(a && decodeFromChild(a.type, a.body)).toEqual({ type: 'result', ...RESULT });
   expect(b && decodeFromChild(b.type, b.body)).toEqual({ type: 'stats', ...stats });

@@ -7,6 +7,7 @@ import type { BlackBox } from '../black-box.ts';
 import { MessageReader, decodeToChild, encodeAnnotatedUnitHeader, encodeBurnInStats, encodeFlushed, encodeNoStill, encodePictureHeader, encodeReports, encodeResult, encodeStats } from '../protocol.ts';
 import type { Hello, PictureHeader, SentUnit, ToChild } from '../protocol.ts';
 import { CameraExtraction } from './camera-extraction.ts';
+import { HardwareDecoders } from './hardware-decoders.ts';
 import { SlowLane } from './slow-lane.ts';
 
 export interface ExtractorChildOptions {
@@ -34,6 +35,7 @@ export class ExtractorChild implements Disposable {
   #next = 0;
   #scheduled = false;
   readonly #lane = new SlowLane();
+  readonly #decoders = new HardwareDecoders();
   #dispatcher: (FrameDispatcher & Disposable) | null = null;
 
   constructor(options: ExtractorChildOptions) {
@@ -59,6 +61,7 @@ export class ExtractorChild implements Disposable {
     this.#timer[Symbol.dispose]();
     for (const camera of this.#cameras.values()) camera[Symbol.dispose]();
     this.#cameras.clear();
+    this.#decoders[Symbol.dispose]();
     this.#dispatcher?.[Symbol.dispose]();
   }
 
@@ -120,6 +123,11 @@ export class ExtractorChild implements Disposable {
       case 'keyframe':
         this.#cameras.get(message.handle)?.requestKeyframe();
         return;
+      case 'hardware': {
+        const { type: _, ...hardware } = message;
+        this.#decoders.set(hardware);
+        return;
+      }
       case 'access-unit':
         // Unknown: a camera that was just removed.
         this.#cameras.get(message.handle)?.accept(message);
@@ -134,6 +142,7 @@ export class ExtractorChild implements Disposable {
       blackBox: this.#options.blackBox,
       clock: this.#options.clock,
       logger: this.#options.logger,
+      decoders: this.#decoders,
       onDecoderChange: () => {
         const camera = this.#cameras.get(handle);
         if (camera) this.#sendStats(camera);

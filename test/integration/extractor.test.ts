@@ -5,6 +5,10 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemClock, sleep } from '../../core/clock.ts';
 import type { DetectionResult } from '../../core/detection.ts';
 import { ExtractorPool } from '../../extractor/extractor-pool.ts';
+import type { HardwareMode } from '../../extractor/hardware/hardware-choice.ts';
+import { HardwareDevices } from '../../extractor/hardware/hardware-devices.ts';
+import { probeInProcess } from '../../extractor/hardware/hardware-probe.ts';
+import { thisMachine } from '../../extractor/hardware/machine.ts';
 import { EdgeStreamRegistry } from '../../ingest/stream-registry.ts';
 import type { DetectorSpec, EdgeEvent } from '../../media-control/port.ts';
 import { ChildProcess } from '../../platform/child-process.ts';
@@ -48,6 +52,9 @@ class Edge implements AsyncDisposable {
   readonly registry = new EdgeStreamRegistry({ graceSeconds: 15, maxSessions: 10, clock: systemClock, metrics: this.metrics, logger: silentLogger() });
   readonly journalled: EdgeEvent[] = [];
   readonly results: DetectionResult[] = [];
+  /** Of devices. */
+  readonly problems: string[] = [];
+  readonly hardware: HardwareDevices;
   readonly pool: ExtractorPool;
   #detectors: readonly DetectorSpec[];
   #specsChanged = (): void => undefined;
@@ -57,14 +64,18 @@ class Edge implements AsyncDisposable {
   #seq = 0;
   #shift = 0;
 
-  constructor(workerAddress: string, detectors: readonly DetectorSpec[]) {
+  constructor(workerAddress: string, detectors: readonly DetectorSpec[], mode: HardwareMode = 'auto') {
     this.#detectors = detectors;
+    this.hardware = new HardwareDevices({
+      mode, machine: thisMachine(), probe: (device, signal) => probeInProcess(systemClock, device, signal), logger: silentLogger(), onProblem: (problem) => { this.problems.push(problem); },
+    });
     this.#stream = this.registry.add({ id: CAMERA });
     this.pool = new ExtractorPool({
       processes: 1, idleSeconds: IDLE_SECONDS, annotatedStreams: 1, deadlineMs: 1000, workers: () => [{ address: workerAddress }], logLevel: 'error',
       registry: this.registry,
       specs: (id) => ({ id, name: id, source: { type: 'push' }, detectors: this.#detectors, recording: 'off' }),
       onSpecsChanged: (listener) => { this.#specsChanged = listener; return { [Symbol.dispose]: () => undefined }; },
+      hardware: this.hardware,
       journal: { append: (event) => { this.journalled.push(event); } },
       clock: systemClock, logger: silentLogger(), metrics: this.metrics,
     });
@@ -137,6 +148,7 @@ class Edge implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.pool[Symbol.asyncDispose]();
+    this.hardware[Symbol.dispose]();
     this.registry[Symbol.dispose]();
   }
 }
