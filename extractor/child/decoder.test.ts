@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { AV_PIX_FMT_YUV420P } from 'node-av/constants';
-import { Frame } from 'node-av/lib';
+import { AV_LOG_QUIET, AV_PIX_FMT_YUV420P } from 'node-av/constants';
+import { Frame, Log } from 'node-av/lib';
 import { beforeAll, expect, test } from 'vitest';
 import { annexBNals, toAvcc } from '../../core/codec/h264/nal.ts';
 import { MediaError } from '../../core/errors.ts';
@@ -18,6 +18,7 @@ const MEDIA = join(import.meta.dirname, '..', '..', 'test/fixtures/media');
 let baseline: Clip;
 let bframes: Clip;
 beforeAll(async () => {
+  Log.setLevel(AV_LOG_QUIET); // as the extractor does
   baseline = await readClip(join(MEDIA, 'vtest-720p30-baseline.mp4'));
   bframes = await readClip(join(MEDIA, 'vtest-720p30-bframes.mp4'));
 });
@@ -82,7 +83,7 @@ test('NAL unit lengths become start codes in place, or the access unit is refuse
 
 const RATE = 10;
 const ENCODED = `testsrc2=size=322x182:rate=${String(RATE)}:duration=3,format=yuv420p`;
-const ffmpeg = (...args: readonly string[]): Buffer => execFileSync('ffmpeg', ['-v', 'error', ...args], { maxBuffer: 64 << 20 });
+const ffmpeg = (...args: readonly string[]): Buffer => execFileSync('ffmpeg', ['-v', 'error', ...args], { maxBuffer: 64 << 20, env: { ...process.env, SVT_LOG: '1' } });
 
 /** Access units of an IVF file: a header of 32 bytes, then for each its length (u32 LE), 8 bytes of time, the unit. */
 const ivfUnits = (ivf: Buffer): Buffer[] => {

@@ -14,10 +14,10 @@ const LIMIT_MS: Milliseconds = 30_000;
 const Verdict = z.strictObject({ type: z.literal('verdict'), decode: z.array(z.enum(CODECS)), encode: z.boolean(), failures: z.record(z.string(), z.string()) });
 
 /** Tries a device in a process of its own, which ends with `signal`: a driver may crash or hang it. Never rejects. */
-export const probeInProcess = async (clock: Clock, { type, device }: HardwareDeviceSpec, signal: AbortSignal): Promise<ProbeVerdict> => {
+export const probeInProcess = async (clock: Clock, { type, device }: HardwareDeviceSpec, signal: AbortSignal, script = SCRIPT): Promise<ProbeVerdict> => {
   let verdict: ProbeVerdict | undefined;
   await using child = ChildProcess.spawn({
-    title: TITLE, script: SCRIPT, args: [type, device ?? ''], clock,
+    title: TITLE, script, args: [type, device ?? ''], clock,
     onStderrLine: () => undefined, // drivers talk; the last lines are in how it ended
     onMessage: (message) => {
       const parsed = Verdict.safeParse(message);
@@ -33,6 +33,6 @@ export const probeInProcess = async (clock: Clock, { type, device }: HardwareDev
   signal.addEventListener('abort', onAbort, { once: true });
   const exit = await child.exited;
   signal.removeEventListener('abort', onAbort);
-  if (verdict && exit.code === 0) return verdict;
+  if (verdict && exit.code === 0) return { decode: verdict.decode, encode: verdict.encode, failures: verdict.failures };
   return { decode: [], encode: false, failures: { device: late ? `its driver did not answer within ${String(LIMIT_MS / 1000)} s` : `its driver ended the process that tried it: ${describeExit(TITLE, exit)}` } };
 };

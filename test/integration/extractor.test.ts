@@ -7,6 +7,7 @@ import type { DetectionResult } from '../../core/detection.ts';
 import { ExtractorPool } from '../../extractor/extractor-pool.ts';
 import type { HardwareMode } from '../../extractor/hardware/hardware-choice.ts';
 import { HardwareDevices } from '../../extractor/hardware/hardware-devices.ts';
+import type { HardwareDevicesOptions } from '../../extractor/hardware/hardware-devices.ts';
 import { probeInProcess } from '../../extractor/hardware/hardware-probe.ts';
 import { thisMachine } from '../../extractor/hardware/machine.ts';
 import { EdgeStreamRegistry } from '../../ingest/stream-registry.ts';
@@ -64,10 +65,10 @@ class Edge implements AsyncDisposable {
   #seq = 0;
   #shift = 0;
 
-  constructor(workerAddress: string, detectors: readonly DetectorSpec[], mode: HardwareMode = 'auto') {
+  constructor(workerAddress: string, detectors: readonly DetectorSpec[], mode: HardwareMode = 'auto', machine = thisMachine(), probe: HardwareDevicesOptions['probe'] = (device, signal) => probeInProcess(systemClock, device, signal)) {
     this.#detectors = detectors;
     this.hardware = new HardwareDevices({
-      mode, machine: thisMachine(), probe: (device, signal) => probeInProcess(systemClock, device, signal), logger: silentLogger(), onProblem: (problem) => { this.problems.push(problem); },
+      mode, machine, probe, logger: silentLogger(), onProblem: (problem) => { this.problems.push(problem); },
     });
     this.#stream = this.registry.add({ id: CAMERA });
     this.pool = new ExtractorPool({
@@ -182,6 +183,34 @@ test('[EXT-1][EXT-5] the inspection belt in real time: defects are found on the 
   const journalled = edge.journalled.flatMap((event) => (event.type === 'detections' ? event.results : []));
   expect(journalled.length).toBeGreaterThan(0);
   expect(edge.journalled.length).toBeLessThan(150);
+});
+
+test('[EXT-8] a device that is named and not there costs nothing but a word: detection runs in software', async () => {
+  const listen = `unix:${join(folder, 'h.sock')}`;
+  const worker = startWorker(listen);
+  await using _worker = worker.child;
+  await worker.warm;
+  await using edge = new Edge(listen, [detector('belt')], 'videotoolbox'); // of macOS alone
+  await edge.hardware.tried;
+  expect(edge.problems).toEqual([expect.stringMatching(/extractor\.hardware is videotoolbox, which cannot be used: .*\. Video is decoded in software\./)]);
+  await edge.playUntil(() => edge.results.length > 5 && edge.pool.stats(CAMERA)?.decoder === 'software', 20_000);
+  expect(edge.pool.stats(CAMERA)).toMatchObject({ decodersActive: 1, decoder: 'software' });
+});
+
+test('[EXT-7] [EXT-8] a device that fails in the extractor process is given up for its camera there, and detection goes on', async () => {
+  const listen = `unix:${join(folder, 'i.sock')}`;
+  const worker = startWorker(listen);
+  await using _worker = worker.child;
+  await worker.warm;
+  // Trusted by the edge, and gone when the extractor opens it: what a graphics card that fell off the bus looks like.
+  const gone = { type: 'vaapi', device: '/dev/null' } as const;
+  await using edge = new Edge(listen, [detector('belt')], 'vaapi', { platform: 'linux', renderNodes: [gone.device], nvidia: false }, () => Promise.resolve({ decode: ['h264'], encode: false, failures: {} }));
+  await edge.hardware.tried;
+  expect(edge.hardware.message).toEqual({ decode: { h264: gone }, encode: null, software: [] });
+  await edge.playUntil(() => edge.results.length > 5 && edge.pool.stats(CAMERA)?.decoder === 'software', 20_000);
+  const failures = await edge.metrics.hardwareFailures.get();
+  expect(failures.values).toEqual([{ labels: { camera: CAMERA, device: 'vaapi /dev/null' }, value: 1 }]);
+  expect(edge.pool.pids).toHaveLength(1);
 });
 
 test('[EXT-1] no detector, no process and no decoder; switched on it decodes at once from the cached GOP, switched off it is gone within 5 s', async () => {
