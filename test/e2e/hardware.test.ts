@@ -2,8 +2,11 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { startChromium } from '../support/chromium.ts';
 import { clip, ffmpegPush } from '../support/media.ts';
-import { DESKTOP, PHONE, clumsyTargets, openAs, sideways } from '../support/pages.ts';
+import { clumsyTargets, openAs, sideways } from '../support/pages.ts';
 import { TestServer, until } from '../support/server.ts';
+
+const PHONE = { width: 390, height: 844 };
+const DESKTOP = { width: 1280, height: 900 };
 
 interface Alarm { readonly code: string; readonly message: string }
 interface Stats { readonly stats?: { readonly detection?: { readonly decoder?: string | null } | null } | null }
@@ -28,7 +31,7 @@ test('[EXT-8] a server whose configured device is not there starts, decodes in s
     await page.setViewportSize(size);
     expect(await sideways(page)).toBeLessThanOrEqual(0);
     expect(await clumsyTargets(page)).toEqual([]);
-    const folder = process.env['SCREENSHOTS'];
+    const folder = process.env['TEST_SCREENSHOTS'];
     if (folder !== undefined) await page.screenshot({ path: join(folder, `hardware-${name}.png`), fullPage: true });
   }
 });
