@@ -7,13 +7,13 @@ import { exitWithParent } from '../platform/parent-process.ts';
 import { yieldToMedia } from '../platform/process-priority.ts';
 
 /** `type`, `device`: as `HardwareDeviceSpec`; an empty device is the first. */
-export const runHardwareProbe = (type: string, device: string): void => {
+export const runHardwareProbe = async (type: string, device: string): Promise<void> => {
   yieldToMedia();
   Log.setLevel(AV_LOG_QUIET);
   const parent = exitWithParent();
   const known = HARDWARE_TYPES.find((one) => one === type);
   if (!parent || !known) throw new Error('only the edge starts this, with a type of device');
-  parent.send({ type: 'verdict', ...probeDevice({ type: known, device: device === '' ? null : device }) });
+  parent.send({ type: 'verdict', ...await probeDevice({ type: known, device: device === '' ? null : device }) });
 };
 
-if (import.meta.main) runHardwareProbe(process.argv[2] ?? '', process.argv[3] ?? '');
+if (import.meta.main) await runHardwareProbe(process.argv[2] ?? '', process.argv[3] ?? '');

@@ -33,7 +33,7 @@ export interface CameraExtractionOptions {
   readonly sendPicture: CameraPicturesOptions['send'];
   readonly sendNoStill: CameraPicturesOptions['sendNoStill'];
   /** Of the video with boxes burned in. */
-  readonly burnIn: Pick<BurnInOptions, 'hasRoom' | 'send' | 'onEncoderChange'>;
+  readonly burnIn: Pick<BurnInOptions, 'encoders' | 'hasRoom' | 'send' | 'onEncoderChange'>;
 }
 
 type DetectorMessage = CameraMessage['detectors'][number];
@@ -102,7 +102,7 @@ export class CameraExtraction implements Disposable {
     };
     this.#pictures = new CameraPictures(pictures);
     this.#annotated = new CameraPictures(pictures);
-    this.#burnIn = new BurnIn({ ...options.burnIn, handle: message.handle, guarded: pictures.guarded, logger: options.logger });
+    this.#burnIn = new BurnIn({ ...options.burnIn, handle: message.handle, camera: message.camera, guarded: pictures.guarded, clock: options.clock, logger: options.logger });
     this.#frames = new AnnotatedFrames({ clock: options.clock, deliver: (picture, meta) => { this.#guarded(() => { this.#showAnnotated(picture, meta); }); } });
     this.#setDetectors(message);
   }
@@ -202,7 +202,7 @@ export class CameraExtraction implements Disposable {
       decodersActive: decoder === null ? 0 : 1,
       decodedFrames: this.#decoded,
       decoder,
-      failedDevices: this.#decoder.takeFailed(),
+      failedDevices: [...this.#decoder.takeFailed(), ...this.#burnIn.takeFailed()],
       skipped: Object.fromEntries(this.#skipped),
       awaitingRandomAccess: this.#awaitingRandomAccess && this.#epoch !== null,
     };

@@ -1,10 +1,14 @@
 import { AV_LOG_QUIET } from 'node-av/constants';
-import { Log } from 'node-av/lib';
+import { Codec, CodecContext, FFmpegError, Log } from 'node-av/lib';
+import type { Frame } from 'node-av/lib';
 import { beforeAll, expect, test } from 'vitest';
+import { NalType, avccNals, nalType, toAvcc } from '../../core/codec/h264/nal.ts';
 import { CODECS } from '../hardware/hardware-choice.ts';
 import { Decoder } from './decoder.ts';
 import type { OnFrame, PictureDecoder } from './decoder.ts';
-import { probeDecoder, probeDevice } from './device-probe.ts';
+import { probeDecoder, probeDevice, probeEncoder } from './device-probe.ts';
+import { DEVICE_ENCODERS, SOFTWARE_ENCODER } from './encoder-kinds.ts';
+import { H264Encoder } from './h264-encoder.ts';
 import { PROBE_PICTURES } from './probe-pictures.ts';
 
 beforeAll(() => { Log.setLevel(AV_LOG_QUIET); });
@@ -67,4 +71,45 @@ test('[EXT-8] a device that shows another picture size, or none, is not trusted'
 test('[EXT-8] a device that this machine does not have says so for the whole device', async () => {
   const verdict = await probeDevice({ type: 'vaapi', device: '/dev/null' });
   expect(verdict).toEqual({ decode: [], encode: false, failures: { device: expect.stringContaining('opening vaapi /dev/null') as string } });
+});
+
+/** Software under another name, with something wrong with it. */
+const spoiled = (first: Frame, encode: (encoder: H264Encoder, ...args: Parameters<H264Encoder['encode']>) => Promise<Buffer>) => {
+  const encoder = new H264Encoder(first);
+  return { encode: (...args: Parameters<H264Encoder['encode']>) => encode(encoder, ...args), [Symbol.dispose]: () => { encoder[Symbol.dispose](); } };
+};
+
+test('[DIS-4] [EXT-8] libx264 encodes as a device has to', async () => {
+  await expect(probeEncoder((first) => new H264Encoder(first))).resolves.toBeUndefined();
+});
+
+test.each([
+  ['gives no random access picture', /no random access picture when it is asked/, (encoder: H264Encoder, picture: Frame, pts: number) => encoder.encode(picture, [], pts, pts === 0)],
+  ['gives them all the time', /nobody asked for/, (encoder: H264Encoder, picture: Frame, pts: number) => encoder.encode(picture, [], pts, true)],
+  ['leaves out parameter sets', /no parameter sets/, async (encoder: H264Encoder, picture: Frame, pts: number, randomAccess: boolean) => {
+    const unit = await encoder.encode(picture, [], pts, randomAccess);
+    return toAvcc(avccNals(unit).filter((nal) => nalType(nal) !== NalType.sps));
+  }],
+  ['encodes something else', /not what it is given/, (encoder: H264Encoder, picture: Frame, pts: number, randomAccess: boolean) => {
+    const other = picture.clone()!;
+    other.makeWritable();
+    for (const plane of other.data ?? []) plane.fill(128);
+    return encoder.encode(other, [], pts, randomAccess).finally(() => { other.free(); });
+  }],
+  ['fails', /device lost/, () => Promise.reject(new Error('device lost'))],
+] as const)('[DIS-4] [EXT-8] an encoder that %s is not trusted', async (_what, why, encode) => {
+  await expect(probeEncoder((first) => spoiled(first, (encoder, picture, _boxes, pts, randomAccess) => encode(encoder, picture, pts, randomAccess)))).rejects.toThrow(why);
+});
+
+test('[EXT-8] FFmpeg knows every setting of the encoders of devices', () => {
+  for (const kind of [SOFTWARE_ENCODER, ...Object.values(DEVICE_ENCODERS)]) {
+    if (!kind) continue;
+    const codec = Codec.findEncoderByName(kind.name);
+    if (!codec) continue; // of another operating system
+    using context = new CodecContext();
+    context.allocContext3(codec);
+    for (const [name, value] of Object.entries(kind.options)) expect(() => { FFmpegError.throwIfError(context.setOption(name, value), name); }, `${String(kind.name)} ${name}`).not.toThrow();
+    expect(codec.pixelFormats).toContain(kind.deviceFormat ?? kind.pixels);
+  }
+  if (process.platform === 'linux') for (const name of ['cuda', 'vaapi', 'qsv'] as const) expect(Codec.findEncoderByName(DEVICE_ENCODERS[name]!.name)).not.toBeNull();
 });

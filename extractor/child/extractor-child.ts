@@ -7,7 +7,7 @@ import type { BlackBox } from '../black-box.ts';
 import { MessageReader, decodeToChild, encodeAnnotatedUnitHeader, encodeBurnInStats, encodeFlushed, encodeNoStill, encodePictureHeader, encodeReports, encodeResult, encodeStats } from '../protocol.ts';
 import type { Hello, PictureHeader, SentUnit, ToChild } from '../protocol.ts';
 import { CameraExtraction } from './camera-extraction.ts';
-import { HardwareDecoders } from './hardware-decoders.ts';
+import { ProcessDevices } from './process-devices.ts';
 import { SlowLane } from './slow-lane.ts';
 
 export interface ExtractorChildOptions {
@@ -35,7 +35,7 @@ export class ExtractorChild implements Disposable {
   #next = 0;
   #scheduled = false;
   readonly #lane = new SlowLane();
-  readonly #decoders = new HardwareDecoders();
+  readonly #devices = new ProcessDevices();
   #dispatcher: (FrameDispatcher & Disposable) | null = null;
 
   constructor(options: ExtractorChildOptions) {
@@ -61,7 +61,7 @@ export class ExtractorChild implements Disposable {
     this.#timer[Symbol.dispose]();
     for (const camera of this.#cameras.values()) camera[Symbol.dispose]();
     this.#cameras.clear();
-    this.#decoders[Symbol.dispose]();
+    this.#devices[Symbol.dispose]();
     this.#dispatcher?.[Symbol.dispose]();
   }
 
@@ -125,7 +125,7 @@ export class ExtractorChild implements Disposable {
         return;
       case 'hardware': {
         const { type: _, ...hardware } = message;
-        this.#decoders.set(hardware);
+        this.#devices.set(hardware);
         return;
       }
       case 'access-unit':
@@ -142,7 +142,7 @@ export class ExtractorChild implements Disposable {
       blackBox: this.#options.blackBox,
       clock: this.#options.clock,
       logger: this.#options.logger,
-      decoders: this.#decoders,
+      decoders: this.#devices,
       onDecoderChange: () => {
         const camera = this.#cameras.get(handle);
         if (camera) this.#sendStats(camera);
@@ -151,6 +151,7 @@ export class ExtractorChild implements Disposable {
       sendPicture: (header, bytes) => this.#sendPicture(header, bytes),
       sendNoStill: (failure) => { this.#send(encodeNoStill(failure)); },
       burnIn: {
+        encoders: this.#devices,
         hasRoom: () => this.#hasRoom,
         send: (unit) => { this.#sendAnnotated(handle, unit); },
         onEncoderChange: () => {
