@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { AV_LOG_QUIET, AV_PIX_FMT_YUV420P } from 'node-av/constants';
+import { AVCOL_RANGE_UNSPECIFIED, AVCOL_SPC_UNSPECIFIED, AV_LOG_QUIET, AV_PIX_FMT_NV12, AV_PIX_FMT_YUV420P } from 'node-av/constants';
 import { Frame, Log } from 'node-av/lib';
 import { beforeAll, expect, test } from 'vitest';
 import { annexBNals, toAvcc } from '../../core/codec/h264/nal.ts';
@@ -11,6 +11,8 @@ import type { Clip } from '../../test/integration/clip.ts';
 import type { CodecMessage } from '../protocol.ts';
 import { parameterSets, toAnnexB } from './annex-b.ts';
 import { Decoder } from './decoder.ts';
+import { layoutOf } from './picture-encoder.ts';
+import { PictureScaler } from './picture-scaler.ts';
 import { PROBE_PICTURES } from './probe-pictures.ts';
 import { Scaler } from './scaler.ts';
 
@@ -167,6 +169,25 @@ const grey = (width: number, height: number, luma: number): Frame => {
   for (const [plane, data] of (frame.data ?? []).entries()) data.fill(plane === 0 ? luma : 128);
   return frame;
 };
+
+test('[EXT-8] a picture in the pixels that devices give out (NV12) is scaled to what its planes are, for detectors and for viewers', () => {
+  using decoder = new Decoder(codecOf(baseline));
+  using toNv12 = new PictureScaler(1280, 720, { format: AV_PIX_FMT_NV12, space: AVCOL_SPC_UNSPECIFIED, range: AVCOL_RANGE_UNSPECIFIED });
+  using forDetectors = new Scaler(416, 416);
+  using forViewers = new PictureScaler(640, 360, layoutOf('jpeg'));
+  const scaled = (frame: Frame, index: number): Buffer[] => {
+    const [lease] = forDetectors.scale(frame, 1);
+    return [Buffer.from(lease!.bytes), forViewers.scale(frame, index).toBuffer()];
+  };
+  decoder.decode(Buffer.from(baseline.units[0]!.data), 0, true, (frame) => {
+    const planes = scaled(frame, 0);
+    const nv12 = toNv12.scale(frame, 0);
+    expect(nv12.format).toBe(AV_PIX_FMT_NV12);
+    nv12.chromaLocation = frame.chromaLocation; // what is known of a picture comes with it from a device
+    for (const [i, bytes] of scaled(nv12, 1).entries()) expect(bytes.equals(planes[i]!), String(i)).toBe(true);
+  });
+  expect.assertions(3);
+});
 
 test('a picture is letterboxed into RGB with 114 beside it, also after its size changed', () => {
   using scaler = new Scaler(64, 64);

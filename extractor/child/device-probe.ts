@@ -29,12 +29,13 @@ interface Yuv {
 
 /** The built-in key frame as this decoder shows it, in planes of 4:2:0. Throws when it shows none. */
 const decoded = (codec: CodecName, decoder: PictureDecoder): Yuv => {
-  let shown: Yuv | null = null;
-  const onFrame = (frame: Frame): void => { shown ??= yuvOf(frame); };
+  const shown: Yuv[] = [];
+  const onFrame = (frame: Frame): void => { shown.push(yuvOf(frame)); };
   decoder.decode(Buffer.from(PROBE_PICTURES[codec].data, 'base64'), 0, true, onFrame);
   decoder.drain(onFrame);
-  if (!shown) throw new Error('it shows no picture');
-  return shown;
+  const [first] = shown;
+  if (!first) throw new Error('it shows no picture');
+  return first;
 };
 
 const yuvOf = (frame: Frame): Yuv => {
@@ -46,6 +47,7 @@ const yuvOf = (frame: Frame): Yuv => {
   planar.height = frame.height;
   planar.format = AV_PIX_FMT_YUV420P;
   planar.colorRange = frame.colorRange;
+  planar.chromaLocation = frame.chromaLocation;
   planar.colorSpace = frame.colorSpace;
   FFmpegError.throwIfError(planar.getBuffer(0), 'memory for a picture');
   FFmpegError.throwIfError(scaler.scaleFrameSync(planar, frame), 'reading a picture');
@@ -103,11 +105,11 @@ export const probeEncoder = async (open: (first: Frame) => Pick<H264Encoder, 'en
 /** The built-in picture, by software. */
 const heldPicture = (): Frame => {
   using decoder = new Decoder(PROBE_PICTURES.h264.message);
-  let held: Frame | null = null;
-  const onFrame = (frame: Frame): void => { held ??= frame.clone(); };
+  const held = new Frame();
+  held.alloc();
+  const onFrame = (frame: Frame): void => { FFmpegError.throwIfError(held.ref(frame), 'holding a picture'); };
   decoder.decode(Buffer.from(PROBE_PICTURES.h264.data, 'base64'), 0, true, onFrame);
   decoder.drain(onFrame);
-  if (!held) throw new Error('no memory for a picture');
   return held;
 };
 

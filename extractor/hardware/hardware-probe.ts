@@ -24,9 +24,9 @@ export const probeInProcess = async (clock: Clock, { type, device }: HardwareDev
       if (parsed.success) verdict = parsed.data;
     },
   });
-  let late = false;
+  const late = new AbortController();
   using _limit = clock.after(LIMIT_MS, () => {
-    late = true;
+    late.abort();
     child.kill('SIGKILL');
   });
   const onAbort = (): void => { child.kill('SIGKILL'); };
@@ -34,5 +34,5 @@ export const probeInProcess = async (clock: Clock, { type, device }: HardwareDev
   const exit = await child.exited;
   signal.removeEventListener('abort', onAbort);
   if (verdict && exit.code === 0) return { decode: verdict.decode, encode: verdict.encode, failures: verdict.failures };
-  return { decode: [], encode: false, failures: { device: late ? `its driver did not answer within ${String(LIMIT_MS / 1000)} s` : `its driver ended the process that tried it: ${describeExit(TITLE, exit)}` } };
+  return { decode: [], encode: false, failures: { device: late.signal.aborted ? `its driver did not answer within ${String(LIMIT_MS / 1000)} s` : `its driver ended the process that tried it: ${describeExit(TITLE, exit)}` } };
 };

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemClock, sleep } from '../../core/clock.ts';
 import type { DetectionResult } from '../../core/detection.ts';
 import { ExtractorPool } from '../../extractor/extractor-pool.ts';
+import type { LivePicture } from '../../extractor/port.ts';
 import type { HardwareMode } from '../../extractor/hardware/hardware-choice.ts';
 import { HardwareDevices } from '../../extractor/hardware/hardware-devices.ts';
 import type { HardwareDevicesOptions } from '../../extractor/hardware/hardware-devices.ts';
@@ -183,6 +184,23 @@ test('[EXT-1][EXT-5] the inspection belt in real time: defects are found on the 
   const journalled = edge.journalled.flatMap((event) => (event.type === 'detections' ? event.results : []));
   expect(journalled.length).toBeGreaterThan(0);
   expect(edge.journalled.length).toBeLessThan(150);
+});
+
+test('[EXT-1] [EXT-9] pictures wanted every five seconds cost a decoding of key frames; they are as new as their key frame, and a still is of the newest picture', async () => {
+  await using edge = new Edge(`unix:${join(folder, 'none.sock')}`, []);
+  const keyframes = clip.units.flatMap(({ randomAccess }, i) => (randomAccess ? [i] : []));
+  expect(keyframes.length).toBeGreaterThan(4);
+  const shown: LivePicture[] = [];
+  const JPEG = { format: 'jpeg', width: 320, height: null, quality: 80, annotated: false } as const;
+  using _watching = edge.pool.pictures.watch(CAMERA, JPEG, 0.2, (picture) => { shown.push(picture); });
+  const [, second = 0] = keyframes;
+  await edge.play(0, clip.units.length, { speed: 4 });
+  await edge.until(() => (edge.pool.stats(CAMERA)?.decodedFrames ?? 0) >= second + keyframes.length - 1, 5_000);
+  const decoded = edge.pool.stats(CAMERA)?.decodedFrames ?? 0;
+  expect(decoded).toBeLessThanOrEqual(second + keyframes.length + 1); // all until it is known how often key frames come
+  expect(shown.length).toBeGreaterThanOrEqual(3);
+  expect(shown.slice(1).every(({ frame }) => keyframes.includes(frame.seq))).toBe(true);
+  expect(await edge.pool.pictures.still(CAMERA, JPEG, AbortSignal.timeout(5_000))).toMatchObject({ frame: { seq: clip.units.length - 1 } });
 });
 
 test('[EXT-8] a device that is named and not there costs nothing but a word: detection runs in software', async () => {
