@@ -41,3 +41,20 @@ test('[EXT-7] [EXT-8] whose picture a process died on, and what decoded it, is t
   extractors.at(-1)!.crash(null);
   expect(hardware.crashes).toEqual([['a', 'vaapi /dev/dri/renderD128'], ['a', null]]);
 });
+
+test('[EXT-7] [EXT-8] [DIS-4] a crash that names no camera is held against those whose annotated video a device encodes', () => {
+  const { streams: [a, b], extractors, hardware, pool, clock } = setUp(['a', 'b']);
+  a!.become('live');
+  b!.become('live');
+  using _watched = pool.annotated.hold('b');
+  extractors[0]!.crash(null);
+  expect(hardware.crashes).toEqual([]); // nothing is encoded on a device
+  hardware.become({ decode: {}, encode: VAAPI, software: [] });
+  clock.advance(300);
+  for (const handle of [2, 3]) extractors[1]!.stats(handle, 1);
+  extractors[1]!.crash(null);
+  clock.advance(500);
+  extractors[2]!.stats(4, 1);
+  extractors[2]!.crash(4);
+  expect(hardware.crashes).toEqual([['b', null], ['a', 'software']]);
+});

@@ -318,7 +318,7 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
 
   /** A process died: its cameras start anew in another as soon as that may be. */
   #lose(slot: Slot, culprit: CameraId | undefined): void {
-    if (culprit !== undefined) this.#options.hardware.onCrash(culprit, this.#cameras.get(culprit)?.detections.stats.decoder ?? null);
+    this.#suspectDevices(slot, culprit);
     this.#reports.forget(slot);
     for (const [handle, camera] of slot.cameras) {
       const state = this.#cameras.get(camera);
@@ -335,6 +335,15 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
     }
     slot.cameras.clear();
     this.#evaluateAll(); // cameras whose process does not wait after this crash
+  }
+
+  /** An encoder works on a thread of its own: its crash names no camera, or another one. */
+  #suspectDevices(slot: Slot, culprit: CameraId | undefined): void {
+    const { hardware } = this.#options;
+    const encoded = hardware.message.encode === null ? [] : [...slot.cameras.values()].filter((camera) => this.#annotated.wanted(camera));
+    for (const camera of culprit === undefined ? encoded : [culprit]) {
+      hardware.onCrash(camera, encoded.includes(camera) ? null : this.#cameras.get(camera)?.detections.stats.decoder ?? null);
+    }
   }
 
   #receive(slot: Slot, message: FromChild): void {

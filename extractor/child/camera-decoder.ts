@@ -61,12 +61,21 @@ export class CameraDecoder implements Disposable {
   /** As `PictureDecoder.decode`. What comes after a failure begins at a random access unit. */
   decode(codec: CodecMessage, data: Buffer, index: number, randomAccess: boolean, onFrame: OnFrame): void {
     const { decoder } = this.#runningFor(codec, randomAccess, onFrame);
-    this.#judged(() => { decoder.decode(data, index, randomAccess, onFrame); });
+    try {
+      decoder.decode(data, index, randomAccess, onFrame);
+    } catch (error) {
+      this.#judge(error);
+      throw error;
+    }
   }
 
   drain(onFrame: OnFrame): void {
-    const running = this.#running;
-    if (running) this.#judged(() => { running.decoder.drain(onFrame); });
+    try {
+      this.#running?.decoder.drain(onFrame);
+    } catch (error) {
+      this.#judge(error);
+      throw error;
+    }
   }
 
   reset(): void {
@@ -122,17 +131,11 @@ export class CameraDecoder implements Disposable {
   }
 
   /** Whatever goes wrong on a device, also in what is done with its pictures, is held against it: software does it then. */
-  #judged(work: () => void): void {
-    try {
-      work();
-    } catch (error) {
-      const device = this.#running?.device ?? null;
-      if (device !== null) {
-        this.#giveUp(device, error);
-        this.#close();
-      }
-      throw error;
-    }
+  #judge(error: unknown): void {
+    const device = this.#running?.device ?? null;
+    if (device === null) return;
+    this.#giveUp(device, error);
+    this.#close();
   }
 
   #giveUp(device: string, error: unknown): void {

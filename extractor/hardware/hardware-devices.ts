@@ -52,7 +52,7 @@ export class HardwareDevices implements Disposable {
     return { [Symbol.dispose]: () => { this.#listeners.delete(listener); } };
   }
 
-  /** An extractor process died while it worked on a picture of this camera; `decoder`: what decoded it, as far as it was told. */
+  /** An extractor process died at this camera's video; `decoder`: what decoded it, null: it is not known, or a device encoded it. */
   onCrash(camera: CameraId, decoder: string | null): void {
     if (this.none || decoder === 'software' || this.#crashed.has(camera)) return;
     this.#crashed.add(camera);
