@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { sleep, systemClock } from '../core/clock.ts';
 import { ExtractorPool } from '../extractor/extractor-pool.ts';
+import { HardwareDevices } from '../extractor/hardware/hardware-devices.ts';
+import { thisMachine } from '../extractor/hardware/machine.ts';
 import { FakeWorker } from '../inference/testing/fake-worker.ts';
 import { EdgeStreamRegistry } from '../ingest/stream-registry.ts';
 import { silentLogger } from '../platform/logging.ts';
@@ -44,7 +46,7 @@ export const bench: Bench = {
     using registry = new EdgeStreamRegistry({ graceSeconds: 5, maxSessions: 5, clock: systemClock, metrics, logger: silentLogger() });
     const stream = registry.add({ id: 'camera' });
     await using pool = new ExtractorPool({
-      processes: 1, idleSeconds: 3, annotatedStreams: 1, deadlineMs: 1000, workers: () => [{ address: worker.address }], logLevel: 'error', registry,
+      processes: 1, idleSeconds: 3, annotatedStreams: 1, deadlineMs: 1000, workers: () => [{ address: worker.address }], logLevel: 'error', registry, hardware: new HardwareDevices({ mode: 'off', machine: thisMachine(), probe: () => Promise.reject(new Error('off')), logger: silentLogger(), onProblem: () => undefined }),
       specs: (id) => ({ id, name: id, source: { type: 'push' }, recording: 'off', detectors: [{ id: 'd', model: 'm', fps: 15, confidence: null }] }),
       onSpecsChanged: () => ({ [Symbol.dispose]: () => undefined }),
       journal: { append: () => undefined }, clock: systemClock, logger: silentLogger(), metrics,

@@ -30,6 +30,7 @@ export const WorkerConfig = z.strictObject({
 
 export const ExtractorConfig = z.strictObject({
   processes: z.int().positive().max(64).prefault(1).describe('Extractor processes the cameras are spread over.'),
+  hardware: z.enum(['auto', 'off', 'vaapi', 'cuda', 'qsv', 'videotoolbox']).prefault('auto').describe('Devices video is decoded on, and annotated video encoded: `auto`, those of this machine that decode a built-in picture as software does; or one kind by FFmpeg\'s name (`cuda` is NVDEC and NVENC); `off`, none. What no device does is done in software.'),
   idle_seconds: z.number().positive().prefault(3).describe('A decoder without a consumer ends after this.'),
   annotated_streams: z.int().min(0).max(64).prefault(8).describe('Cameras whose video is encoded with boxes burned in at a time, for whoever watches it so; further ones are 503.'),
 });

@@ -16,6 +16,7 @@ export class CameraDetections implements Disposable {
   readonly #active = new Set<number>();
   readonly #clock: Clock;
   readonly #meter = new DetectorMeter();
+  #decoder: string | null = null;
   #decodedFrames = 0;
   #inferredFrames = 0;
   #lastTrack = 0;
@@ -30,7 +31,7 @@ export class CameraDetections implements Disposable {
 
   get stats(): Omit<ExtractorStats, 'qos'> {
     return {
-      decodersActive: this.#active.size, decodedFrames: this.#decodedFrames, inferredFrames: this.#inferredFrames, skipped: Object.fromEntries(this.#skipped),
+      decodersActive: this.#active.size, decoder: this.#decoder, decodedFrames: this.#decodedFrames, inferredFrames: this.#inferredFrames, skipped: Object.fromEntries(this.#skipped),
       detectors: this.#meter.figures(this.#clock.monotonic()),
     };
   }
@@ -43,6 +44,8 @@ export class CameraDetections implements Disposable {
   onStats(message: StatsMessage): void {
     if (message.decodersActive > 0) this.#active.add(message.handle);
     else this.#active.delete(message.handle);
+    if (message.decoder !== null || this.#active.size === 0) this.#decoder = message.decoder;
+    for (const device of message.failedDevices) this.#metrics.hardwareFailures.inc({ camera: this.#camera, device });
     this.#metrics.decodersActive.set({ camera: this.#camera }, this.#active.size);
     this.#decodedFrames += message.decodedFrames;
     this.#metrics.decodedFrames.inc({ camera: this.#camera }, message.decodedFrames);
@@ -57,6 +60,7 @@ export class CameraDetections implements Disposable {
   /** The process with this handle is gone, and its decoder with it. */
   onGone(handle: number): void {
     this.#active.delete(handle);
+    if (this.#active.size === 0) this.#decoder = null;
     this.#metrics.decodersActive.set({ camera: this.#camera }, this.#active.size);
   }
 

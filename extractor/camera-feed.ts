@@ -5,6 +5,8 @@ import type { Tracks, VideoTrack } from '../core/track.ts';
 import type { Milliseconds } from '../core/units.ts';
 import type { CameraStream } from '../ingest/port.ts';
 import type { Extractor } from './extractor-process.ts';
+import { KeyframeRhythm } from './keyframe-rhythm.ts';
+import type { Wanted } from './keyframe-rhythm.ts';
 import { MAX_ACCESS_UNIT_BYTES } from './protocol.ts';
 import type { CodecMessage, PictureStream, StillMessage } from './protocol.ts';
 import type { SentDetector } from './sent-detector.ts';
@@ -35,7 +37,10 @@ export interface CameraFeedOptions {
   readonly onUnit: (late: boolean) => void;
 }
 
-/** Pumps one camera's video from its Hub into an extractor's pipe, from the cached GOP on, at the pace the pipe takes it. */
+/**
+ * Pumps one camera's video from its Hub into an extractor's pipe, from the cached GOP on, at the pace the pipe takes it. Where key frames are all that is wanted, the
+ * pictures between them are left out, and made up for from the cached GOP when something else is asked for.
+ */
 export class CameraFeed implements Disposable {
   readonly handle: number;
   readonly extractor: Extractor;
@@ -50,6 +55,15 @@ export class CameraFeed implements Disposable {
   /** What the child was told last. */
   #tracks: Tracks | null = null;
   #hopeless = false;
+  readonly #rhythm = new KeyframeRhythm();
+  /** The last video unit that was sent, and the last one after it that was left out. */
+  #sent: AccessUnit | null = null;
+  #spared: AccessUnit | null = null;
+  /** Somebody new is to see a picture that comes just now. */
+  #owed: boolean;
+  #wanted: Wanted;
+  /** What was left out cannot be made up for. */
+  #broken = false;
 
   constructor(options: CameraFeedOptions) {
     this.#options = options;
@@ -58,6 +72,8 @@ export class CameraFeed implements Disposable {
     this.#detectors = options.detectors;
     this.#pictures = options.pictures;
     this.#burnIn = options.burnIn;
+    this.#owed = options.pictures.length > 0;
+    this.#wanted = this.#wants();
     this.#startedAt = options.clock.monotonic();
     this.#branch = options.stream.hub.subscribe({ name: 'extractor', dropPolicy: 'skip-to-random-access', maxUnits: MAX_UNITS, maxBytes: MAX_BYTES, replay: true });
     // A Hub that ends with a failure ends this feed, too; its publisher has said why.
@@ -66,18 +82,25 @@ export class CameraFeed implements Disposable {
 
   setDetectors(detectors: readonly SentDetector[]): void {
     this.#detectors = detectors;
+    this.#wanted = this.#wants();
     const video = this.#tracks?.video;
     if (video) this.#tell(video);
   }
 
   setPictures(pictures: readonly PictureStream[]): void {
+    if (pictures.some(({ id }) => !this.#pictures.some((known) => known.id === id))) {
+      this.#owed = true;
+      this.#makeUp(); // who comes is shown the newest picture at once
+    }
     this.#pictures = pictures;
+    this.#wanted = this.#wants();
     if (this.#tracks?.video) this.extractor.setPictures({ handle: this.handle, streams: [...pictures] });
   }
 
   setBurnIn(on: boolean): void {
     if (on === this.#burnIn) return;
     this.#burnIn = on;
+    this.#wanted = this.#wants();
     if (this.#tracks?.video) this.extractor.setBurnIn({ handle: this.handle, on });
   }
 
@@ -103,14 +126,55 @@ export class CameraFeed implements Disposable {
         if (unit.tracks !== this.#tracks) this.#follow(unit.tracks);
         const late = this.#options.clock.monotonic() - unit.arrivedAt > LATE_MS;
         if (unit.arrivedAt >= this.#startedAt) this.#count(late);
-        if (!this.extractor.send(this.handle, unit, late)) await this.extractor.drained();
+        if (!this.#isSpared(unit)) {
+          if (!late) this.#owed = false;
+          this.#sent = unit;
+          if (!this.extractor.send(this.handle, unit, late)) await this.extractor.drained();
+        }
       }
       this.#sendStills();
     }
   }
 
+  /** It is none that anybody wants to see, or refers to one that was left out and cannot be made up for. */
+  #isSpared(unit: AccessUnit): boolean {
+    const video = unit.tracks.video;
+    const suffices = video !== null && this.#rhythm.suffices(unit, video, this.#wanted);
+    if (unit.randomAccess) {
+      this.#spared = null;
+      this.#broken = false;
+      return false;
+    }
+    if (suffices && !this.#owed) {
+      this.#spared = unit;
+      return true;
+    }
+    this.#makeUp();
+    return this.#broken;
+  }
+
+  /** Sends what was left out since the last key frame: as many units at most as a GOP is cached. */
+  #makeUp(): void {
+    const spared = this.#spared;
+    if (spared === null) return;
+    this.#spared = null;
+    const sent = this.#sent;
+    const gop = this.#options.stream.hub.gop();
+    const first = gop[0];
+    if (!sent || first?.frame.epoch !== sent.frame.epoch || first.frame.seq > sent.frame.seq) {
+      this.#broken = true;
+      return;
+    }
+    for (const unit of gop) {
+      if (unit.kind !== 'video' || unit.frame.seq <= sent.frame.seq || unit.frame.seq > spared.frame.seq || unit.data.length > MAX_ACCESS_UNIT_BYTES) continue;
+      this.#sent = unit;
+      this.extractor.send(this.handle, unit, this.#options.clock.monotonic() - unit.arrivedAt > LATE_MS);
+    }
+  }
+
   #sendStills(): void {
     if (this.#stills.length === 0 || !this.#tracks?.video || this.#branch.queuedUnits > 0) return;
+    this.#makeUp();
     for (const still of this.#stills) this.extractor.requestStill({ handle: this.handle, ...still });
     this.#stills = [];
   }
@@ -123,6 +187,10 @@ export class CameraFeed implements Disposable {
     } else if (unit.randomAccess) this.#hopeless = false;
     if (this.#hopeless) this.#options.onSkip('queue_full');
     return this.#hopeless;
+  }
+
+  #wants(): Wanted {
+    return { motion: this.#detectors.length > 0 || this.#burnIn, rates: this.#pictures.map(({ fps }) => fps) };
   }
 
   #count(late: boolean): void {

@@ -7,6 +7,7 @@ import type { CameraSpec, EventJournal } from '../media-control/port.ts';
 import type { Logger } from '../platform/logging.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { Extractor, ExtractorProcessOptions } from './extractor-process.ts';
+import type { HardwareDevices } from './hardware/hardware-devices.ts';
 
 export interface ExtractorPoolOptions {
   /** `extractor.processes`. */
@@ -19,6 +20,8 @@ export interface ExtractorPoolOptions {
   readonly deadlineMs: Milliseconds;
   /** The workers, in order of preference; asked at each start of a process, and at each change of what is configured. */
   readonly workers: () => readonly WorkerAddress[];
+  /** What this machine decodes on. */
+  readonly hardware: Pick<HardwareDevices, 'message' | 'none' | 'onChange' | 'onCrash'>;
   /** `log.level`, for the children. */
   readonly logLevel: string;
   readonly registry: StreamRegistry;

@@ -89,17 +89,22 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
     this.#slots = new ExtractorSlots({
       processes: options.processes,
       clock: options.clock,
-      spawn: (events) => spawn({
-        hello: { workers: workersOf(options), deadlineMs: options.deadlineMs },
-        logLevel: options.logLevel, clock: options.clock, logger: options.logger, ...events,
-      }),
+      spawn: (events) => {
+        const extractor = spawn({
+          hello: { workers: workersOf(options), deadlineMs: options.deadlineMs },
+          logLevel: options.logLevel, clock: options.clock, logger: options.logger, ...events,
+        });
+        if (!options.hardware.none) extractor.setHardware(options.hardware.message);
+        return extractor;
+      },
       onMessage: (slot, message) => { this.#receive(slot, message); },
-      onLost: (slot) => { this.#lose(slot); },
+      onLost: (slot, culprit) => { this.#lose(slot, culprit); },
       onRetry: () => { this.#evaluateAll(); },
       onStartFailed: (error) => { options.logger.error({ error: messageOf(error) }, 'extractor could not be started'); },
     });
     this.#subscriptions = [
       options.clock.every(SCENE_TICK_MS, () => { for (const { scene } of this.#cameras.values()) scene.tick(); }),
+      options.hardware.onChange(() => { for (const { extractor } of this.#slots.all) extractor.setHardware(options.hardware.message); }),
       options.registry.onStream((stream) => { this.#add(stream); }),
       options.registry.onRemoved((camera) => { this.#remove(camera); }),
       options.onSpecsChanged(() => {
@@ -271,7 +276,8 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
   }
 
   /** A process died: its cameras start anew in another as soon as that may be. */
-  #lose(slot: Slot): void {
+  #lose(slot: Slot, culprit: CameraId | undefined): void {
+    this.#suspectDevices(slot, culprit);
     this.#forget(slot);
     for (const [handle, camera] of slot.cameras) {
       const state = this.#cameras.get(camera);
@@ -288,6 +294,15 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
     }
     slot.cameras.clear();
     this.#evaluateAll(); // cameras whose process does not wait after this crash
+  }
+
+  /** An encoder works on a thread of its own: its crash names no camera, or another one. */
+  #suspectDevices(slot: Slot, culprit: CameraId | undefined): void {
+    const { hardware } = this.#options;
+    const encoded = hardware.message.encode === null ? [] : [...slot.cameras.values()].filter((camera) => this.#annotated.wanted(camera));
+    for (const camera of culprit === undefined ? encoded : [culprit]) {
+      hardware.onCrash(camera, encoded.includes(camera) ? null : this.#cameras.get(camera)?.detections.stats.decoder ?? null);
+    }
   }
 
   #receive(slot: Slot, message: FromChild): void {

@@ -6,8 +6,8 @@ import { ChildProcess, describeExit } from '../platform/child-process.ts';
 import { ONE_THREAD_COLLECTS } from '../platform/heap-growth.ts';
 import type { Logger } from '../platform/logging.ts';
 import { BlackBox } from './black-box.ts';
-import { MessageReader, decodeFromChild, encodeAccessUnitHeader, encodeBurnIn, encodeCamera, encodeFlush, encodeHello, encodeKeyframe, encodePictures, encodeRemove, encodeStill, encodeWorkers } from './protocol.ts';
-import type { BurnInMessage, CameraMessage, FromChild, Hello, PicturesMessage, SentUnit, StillMessage } from './protocol.ts';
+import { MessageReader, decodeFromChild, encodeAccessUnitHeader, encodeBurnIn, encodeCamera, encodeFlush, encodeHardware, encodeHello, encodeKeyframe, encodePictures, encodeRemove, encodeStill, encodeWorkers } from './protocol.ts';
+import type { BurnInMessage, CameraMessage, FromChild, HardwareMessage, Hello, PicturesMessage, SentUnit, StillMessage } from './protocol.ts';
 
 /** `ps` and the operator's scripts know the process by this. */
 const TITLE = 'imageflow-edge extractor';
@@ -43,6 +43,8 @@ export interface Extractor extends AsyncDisposable {
   setBurnIn(burnIn: BurnInMessage): void;
   /** Asks for a random access picture in that video. */
   requestKeyframe(handle: number): void;
+  /** What pictures are decoded and encoded on from the next random access picture on. */
+  setHardware(hardware: HardwareMessage): void;
   /** Hands the unit to the pipe; its bytes are not copied. False: the pipe is full, wait for `drained` before the next. */
   send(handle: number, unit: SentUnit, decodeOnly: boolean): boolean;
   /** Resolves when the pipe has room again, or is gone. */
@@ -140,6 +142,10 @@ export class ExtractorProcess implements Extractor {
 
   requestKeyframe(handle: number): void {
     this.#write(encodeKeyframe(handle));
+  }
+
+  setHardware(hardware: HardwareMessage): void {
+    this.#write(encodeHardware(hardware));
   }
 
   /** Nothing continues what was sent: a `flushed` message follows when all of it was offered to the detectors. */

@@ -20,8 +20,8 @@ export interface SlotOptions {
   readonly clock: Clock;
   readonly spawn: (events: { readonly onMessage: (message: FromChild) => void; readonly onCrash: (culprit: number | null) => void }) => Extractor;
   readonly onMessage: (slot: Slot, message: FromChild) => void;
-  /** The slot's process is gone; its cameras have no decoder until `onRetry`. */
-  readonly onLost: (slot: Slot) => void;
+  /** The slot's process is gone, while it worked on `culprit`'s picture if that is known; its cameras have no decoder until `onRetry`. */
+  readonly onLost: (slot: Slot, culprit: CameraId | undefined) => void;
   /** Cameras that found no process may try again. */
   readonly onRetry: () => void;
   /** A process could not even be started (no room for its files, no descriptors left): it is tried again like one that crashed. */
@@ -102,7 +102,7 @@ export class ExtractorSlots implements AsyncDisposable {
     const camera = culprit === null ? undefined : slot.cameras.get(culprit);
     if (camera !== undefined) this.#history.record(camera, now);
     this.#pause(slot.isolatedFor ?? SHARED, now);
-    this.#options.onLost(slot);
+    this.#options.onLost(slot, camera);
   }
 
   /** No process of this kind before its back-off is over. */

@@ -55,6 +55,8 @@ export interface CameraQos {
 
 export interface ExtractorStats {
   readonly decodersActive: number;
+  /** `software`, or the name of the device; null: there is no decoder. */
+  readonly decoder: string | null;
   readonly decodedFrames: number;
   readonly inferredFrames: number;
   readonly skipped: Readonly<Partial<Record<SkipReason, number>>>;

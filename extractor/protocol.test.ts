@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { AccessUnit } from '../core/access-unit.ts';
 import { MediaError } from '../core/errors.ts';
-import { MAX_MESSAGE_BYTES, MAX_PICTURE_BYTES, MessageReader, decodeFromChild, decodeToChild, encodeAccessUnitHeader, encodeAnnotatedUnitHeader, encodeBurnIn, encodeBurnInStats, encodeCamera, encodeHello, encodeKeyframe, encodeModels, encodeNoStill, encodePictureHeader, encodePictures, encodeRemove, encodeResult, encodeStats, encodeStill } from './protocol.ts';
-import type { CameraMessage, PictureHeader, ResultMessage } from './protocol.ts';
+import { MAX_MESSAGE_BYTES, MAX_PICTURE_BYTES, MessageReader, decodeFromChild, decodeToChild, encodeAccessUnitHeader, encodeAnnotatedUnitHeader, encodeBurnIn, encodeBurnInStats, encodeCamera, encodeHardware, encodeHello, encodeKeyframe, encodeModels, encodeNoStill, encodePictureHeader, encodePictures, encodeRemove, encodeResult, encodeStats, encodeStill } from './protocol.ts';
+import type { CameraMessage, CodecMessage, HardwareMessage, PictureHeader, ResultMessage } from './protocol.ts';
 
 const unit = (data: Buffer, over: Partial<AccessUnit> = {}): AccessUnit => ({
   kind: 'video', frame: { stream: 'line-1', epoch: 1_750_000_000_000, rtpTs: 4_000_000_000, captureNtp: null, seq: 42 },
@@ -13,6 +13,8 @@ const CAMERA: CameraMessage = {
   handle: 3, camera: 'line-1', codec: { codec: 'h264', sps: 'Z2QAKA==', pps: 'aO4=' }, clockRate: 90_000,
   detectors: [{ id: 'detect', model: 'nanodet', fps: 15, confidence: null, tracking: true }], lastTrack: 0,
 };
+const HARDWARE: HardwareMessage = { decode: { h264: { type: 'vaapi', device: '/dev/dri/renderD128' }, av1: { type: 'cuda', device: null } }, encode: null, software: ['line-2'] };
+const CODECS_OF_CAMERAS: CodecMessage[] = [{ codec: 'h265', vps: 'QAE=', sps: 'QgE=', pps: 'RAE=' }, { codec: 'vp8' }, { codec: 'vp9' }, { codec: 'av1' }];
 const RESULT: ResultMessage = {
   handle: 3, detector: 'detect',
   result: {
@@ -46,6 +48,8 @@ test('every message that is written is read, however the pipe cuts it', () => {
     encodeStill({ handle: 3, id: 9, spec: { format: 'png', width: null, height: 16, quality: 1, annotated: true } }),
     encodeBurnIn({ handle: 3, on: true }),
     encodeKeyframe(3),
+    encodeHardware(HARDWARE),
+    ...CODECS_OF_CAMERAS.map((codec) => encodeCamera({ ...CAMERA, codec })),
     encodeRemove(3),
   ]);
   fc.assert(fc.property(fc.integer({ min: 1, max: bytes.length }), (size) => {
@@ -59,6 +63,8 @@ test('every message that is written is read, however the pipe cuts it', () => {
       { type: 'still', handle: 3, id: 9, spec: { format: 'png', width: null, height: 16, quality: 1, annotated: true } },
       { type: 'burn-in', handle: 3, on: true },
       { type: 'keyframe', handle: 3 },
+      { type: 'hardware', ...HARDWARE },
+      ...CODECS_OF_CAMERAS.map((codec) => ({ type: 'camera', ...CAMERA, codec })),
       { type: 'remove', handle: 3 },
     ]);
   }));
@@ -78,7 +84,7 @@ test.each([
 });
 
 test('what a child says is read', () => {
-  const stats = { handle: 1, decodersActive: 1, decodedFrames: 30, skipped: { fps: 15 }, awaitingRandomAccess: false };
+  const stats = { handle: 1, decodersActive: 1, decodedFrames: 30, decoder: 'vaapi /dev/dri/renderD128', failedDevices: ['cuda'], skipped: { fps: 15 }, awaitingRandomAccess: false };
   const models = [{ name: 'm', classes: 'f'.repeat(64) }];
   const [a, b, c] = read(Buffer.concat([encodeResult(RESULT), encodeStats(stats), encodeModels(models)]), 7);
   expect(a && decodeFromChild(a.type, a.body)).toEqual({ type: 'result', ...RESULT });

@@ -11,6 +11,7 @@ import { CAMERA_ID } from '../core/frame-ref.ts';
 import type { FrameRef } from '../core/frame-ref.ts';
 import type { MediaTicks, Milliseconds } from '../core/units.ts';
 import { MAX_WORKERS } from '../inference/port.ts';
+import { CODECS, HARDWARE_TYPES } from './hardware/hardware-choice.ts';
 
 /** A coded picture has at most this many bytes (4K intra pictures have 2–3 MiB); the depacketisers allow as many. */
 export const MAX_ACCESS_UNIT_BYTES = 16 << 20;
@@ -26,12 +27,16 @@ export const MAX_MESSAGE_BYTES = MAX_ACCESS_UNIT_BYTES + ACCESS_UNIT_HEADER_BYTE
 /** An encoded picture, or an access unit with boxes burned in, has at most this many bytes: its header and it fit into a message. A PNG of 4K can have more. */
 export const MAX_PICTURE_BYTES = MAX_ACCESS_UNIT_BYTES - (64 << 10);
 
-const TYPE = { hello: 1, camera: 2, remove: 3, accessUnit: 4, flush: 5, pictures: 6, still: 7, workers: 8, burnIn: 9, keyframe: 10, result: 16, stats: 17, flushed: 18, picture: 19, noStill: 20, reports: 21, annotated: 22, burnInStats: 23, models: 24 } as const;
+const TYPE = { hello: 1, camera: 2, remove: 3, accessUnit: 4, flush: 5, pictures: 6, still: 7, workers: 8, burnIn: 9, keyframe: 10, hardware: 11, result: 16, stats: 17, flushed: 18, picture: 19, noStill: 20, reports: 21, annotated: 22, burnInStats: 23, models: 24 } as const;
 
 const Bytes = z.base64().max(8192);
+/** Parameter sets are NAL units in base64, without start codes; VP8, VP9 and AV1 carry what a decoder needs in their random access units. */
 const Codec = z.discriminatedUnion('codec', [
   z.strictObject({ codec: z.literal('h264'), sps: Bytes, pps: Bytes }),
+  z.strictObject({ codec: z.literal('h265'), vps: Bytes, sps: Bytes, pps: Bytes }),
   z.strictObject({ codec: z.literal('vp8') }),
+  z.strictObject({ codec: z.literal('vp9') }),
+  z.strictObject({ codec: z.literal('av1') }),
 ]);
 const Share = z.number().min(0).max(1);
 /** Which of its objects are drawn: those that are told. Absent: all. */
@@ -66,6 +71,10 @@ const NoStill = z.strictObject({ handle: Id, id: Id, why: z.enum(['too_large', '
 const BurnIn = z.strictObject({ handle: Id, on: z.boolean() });
 /** The next picture with boxes burned in is to be random access. */
 const Keyframe = Remove;
+
+/** What pictures are decoded and encoded on, as far as it is trusted; codecs that are not named, and these cameras, in software. */
+const Device = z.strictObject({ type: z.enum(HARDWARE_TYPES), device: z.string().max(256).nullable() });
+const Hardware = z.strictObject({ decode: z.partialRecord(z.enum(CODECS), Device), encode: Device.nullable(), software: z.array(z.string().regex(CAMERA_ID)).max(1000) });
 
 const Finite = z.number();
 /** As the journal's events carry it. */
@@ -126,6 +135,10 @@ const Stats = z.strictObject({
   handle: z.int().min(0),
   decodersActive: z.int().min(0).max(1),
   decodedFrames: z.int().min(0),
+  /** What decodes: `software`, or the name of a device; null: there is no decoder. */
+  decoder: z.string().max(300).nullable(),
+  /** Devices that failed, and were given up for a while. */
+  failedDevices: z.array(z.string().max(300)).max(16),
   skipped: z.partialRecord(z.enum(SKIP_REASONS), z.int().min(0)),
   /** It cannot go on before the next random access unit. */
   awaitingRandomAccess: z.boolean(),
@@ -140,6 +153,7 @@ export type ReportsMessage = z.output<typeof Reports>;
 export type ModelsMessage = z.output<typeof Models>;
 export type CameraMessage = z.output<typeof Camera>;
 export type CodecMessage = z.output<typeof Codec>;
+export type HardwareMessage = z.output<typeof Hardware>;
 export type ResultMessage = z.output<typeof Result>;
 export type StatsMessage = z.output<typeof Stats>;
 export type FlushedMessage = z.output<typeof Flushed>;
@@ -177,6 +191,7 @@ export type ToChild =
   | ({ readonly type: 'still' } & StillMessage)
   | ({ readonly type: 'burn-in' } & BurnInMessage)
   | { readonly type: 'keyframe'; readonly handle: number }
+  | ({ readonly type: 'hardware' } & HardwareMessage)
   | ({ readonly type: 'access-unit' } & AccessUnitMessage);
 
 export type FromChild =
@@ -214,6 +229,7 @@ export const encodePictures = (pictures: PicturesMessage): Buffer => encodeJson(
 export const encodeStill = (still: StillMessage): Buffer => encodeJson(TYPE.still, still);
 export const encodeBurnIn = (burnIn: BurnInMessage): Buffer => encodeJson(TYPE.burnIn, burnIn);
 export const encodeKeyframe = (handle: number): Buffer => encodeJson(TYPE.keyframe, { handle });
+export const encodeHardware = (hardware: HardwareMessage): Buffer => encodeJson(TYPE.hardware, hardware);
 export const encodeBurnInStats = (stats: BurnInStatsMessage): Buffer => encodeJson(TYPE.burnInStats, stats);
 export const encodeNoStill = (failure: NoStillMessage): Buffer => encodeJson(TYPE.noStill, failure);
 export const encodeFlushed = (flushed: FlushedMessage): Buffer => encodeJson(TYPE.flushed, flushed);
@@ -309,6 +325,7 @@ export const decodeToChild = (type: number, body: Buffer): ToChild => {
     case TYPE.still: return { type: 'still', ...parseJson(Still, body) };
     case TYPE.burnIn: return { type: 'burn-in', ...parseJson(BurnIn, body) };
     case TYPE.keyframe: return { type: 'keyframe', ...parseJson(Keyframe, body) };
+    case TYPE.hardware: return { type: 'hardware', ...parseJson(Hardware, body) };
     case TYPE.accessUnit: return { type: 'access-unit', ...decodeAccessUnit(body) };
     default: throw refuse(`message type ${type}`);
   }

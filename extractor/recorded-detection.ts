@@ -33,7 +33,7 @@ export interface RecordedDetectionOptions {
   readonly spawn?: (options: ExtractorProcessOptions) => Flushable;
 }
 
-export type Flushable = Omit<Extractor, 'setPictures' | 'requestStill' | 'setBurnIn' | 'requestKeyframe' | 'setWorkers'> & Pick<ExtractorProcess, 'flush'>;
+export type Flushable = Omit<Extractor, 'setPictures' | 'requestStill' | 'setBurnIn' | 'requestKeyframe' | 'setHardware' | 'setWorkers'> & Pick<ExtractorProcess, 'flush'>;
 
 /** The worker, or the way to it, was gone for a moment: the round begins anew. */
 class Interrupted extends Error {}

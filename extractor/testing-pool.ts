@@ -7,7 +7,7 @@ import { silentLogger } from '../platform/logging.ts';
 import { createMetrics } from '../platform/metrics.ts';
 import { ExtractorPool } from './extractor-pool.ts';
 import type { Extractor, ExtractorProcessOptions } from './extractor-process.ts';
-import type { AnnotatedUnitMessage, BurnInStatsMessage, CameraMessage, ModelsMessage, PictureHeader, PicturesMessage, ResultMessage, StatsMessage, StillMessage } from './protocol.ts';
+import type { AnnotatedUnitMessage, BurnInStatsMessage, CameraMessage, HardwareMessage, ModelsMessage, PictureHeader, PicturesMessage, ResultMessage, StatsMessage, StillMessage } from './protocol.ts';
 
 /** An extractor that only remembers. */
 export class FakeExtractor implements Extractor {
@@ -43,6 +43,8 @@ export class FakeExtractor implements Extractor {
     else this.burning.delete(handle);
   }
   requestKeyframe(): void { this.keyframesAsked++; }
+  hardware: HardwareMessage | undefined;
+  setHardware(hardware: HardwareMessage): void { this.hardware = hardware; }
   annotated(unit: AnnotatedUnitMessage): void { this.#options.onMessage({ type: 'annotated', ...unit }); }
   burnInStats(stats: BurnInStatsMessage): void { this.#options.onMessage({ type: 'burn-in-stats', ...stats }); }
   send(handle: number, unit: AccessUnit, decodeOnly: boolean): boolean {
@@ -51,14 +53,28 @@ export class FakeExtractor implements Extractor {
   }
   drained(): Promise<void> { return new Promise((resolve) => { this.#drain = resolve; }); }
   drain(): void { this.full = false; this.#drain?.(); }
-  stats(handle: number, decodersActive: number, awaitingRandomAccess = false, skipped: StatsMessage['skipped'] = { fps: 5 }): void {
-    this.#options.onMessage({ type: 'stats', handle, decodersActive, decodedFrames: 10, skipped, awaitingRandomAccess });
+  stats(handle: number, decodersActive: number, awaitingRandomAccess = false, skipped: StatsMessage['skipped'] = { fps: 5 }, decoder = 'software', failedDevices: string[] = []): void {
+    this.#options.onMessage({ type: 'stats', handle, decodersActive, decoder: decodersActive > 0 ? decoder : null, failedDevices, decodedFrames: 10, skipped, awaitingRandomAccess });
   }
   models(models: ModelsMessage['models']): void { this.#options.onMessage({ type: 'models', models }); }
   result(message: ResultMessage): void { this.#options.onMessage({ type: 'result', ...message }); }
   picture(header: PictureHeader): void { this.#options.onMessage({ type: 'picture', ...header, bytes: Buffer.from('JPEG') }); }
   crash(culprit: number | null): void { this.ended = true; this.#options.onCrash(culprit); }
   [Symbol.asyncDispose](): Promise<void> { this.ended = true; return Promise.resolve(); }
+}
+
+/** Devices that a test has and takes away. */
+export class FakeHardware {
+  message: HardwareMessage = { decode: {}, encode: null, software: [] };
+  readonly crashes: (readonly [string, string | null])[] = [];
+  #listener = (): void => undefined;
+  get none(): boolean { return Object.keys(this.message.decode).length === 0; }
+  onChange(listener: () => void): Disposable { this.#listener = listener; return { [Symbol.dispose]: () => undefined }; }
+  onCrash(camera: string, decoder: string | null): void { this.crashes.push([camera, decoder]); }
+  become(message: HardwareMessage): void {
+    this.message = message;
+    this.#listener();
+  }
 }
 
 export class FakeStream {
@@ -100,8 +116,10 @@ export const setUp = (cameras: readonly string[], processes = 1, workers: { read
     onRemoved: (listener) => { removed = listener; return { [Symbol.dispose]: () => undefined }; },
   };
   const metrics = createMetrics('test');
+  const hardware = new FakeHardware();
   const pool = new ExtractorPool({
     processes, idleSeconds: 3, annotatedStreams: 2, deadlineMs: 1000, workers: () => workers, logLevel: 'error', registry, clock, metrics, logger: silentLogger(), cpu: () => 0,
+    hardware,
     specs: (id) => ({ id, name: id, source: { type: 'push' }, recording: 'off', detectors: detectors.get(id) ?? [], ...settings.get(id) }),
     onSpecsChanged: (listener) => { changed = listener; return { [Symbol.dispose]: () => undefined }; },
     journal: { append: (event) => { journal.push(event); } },
@@ -117,7 +135,7 @@ export const setUp = (cameras: readonly string[], processes = 1, workers: { read
   };
   const set = (camera: string, specs: readonly DetectorSpec[]): void => { detectors.set(camera, specs); changed(); };
   const adjust = (camera: string, to: Pick<CameraSpec, 'qos' | 'priority'>): void => { settings.set(camera, to); changed(); };
-  return { adjust, clock, refusals, streams, extractors, journal, pool, metrics, publish, set, remove: (camera: string) => { removed(camera); } };
+  return { adjust, clock, hardware, refusals, streams, extractors, journal, pool, metrics, publish, set, remove: (camera: string) => { removed(camera); } };
 };
 /** Lets the pumps run. */
 export const settle = async (): Promise<void> => { for (let i = 0; i < 20; i++) await Promise.resolve(); };

@@ -25,6 +25,7 @@ export const createMetrics = (process: string) => {
     decodedFrames: counter('imageflow_decoded_frames_total', 'Pictures decoded.', ['camera']),
     analysisDecodedFrames: counter('imageflow_analysis_decoded_frames_total', 'Pictures of recordings decoded for analyses.', ['camera']),
     decodersActive: gauge('imageflow_decoders_active', 'Decoders running (at most 1).', ['camera']),
+    hardwareFailures: counter('imageflow_hardware_failures_total', 'Times a device failed for a camera, which was then decoded, or its annotated video encoded, in software.', ['camera', 'device']),
     inferenceSeconds: new Histogram({ name: 'imageflow_inference_seconds', help: 'Time of a picture in inference.', labelNames: ['model', 'stage'] as const, buckets: [0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1], registers }),
     framesSkipped: counter('imageflow_frames_skipped_total', 'Pictures not inferred, by reason.', ['camera', 'reason']),
     qosLevel: gauge('imageflow_qos_level', 'Steps by which a camera\'s detectors are lowered, in rate and then in their models, for want of capacity (0: not at all).', ['camera']),

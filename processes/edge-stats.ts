@@ -29,7 +29,7 @@ export const serveEdgeStats = ({ router, authorizer, registry, detections, viewe
       ...statsView(stats),
       viewers: viewers(camera),
       detection: extractor && {
-        decoders_active: extractor.decodersActive, decoded_frames: extractor.decodedFrames, inferred_frames: extractor.inferredFrames, skipped: extractor.skipped,
+        decoders_active: extractor.decodersActive, decoder: extractor.decoder, decoded_frames: extractor.decodedFrames, inferred_frames: extractor.inferredFrames, skipped: extractor.skipped,
         qos: extractor.qos && qosView(extractor.qos),
         detectors: Object.entries(extractor.detectors).map(([id, figures]) => detectorView(id, figures)),
       },

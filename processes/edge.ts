@@ -15,6 +15,9 @@ import { serveSnapshots } from '../distributor/pictures/snapshot-endpoint.ts';
 import { playOnly, serveWhep } from '../distributor/webrtc/whep-endpoint.ts';
 import { WhepEgress } from '../distributor/webrtc/whep-egress.ts';
 import { ExtractorPool } from '../extractor/extractor-pool.ts';
+import { HardwareDevices } from '../extractor/hardware/hardware-devices.ts';
+import { probeInProcess } from '../extractor/hardware/hardware-probe.ts';
+import { thisMachine } from '../extractor/hardware/machine.ts';
 import { FileSources } from '../ingest/file/file-sources.ts';
 import { KeyframeWatch } from '../ingest/keyframe-watch.ts';
 import { RtspServer } from '../ingest/rtsp/rtsp-server.ts';
@@ -108,13 +111,17 @@ export const runEdge = async (config: Config): Promise<void> => {
       streams: muxers, journal, clock, logger, metrics, ...recordingAsDesired(store, clock), key: await SigningKey.open(place.signingKey),
       partMaker: (camera, sessionId, sessionStart) => new PartMuxer({ camera, sessionId, sessionStart, partMs: config.media.part_ms }),
     }));
+    const hardware = stack.use(new HardwareDevices({
+      mode: config.extractor.hardware, machine: thisMachine(), probe: (device, signal) => probeInProcess(clock, device, signal), logger,
+      onProblem: (message) => { journal.append({ type: 'alarm', alarm: { id: 'hardware', camera: null, code: 'hardware_unavailable', message, raised: true, at: clock.now() } }); },
+    }));
     const extractors = stack.use(new ExtractorPool({
       processes: config.extractor.processes, idleSeconds: config.extractor.idle_seconds, annotatedStreams: config.extractor.annotated_streams, deadlineMs: config.inference.deadline_ms,
       workers: () => {
         const known = store.workerAddresses; // control knows where they are; before it has ever said so, this machine's
         return (known.length > 0 ? known : [addresses.worker]).map((address) => ({ address, ...internalToken(config, address) }));
       },
-      logLevel: config.log.level, registry, specs: (camera) => store.camera(camera),
+      hardware, logLevel: config.log.level, registry, specs: (camera) => store.camera(camera),
       onSpecsChanged: (listener) => store.onChange(listener), journal, clock, logger, metrics,
     }));
 

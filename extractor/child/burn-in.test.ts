@@ -1,11 +1,12 @@
 /** Decoded pictures in, H.264 with boxes burned in out; what comes is decoded again by the real decoder. */
 import { join } from 'node:path';
-import { AV_PIX_FMT_YUV420P } from 'node-av/constants';
-import { Frame } from 'node-av/lib';
+import { AV_LOG_QUIET, AV_PIX_FMT_YUV420P } from 'node-av/constants';
+import { Frame, Log } from 'node-av/lib';
 import { beforeAll, expect, test } from 'vitest';
 import { NalType, avccNals, isBSlice, nalType } from '../../core/codec/h264/nal.ts';
 import { h264Track } from '../../core/codec/h264/track.ts';
 import { toYuv } from '../../core/drawing/box-colour.ts';
+import { FakeClock } from '../../core/testing-clock.ts';
 import { silentLogger } from '../../platform/logging.ts';
 import { readClip } from '../../test/integration/clip.ts';
 import type { Clip } from '../../test/integration/clip.ts';
@@ -13,18 +14,41 @@ import { readFrameStrip } from '../../test/support/frame-strip.ts';
 import { until } from '../../test/support/server.ts';
 import type { BurnInStatsMessage, SentUnit } from '../protocol.ts';
 import { BurnIn } from './burn-in.ts';
+import type { EncoderSource } from './burn-in.ts';
 import type { PictureMeta } from './camera-pictures.ts';
 import { Decoder } from './decoder.ts';
+import { H264Encoder } from './h264-encoder.ts';
 
 let clip: Clip;
-beforeAll(async () => { clip = await readClip(join(import.meta.dirname, '..', '..', 'test/fixtures/media/counter-720p30.mp4')); });
+beforeAll(async () => {
+  Log.setLevel(AV_LOG_QUIET); // as the extractor does
+  clip = await readClip(join(import.meta.dirname, '..', '..', 'test/fixtures/media/counter-720p30.mp4'));
+});
 
-const setUp = () => {
+interface Device {
+  name: string | null;
+  readonly make: (first: Frame) => ReturnType<EncoderSource['encoder']>;
+}
+
+const setUp = (device: Device = { name: null, make: (first) => new H264Encoder(first) }) => {
+  const clock = new FakeClock();
+  const doubted: string[] = [];
+  /** What encoders were made on. */
+  const made: (string | null)[] = [];
+  const encoders: EncoderSource = {
+    encodingDevice: () => device.name,
+    encoder: (first, name) => {
+      const encoder = name === null ? new H264Encoder(first) : device.make(first);
+      made.push(name);
+      return encoder;
+    },
+    doubt: (name) => { doubted.push(name); },
+  };
   const sent: SentUnit[] = [];
   const changes: number[] = [];
   const pipe = { full: false };
   const burnIn = new BurnIn({
-    handle: 7, guarded: (work) => { work(); }, logger: silentLogger(), hasRoom: () => !pipe.full, send: (unit) => { sent.push({ ...unit, data: Buffer.from(unit.data) }); },
+    handle: 7, camera: 'a', encoders, clock, guarded: (work) => { work(); }, logger: silentLogger(), hasRoom: () => !pipe.full, send: (unit) => { sent.push({ ...unit, data: Buffer.from(unit.data) }); },
     onEncoderChange: () => { changes.push(take()?.encoders ?? -1); },
   });
   const told = { encoded: 0, dropped: {} as Record<string, number> };
@@ -39,7 +63,7 @@ const setUp = () => {
     take();
     return told;
   };
-  return { burnIn, sent, changes, pipe, totals };
+  return { burnIn, sent, changes, pipe, totals, clock, doubted, made };
 };
 
 const metaOf = (index: number, more: Partial<PictureMeta> = {}): PictureMeta => ({
@@ -233,4 +257,82 @@ test('[DIS-4] disposed of while it encodes, it sends nothing more', async () => 
   burnIn.set(true);
   await burnEach(other, 2, (index) => metaOf(index)); // so long the first one took, too
   expect(all.sent).toEqual([]);
+});
+
+/** Real software under another name, that fails or keeps its picture from the `lasts`th on. */
+const lossy = (lasts: number, how: 'fails' | 'hangs'): Device['make'] => (first) => {
+  const encoder = new H264Encoder(first);
+  let left = lasts;
+  return {
+    takes: (picture) => encoder.takes(picture),
+    encode: (picture, boxes, pts, randomAccess) => {
+      if (left-- > 0) return encoder.encode(picture, boxes, pts, randomAccess);
+      return how === 'fails' ? Promise.reject(new Error('device lost')) : new Promise(() => undefined);
+    },
+    [Symbol.dispose]: () => { encoder[Symbol.dispose](); },
+  };
+};
+
+/** Gives the clip's pictures, one a second, each when the one before is sent; those in `unsent` are waited for until one is counted as left out, or not at all. */
+const burnSlowly = async ({ burnIn, sent, totals, clock }: ReturnType<typeof setUp>, count: number, epoch = 1, unsent: Readonly<Record<number, 'dropped' | 'stuck'>> = {}): Promise<void> => {
+  const frames: Frame[] = [];
+  play(count, (frame) => { frames.push(frame.clone()!); });
+  const dropped = (): number => Object.values(totals().dropped).reduce((sum, count) => sum + count, 0);
+  for (const [i, frame] of frames.entries()) {
+    const [sentBefore, droppedBefore] = [sent.length, dropped()];
+    burnIn.take(frame, metaOf(i, { frame: { stream: 'a', epoch, rtpTs: i * 3000, captureNtp: null, seq: i } }));
+    frame.free();
+    if (unsent[i] !== 'stuck') await until(`picture ${String(i)}`, () => (unsent[i] ? dropped() > droppedBefore : sent.length > sentBefore));
+    await new Promise(setImmediate);
+    clock.advance(1_000);
+  }
+};
+
+test('[DIS-4] [EXT-8] a device that fails costs one picture; software goes on with a random access picture, and the device is tried again for the next encoder after a minute', async () => {
+  const device: Device = { name: 'cuda', make: lossy(4, 'fails') };
+  const all = setUp(device);
+  const { burnIn, sent, made, doubted, clock } = all;
+  using _burnIn = burnIn;
+  burnIn.set(true);
+  await burnSlowly(all, 9, 1, { 4: 'dropped' });
+  expect([made, doubted, burnIn.takeFailed(), burnIn.takeFailed()]).toEqual([['cuda', null], ['cuda'], ['cuda'], []]);
+  expect(all.totals()).toEqual({ encoded: 8, dropped: { failed: 1 } });
+  expect(sent.map(({ frame, randomAccess }) => [frame.seq, randomAccess])).toEqual([0, 1, 2, 3, 5, 6, 7, 8].map((seq) => [seq, seq === 0 || seq === 5]));
+  expect(watch(sent).map(({ number }) => number)).toEqual([0, 1, 2, 3, 5, 6, 7, 8]);
+  burnIn.set(false);
+  clock.advance(60_000);
+  burnIn.set(true);
+  await burnSlowly(all, 1, 2);
+  expect(made).toEqual(['cuda', null, 'cuda']);
+});
+
+test('[DIS-4] [EXT-8] a device that does not open costs no picture', async () => {
+  const all = setUp({ name: 'qsv', make: () => { throw new Error('no such device'); } });
+  using burnIn = all.burnIn;
+  burnIn.set(true);
+  await burnSlowly(all, 4);
+  expect([all.made, all.doubted, burnIn.takeFailed(), all.totals()]).toEqual([[null], ['qsv'], ['qsv'], { encoded: 4, dropped: {} }]);
+});
+
+test('[DIS-4] [EXT-8] a device that keeps its picture for more than five seconds is given up, and so is one that was let go with a picture', async () => {
+  const all = setUp({ name: 'vaapi', make: lossy(2, 'hangs') });
+  const { burnIn, sent, made, doubted, totals, clock } = all;
+  using _burnIn = burnIn;
+  burnIn.set(true);
+  await burnSlowly(all, 12, 1, { 2: 'stuck', 3: 'stuck', 4: 'dropped', 5: 'dropped', 6: 'dropped', 7: 'dropped' }); // the third hangs; of the next, the newest waits
+  expect([made, doubted]).toEqual([['vaapi', null], ['vaapi']]);
+  expect(totals()).toEqual({ encoded: 6, dropped: { failed: 1, encoder_busy: 5 } });
+  expect(sent.map(({ frame, randomAccess }) => [frame.seq, randomAccess])).toEqual([[0, true], [1, false], [8, true], [9, false], [10, false], [11, false]]);
+  expect(watch(sent.slice(2)).map(({ number }) => number)).toEqual([8, 9, 10, 11]);
+
+  burnIn.set(false);
+  clock.advance(120_000);
+  burnIn.set(true);
+  await burnSlowly(all, 3, 2, { 2: 'stuck' });
+  burnIn.set(false);
+  burnIn.set(true);
+  clock.advance(6_000);
+  await burnSlowly(all, 2, 3);
+  expect([made, doubted]).toEqual([['vaapi', null, 'vaapi', null], ['vaapi', 'vaapi']]);
+  expect(sent.slice(6).map(({ frame, randomAccess }) => [frame.epoch, frame.seq, randomAccess])).toEqual([[2, 0, true], [2, 1, false], [3, 0, true], [3, 1, false]]);
 });

@@ -1,16 +1,31 @@
 import { Frame } from 'node-av/lib';
+import type { Clock } from '../../core/clock.ts';
 import { messageOf } from '../../core/errors.ts';
-import type { FrameRef } from '../../core/frame-ref.ts';
-import type { MediaTicks } from '../../core/units.ts';
+import type { CameraId, FrameRef } from '../../core/frame-ref.ts';
+import type { MediaTicks, Milliseconds } from '../../core/units.ts';
 import type { Logger } from '../../platform/logging.ts';
 import { MAX_ACCESS_UNIT_BYTES } from '../protocol.ts';
 import type { BURN_IN_DROPS, BurnInStatsMessage, SentUnit } from '../protocol.ts';
 import type { PictureMeta } from './camera-pictures.ts';
-import { H264Encoder } from './h264-encoder.ts';
+import { DevicePatience } from './device-patience.ts';
+import type { H264Encoder } from './h264-encoder.ts';
 import { KeyframePace } from './keyframe-pace.ts';
+
+/** Where encoders come from. */
+export interface EncoderSource {
+  /** The device a camera's video is encoded on now; null: software. */
+  encodingDevice(camera: CameraId): string | null;
+  /** For pictures like `first`. Throws when there is no such encoder, or the device is not there. */
+  encoder(first: Frame, device: string | null): Pick<H264Encoder, 'takes' | 'encode' | typeof Symbol.dispose>;
+  /** The device failed: it is opened anew for the next encoder. */
+  doubt(device: string): void;
+}
 
 export interface BurnInOptions {
   readonly handle: number;
+  readonly camera: CameraId;
+  readonly encoders: EncoderSource;
+  readonly clock: Clock;
   /** Runs native work on pictures that is not part of decoding one. */
   readonly guarded: (work: () => void) => void;
   /** The pipe has room for another access unit. */
@@ -24,19 +39,29 @@ export interface BurnInOptions {
 type Drop = (typeof BURN_IN_DROPS)[number];
 
 const TICKS_PER_MS = 90;
+/** A device that has not encoded a picture by then hangs. */
+const DEVICE_LIMIT_MS: Milliseconds = 5_000;
+
+interface Running {
+  readonly encoder: ReturnType<EncoderSource['encoder']>;
+  readonly device: string | null;
+}
 
 /**
- * One camera's video with boxes burned in, while somebody wants it: one encoder, whatever the number of viewers. An encoder that is busy takes the newest picture
- * when it is done. Pictures are left out before they are encoded, never after: what is sent has no holes.
+ * One camera's video with boxes burned in, while somebody wants it: one encoder, whatever the number of viewers, on a device where one is trusted, and in software
+ * where none is or it has failed. An encoder that is busy takes the newest picture when it is done. Pictures are left out before they are encoded, never after: what is sent has no holes.
  */
 export class BurnIn implements Disposable {
   readonly #options: BurnInOptions;
   readonly #pace = new KeyframePace();
   readonly #next = new Frame();
   #waiting: PictureMeta | null = null;
-  #encoder: H264Encoder | null = null;
+  readonly #patience = new DevicePatience();
+  #running: Running | null = null;
   #on = false;
-  #busy = false;
+  /** What encodes a picture now, and since when. */
+  #busy: { readonly running: Running; readonly since: Milliseconds } | null = null;
+  #failed: string[] = [];
   /** Of the last picture that was begun to be encoded. */
   #last: { readonly epoch: number; readonly pts: MediaTicks } | null = null;
   #encoded = 0;
@@ -68,6 +93,7 @@ export class BurnIn implements Disposable {
   /** A picture with its boxes, valid during the call; in order. */
   take(picture: Frame, meta: PictureMeta): void {
     if (!this.#on) return;
+    this.#leaveStuck();
     if (meta.late) this.#drop('late');
     else if (!this.#busy) this.#encode(picture, meta);
     else {
@@ -89,12 +115,19 @@ export class BurnIn implements Disposable {
 
   /** What happened since the last call; null: nothing. */
   takeStats(): BurnInStatsMessage | null {
-    const stats = { handle: this.#options.handle, encoders: this.#encoder ? 1 : 0, encoded: this.#encoded, dropped: Object.fromEntries(this.#dropped) };
+    const stats = { handle: this.#options.handle, encoders: this.#running ? 1 : 0, encoded: this.#encoded, dropped: Object.fromEntries(this.#dropped) };
     if (stats.encoders === this.#told && stats.encoded === 0 && this.#dropped.size === 0) return null;
     this.#told = stats.encoders;
     this.#encoded = 0;
     this.#dropped = new Map();
     return stats;
+  }
+
+  /** Devices that failed since the last call. */
+  takeFailed(): string[] {
+    const failed = this.#failed;
+    this.#failed = [];
+    return failed;
   }
 
   [Symbol.dispose](): void {
@@ -113,23 +146,42 @@ export class BurnIn implements Disposable {
       this.#drop('pipe_full');
       return;
     }
-    const encoder = this.#encoderFor(picture);
-    if (!encoder) return;
+    const running = this.#runningFor(picture);
+    if (!running) return;
     if (this.#last?.epoch !== epoch) this.#pace.request();
     const randomAccess = this.#pace.takes(pts);
     this.#last = { epoch, pts };
-    this.#busy = true;
-    void encoder.encode(picture, meta.boxes?.boxes ?? [], pts, randomAccess).then(
-      (data) => { if (this.#encoder === encoder) this.#send(meta.frame, pts, meta.wall, randomAccess, data); },
-      (error: unknown) => { if (this.#encoder === encoder) this.#fail(error); },
-    ).then(() => {
-      this.#busy = false;
-      const next = this.#waiting;
-      this.#waiting = null;
-      if (!next) return;
-      this.#options.guarded(() => { this.#encode(this.#next, next); });
-      this.#next.unref();
-    });
+    const busy = { running, since: this.#options.clock.monotonic() };
+    this.#busy = busy;
+    void running.encoder.encode(picture, meta.boxes?.boxes ?? [], pts, randomAccess).then(
+      (data) => { if (this.#running === running) this.#send(meta.frame, pts, meta.wall, randomAccess, data); },
+      (error: unknown) => { if (this.#running === running) this.#fail(error); },
+    ).then(() => { if (this.#busy === busy) this.#goOn(); });
+  }
+
+  /** With the picture that waited. */
+  #goOn(): void {
+    this.#busy = null;
+    const next = this.#waiting;
+    this.#waiting = null;
+    if (!next) return;
+    this.#options.guarded(() => { this.#encode(this.#next, next); });
+    this.#next.unref();
+  }
+
+  /** A device that keeps its picture for too long is given up, and the picture left to it. */
+  #leaveStuck(): void {
+    const busy = this.#busy;
+    const device = busy?.running.device ?? null;
+    if (!busy || device === null || this.#options.clock.monotonic() - busy.since <= DEVICE_LIMIT_MS) return;
+    this.#drop('failed');
+    this.#giveUp(device, new Error(`no picture in ${String(DEVICE_LIMIT_MS / 1000)} s`));
+    this.#busy = null;
+    if (this.#running === busy.running) this.#end();
+    if (!this.#waiting) return;
+    this.#drop('encoder_busy');
+    this.#waiting = null;
+    this.#next.unref();
   }
 
   #send(frame: FrameRef, pts: MediaTicks, wall: number, randomAccess: boolean, data: Buffer): void {
@@ -142,24 +194,47 @@ export class BurnIn implements Disposable {
   }
 
   /** Null: there is none, and this picture is lost. */
-  #encoderFor(picture: Frame): H264Encoder | null {
-    if (this.#encoder?.takes(picture)) return this.#encoder;
-    this.#encoder?.[Symbol.dispose]();
+  #runningFor(picture: Frame): Running | null {
+    const before = this.#running;
+    if (before?.encoder.takes(picture)) return before;
+    before?.encoder[Symbol.dispose]();
     this.#pace.request();
     try {
-      const before = this.#encoder;
-      this.#encoder = null;
-      this.#encoder = new H264Encoder(picture);
+      this.#running = null;
+      this.#running = this.#open(picture);
       if (!before) this.#options.onEncoderChange();
     } catch (error) {
       this.#fail(error);
     }
-    return this.#encoder;
+    return this.#running;
+  }
+
+  /** In software, if the device does not take such pictures, or cannot be opened any more. */
+  #open(picture: Frame): Running {
+    const { encoders, camera, clock } = this.#options;
+    const device = this.#patience.allows(clock.monotonic()) ? encoders.encodingDevice(camera) : null;
+    if (device === null) return { encoder: encoders.encoder(picture, null), device };
+    try {
+      return { encoder: encoders.encoder(picture, device), device };
+    } catch (error) {
+      this.#giveUp(device, error);
+      return { encoder: encoders.encoder(picture, null), device: null };
+    }
+  }
+
+  #giveUp(device: string, error: unknown): void {
+    const { encoders, camera, clock, logger } = this.#options;
+    this.#patience.failed(clock.monotonic());
+    encoders.doubt(device);
+    if (this.#failed.length < 16) this.#failed.push(device);
+    logger.warn({ camera, device, error: messageOf(error) }, 'the device failed; the camera\'s annotated video is encoded in software');
   }
 
   /** The next picture gets a new encoder, and is random access. */
   #fail(error: unknown): void {
     this.#drop('failed');
+    const device = this.#running?.device ?? null;
+    if (device !== null) this.#giveUp(device, error);
     this.#end();
     const why = messageOf(error);
     if (why === this.#lastError) return;
@@ -169,9 +244,10 @@ export class BurnIn implements Disposable {
 
   #end(): void {
     this.#pace.request();
-    if (!this.#encoder) return;
-    this.#encoder[Symbol.dispose]();
-    this.#encoder = null;
+    const running = this.#running;
+    if (!running) return;
+    this.#running = null;
+    running.encoder[Symbol.dispose]();
     this.#options.onEncoderChange();
   }
 

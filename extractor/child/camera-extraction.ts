@@ -15,9 +15,10 @@ import type { AccessUnitMessage, BurnInStatsMessage, CameraMessage, PictureStrea
 import { AnnotatedFrames } from './annotated-frames.ts';
 import { BurnIn } from './burn-in.ts';
 import type { BurnInOptions } from './burn-in.ts';
+import { CameraDecoder } from './camera-decoder.ts';
+import type { DecoderSource } from './camera-decoder.ts';
 import { CameraPictures } from './camera-pictures.ts';
 import type { CameraPicturesOptions, PictureMeta } from './camera-pictures.ts';
-import { Decoder } from './decoder.ts';
 import { Scaler } from './scaler.ts';
 
 export interface CameraExtractionOptions {
@@ -25,13 +26,14 @@ export interface CameraExtractionOptions {
   readonly blackBox: Pick<BlackBox, 'enter' | 'leave'>;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** A decoder was made or ended: the edge wants to know now. */
+  readonly decoders: DecoderSource;
+  /** A decoder was made or ended, or decodes on another device: the edge wants to know now. */
   readonly onDecoderChange: () => void;
   readonly lane: CameraPicturesOptions['lane'];
   readonly sendPicture: CameraPicturesOptions['send'];
   readonly sendNoStill: CameraPicturesOptions['sendNoStill'];
   /** Of the video with boxes burned in. */
-  readonly burnIn: Pick<BurnInOptions, 'hasRoom' | 'send' | 'onEncoderChange'>;
+  readonly burnIn: Pick<BurnInOptions, 'encoders' | 'hasRoom' | 'send' | 'onEncoderChange'>;
 }
 
 type DetectorMessage = CameraMessage['detectors'][number];
@@ -69,7 +71,7 @@ export class CameraExtraction implements Disposable {
   readonly #tracks: CameraTracks;
   #message: CameraMessage;
   #detectors: readonly Detector[] = [];
-  #decoder: Decoder | null = null;
+  readonly #decoder: CameraDecoder;
   readonly #scalers = new Map<string, Scaler>();
   readonly #pictures: CameraPictures;
   /** Those with boxes drawn in, the video that has them burned in, and what pictures wait in for their boxes. */
@@ -94,12 +96,13 @@ export class CameraExtraction implements Disposable {
     this.#message = message;
     this.#options = options;
     this.#tracks = new CameraTracks(message.lastTrack);
+    this.#decoder = new CameraDecoder({ camera: message.camera, source: options.decoders, clock: options.clock, logger: options.logger, onChange: options.onDecoderChange });
     const pictures: CameraPicturesOptions = {
       handle: message.handle, lane: options.lane, guarded: (work) => { this.#guarded(work); }, send: options.sendPicture, sendNoStill: options.sendNoStill, logger: options.logger,
     };
     this.#pictures = new CameraPictures(pictures);
     this.#annotated = new CameraPictures(pictures);
-    this.#burnIn = new BurnIn({ ...options.burnIn, handle: message.handle, guarded: pictures.guarded, logger: options.logger });
+    this.#burnIn = new BurnIn({ ...options.burnIn, handle: message.handle, camera: message.camera, guarded: pictures.guarded, clock: options.clock, logger: options.logger });
     this.#frames = new AnnotatedFrames({ clock: options.clock, deliver: (picture, meta) => { this.#guarded(() => { this.#showAnnotated(picture, meta); }); } });
     this.#setDetectors(message);
   }
@@ -134,7 +137,10 @@ export class CameraExtraction implements Disposable {
 
   /** Other detectors, or other parameters of the codec. */
   update(message: CameraMessage): void {
-    if (JSON.stringify(message.codec) !== JSON.stringify(this.#message.codec)) this.#endDecoder();
+    if (JSON.stringify(message.codec) !== JSON.stringify(this.#message.codec)) {
+      this.#decoder.end();
+      this.#awaitingRandomAccess = true;
+    }
     this.#message = message;
     this.#setDetectors(message);
   }
@@ -149,9 +155,8 @@ export class CameraExtraction implements Disposable {
     this.#metas[index % REMEMBERED] = { index, frame: { ...unit.frame, stream: this.camera }, pts: unit.pts, wall: unit.wall, decodeOnly: unit.decodeOnly };
     this.#guarded(() => {
       try {
-        this.#decoder ??= this.#makeDecoder();
         this.#awaitingRandomAccess = false;
-        this.#decoder.decode(unit.data, index, unit.randomAccess, this.#onFrame);
+        this.#decoder.decode(this.#message.codec, unit.data, index, unit.randomAccess, this.#onFrame);
       } catch (error) {
         this.#fail(messageOf(error));
       }
@@ -162,7 +167,7 @@ export class CameraExtraction implements Disposable {
   flush(): number {
     this.#guarded(() => {
       try {
-        this.#decoder?.drain(this.#onFrame);
+        this.#decoder.drain(this.#onFrame);
       } catch (error) {
         this.#fail(messageOf(error));
       }
@@ -191,10 +196,13 @@ export class CameraExtraction implements Disposable {
 
   /** What happened since the last call. */
   takeStats(): StatsMessage {
+    const decoder = this.#decoder.name;
     const stats: StatsMessage = {
       handle: this.#handle,
-      decodersActive: this.#decoder ? 1 : 0,
+      decodersActive: decoder === null ? 0 : 1,
       decodedFrames: this.#decoded,
+      decoder,
+      failedDevices: [...this.#decoder.takeFailed(), ...this.#burnIn.takeFailed()],
       skipped: Object.fromEntries(this.#skipped),
       awaitingRandomAccess: this.#awaitingRandomAccess && this.#epoch !== null,
     };
@@ -204,7 +212,7 @@ export class CameraExtraction implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#endDecoder();
+    this.#decoder[Symbol.dispose]();
     this.#frames[Symbol.dispose]();
     this.#burnIn[Symbol.dispose]();
     this.#annotated[Symbol.dispose]();
@@ -226,7 +234,7 @@ export class CameraExtraction implements Disposable {
   #beginEpoch(epoch: number): void {
     this.#epoch = epoch;
     this.#awaitingRandomAccess = true;
-    this.#decoder?.reset();
+    this.#decoder.reset();
     this.#pictures.forget();
     this.#annotated.forget();
     this.#burnIn.forget(this.#frames.forget());
@@ -249,25 +257,11 @@ export class CameraExtraction implements Disposable {
     }
   }
 
-  #makeDecoder(): Decoder {
-    const decoder = new Decoder(this.#message.codec);
-    this.#decoder = decoder;
-    this.#options.onDecoderChange();
-    return decoder;
-  }
-
-  #endDecoder(): void {
-    if (!this.#decoder) return;
-    this.#decoder[Symbol.dispose]();
-    this.#decoder = null;
-    this.#awaitingRandomAccess = true;
-    this.#options.onDecoderChange();
-  }
-
   #fail(why: string): void {
     this.skip('decoder_error');
     this.#awaitingRandomAccess = true;
-    this.#decoder?.reset();
+    this.#decoder.reset();
+    if (this.#decoder.name === null) this.#options.onDecoderChange(); // its device failed: a random access picture is asked for at once
     if (why === this.#lastError) return;
     this.#lastError = why;
     this.#options.logger.warn({ camera: this.camera, error: why }, 'picture could not be decoded');

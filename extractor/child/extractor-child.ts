@@ -7,6 +7,7 @@ import type { BlackBox } from '../black-box.ts';
 import { MessageReader, decodeToChild, encodeAnnotatedUnitHeader, encodeBurnInStats, encodeFlushed, encodeModels, encodeNoStill, encodePictureHeader, encodeReports, encodeResult, encodeStats } from '../protocol.ts';
 import type { Hello, PictureHeader, SentUnit, ToChild } from '../protocol.ts';
 import { CameraExtraction } from './camera-extraction.ts';
+import { ProcessDevices } from './process-devices.ts';
 import { readyModels } from './ready-models.ts';
 import { SlowLane } from './slow-lane.ts';
 
@@ -37,6 +38,7 @@ export class ExtractorChild implements Disposable {
   #next = 0;
   #scheduled = false;
   readonly #lane = new SlowLane();
+  readonly #devices = new ProcessDevices();
   #dispatcher: ChildDispatcher | null = null;
   /** JSON of the models that the edge knows. */
   #models = '';
@@ -66,6 +68,7 @@ export class ExtractorChild implements Disposable {
     this.#timer[Symbol.dispose]();
     for (const camera of this.#cameras.values()) camera[Symbol.dispose]();
     this.#cameras.clear();
+    this.#devices[Symbol.dispose]();
     this.#dispatcher?.[Symbol.dispose]();
   }
 
@@ -127,6 +130,11 @@ export class ExtractorChild implements Disposable {
       case 'keyframe':
         this.#cameras.get(message.handle)?.requestKeyframe();
         return;
+      case 'hardware': {
+        const { type: _, ...hardware } = message;
+        this.#devices.set(hardware);
+        return;
+      }
       case 'access-unit':
         // Unknown: a camera that was just removed.
         this.#cameras.get(message.handle)?.accept(message);
@@ -141,6 +149,7 @@ export class ExtractorChild implements Disposable {
       blackBox: this.#options.blackBox,
       clock: this.#options.clock,
       logger: this.#options.logger,
+      decoders: this.#devices,
       onDecoderChange: () => {
         const camera = this.#cameras.get(handle);
         if (camera) this.#sendStats(camera);
@@ -149,6 +158,7 @@ export class ExtractorChild implements Disposable {
       sendPicture: (header, bytes) => this.#sendPicture(header, bytes),
       sendNoStill: (failure) => { this.#send(encodeNoStill(failure)); },
       burnIn: {
+        encoders: this.#devices,
         hasRoom: () => this.#hasRoom,
         send: (unit) => { this.#sendAnnotated(handle, unit); },
         onEncoderChange: () => {

@@ -1,13 +1,14 @@
-import { AVCOL_RANGE_JPEG, AV_PICTURE_TYPE_I, AV_PICTURE_TYPE_NONE, AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUVJ420P, AV_PROFILE_H264_BASELINE, FF_ENCODER_LIBX264 } from 'node-av/constants';
-import { Codec, CodecContext, FFmpegError, Frame, Packet, Rational } from 'node-av/lib';
+import { AVCOL_RANGE_JPEG, AV_PICTURE_TYPE_I, AV_PICTURE_TYPE_NONE, AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUVJ420P } from 'node-av/constants';
+import { Codec, CodecContext, FFmpegError, Frame, HardwareFramesContext, Packet, Rational } from 'node-av/lib';
 import { annexBNals, toAvcc } from '../../core/codec/h264/nal.ts';
 import type { DrawnBox } from '../../core/drawing/drawn-box.ts';
 import type { MediaTicks } from '../../core/units.ts';
+import { DEVICE_ENCODERS, SOFTWARE_ENCODER } from './encoder-kinds.ts';
+import type { EncoderKind } from './encoder-kinds.ts';
+import type { HardwareDevice } from './hardware-device.ts';
 import { PictureScaler } from './picture-scaler.ts';
 
 const CLOCK_RATE = 90_000;
-/** About what cameras send; what is drawn in has sharp edges. */
-const QUALITY = 23;
 /** No scene takes more than so many bits a pixel and second, 4 Mbit/s for 720p: what is sent to viewers does not burst. */
 const MAX_BITS_PER_PIXEL = 4.5;
 /** Random access pictures are asked for; the encoder makes none of its own. */
@@ -20,12 +21,30 @@ const NOMINAL_STEP: MediaTicks = CLOCK_RATE / NOMINAL_FPS;
 const even = (side: number): number => Math.max(2, side - (side % 2));
 const set = (context: CodecContext, name: string, value: string | number): void => { FFmpegError.throwIfError(context.setOption(name, value), name); };
 
+const framesOn = (device: HardwareDevice, layout: Pick<HardwareFramesContext, 'format' | 'swFormat' | 'width' | 'height'>): HardwareFramesContext => {
+  const frames = new HardwareFramesContext();
+  frames.alloc(device.context);
+  frames.format = layout.format;
+  frames.swFormat = layout.swFormat;
+  frames.width = layout.width;
+  frames.height = layout.height;
+  FFmpegError.throwIfError(frames.init(), 'memory of the device');
+  return frames;
+};
+
 /** What a picture's encoder depends on. */
 const kindOf = (picture: Frame): string => [picture.width, picture.height, picture.format, picture.colorSpace, picture.colorRange].join(' ');
 
+const kindOn = (device: HardwareDevice | null): EncoderKind => {
+  if (!device) return SOFTWARE_ENCODER;
+  const kind = DEVICE_ENCODERS[device.type];
+  if (!kind) throw new Error(`video is not encoded on ${device.name}`);
+  return kind;
+};
+
 /**
- * H.264 by libx264 for live viewers: Constrained Baseline, which every browser decodes, no B-frames, a picture out for each picture in. Boxes are drawn into a
- * copy of the picture. It works on another thread, one picture at a time.
+ * H.264 for live viewers, by libx264 or on a device: Constrained Baseline, which every browser decodes, no B-frames, a picture out for each picture in. Boxes are
+ * drawn into a copy of the picture. It works on another thread, one picture at a time.
  */
 export class H264Encoder implements Disposable {
   readonly #kind: string;
@@ -33,25 +52,31 @@ export class H264Encoder implements Disposable {
   readonly #packet = new Packet();
   readonly #input = new Frame();
   readonly #scaler: PictureScaler;
+  /** Other pixels, where the encoder takes no planes; null: it does. */
+  readonly #packer: PictureScaler | null;
+  /** Memory of the device, where the encoder takes pictures from there. */
+  readonly #frames: HardwareFramesContext | null;
   #count = 0;
   #pts = 0n;
   #before: MediaTicks | null = null;
   #busy = false;
   #disposed = false;
 
-  /** For pictures like `first`, of even sides. Throws when FFmpeg has no libx264, or it refuses the size. */
-  constructor(first: Frame) {
-    const codec = Codec.findEncoderByName(FF_ENCODER_LIBX264);
-    if (!codec) throw new Error('FFmpeg has no libx264');
+  /** For pictures like `first`, of even sides. Throws when FFmpeg has no such encoder, the device is lost, or it refuses the size. */
+  constructor(first: Frame, device: HardwareDevice | null = null) {
+    const kind = kindOn(device);
+    const codec = Codec.findEncoderByName(kind.name);
+    if (!codec) throw new Error(`FFmpeg was built without the encoder ${String(kind.name)}`);
     this.#kind = kindOf(first);
     const [width, height] = [even(first.width), even(first.height)];
     const range = first.format === AV_PIX_FMT_YUVJ420P ? AVCOL_RANGE_JPEG : first.colorRange;
     this.#scaler = new PictureScaler(width, height, { format: AV_PIX_FMT_YUV420P, space: first.colorSpace, range });
+    this.#packer = kind.pixels === AV_PIX_FMT_YUV420P ? null : new PictureScaler(width, height, { format: kind.pixels, space: first.colorSpace, range });
     const context = this.#context;
     context.allocContext3(codec);
     context.width = width;
     context.height = height;
-    context.pixelFormat = AV_PIX_FMT_YUV420P;
+    context.pixelFormat = kind.deviceFormat ?? kind.pixels;
     context.colorRange = range;
     context.colorSpace = first.colorSpace;
     context.colorPrimaries = first.colorPrimaries;
@@ -61,16 +86,16 @@ export class H264Encoder implements Disposable {
     context.gopSize = NO_GOP;
     context.maxBFrames = 0;
     context.threadCount = 1;
-    context.profile = AV_PROFILE_H264_BASELINE;
+    context.profile = kind.profile;
     const maxBitrate = Math.round(width * height * MAX_BITS_PER_PIXEL);
     context.rcMaxRate = BigInt(maxBitrate);
     context.rcBufferSize = maxBitrate;
+    if (kind.aims) context.bitRate = BigInt(Math.round(maxBitrate / 2));
     // Not by a Dictionary: node-av frees again what FFmpeg has freed.
-    set(context, 'preset', 'superfast');
-    set(context, 'tune', 'zerolatency');
-    set(context, 'crf', QUALITY);
-    set(context, 'forced-idr', 1);
-    set(context, 'sc_threshold', 0);
+    for (const [name, value] of Object.entries(kind.options)) set(context, name, value);
+    if (device) context.hwDeviceCtx = device.context;
+    this.#frames = device && kind.deviceFormat !== null ? framesOn(device, { format: kind.deviceFormat, swFormat: kind.pixels, width, height }) : null;
+    if (this.#frames) context.hwFramesCtx = this.#frames;
     FFmpegError.throwIfError(context.open2Sync(codec, null), 'opening the encoder');
     this.#packet.alloc();
     this.#input.alloc();
@@ -89,7 +114,7 @@ export class H264Encoder implements Disposable {
     this.#busy = true;
     try {
       const input = this.#input;
-      FFmpegError.throwIfError(input.ref(this.#scaler.scale(picture, this.#count++, boxes)), 'holding a picture');
+      this.#fill(input, this.#scaler.scale(picture, this.#count, boxes));
       input.pts = this.#next(pts);
       input.pictType = randomAccess ? AV_PICTURE_TYPE_I : AV_PICTURE_TYPE_NONE;
       FFmpegError.throwIfError(await this.#context.sendFrame(input), 'encoding a picture');
@@ -104,6 +129,19 @@ export class H264Encoder implements Disposable {
         this.#packet.unref();
       }
     }
+  }
+
+  /** `drawn` as the encoder takes it, in memory or on its device. */
+  #fill(input: Frame, drawn: Frame): void {
+    const packed = this.#packer?.scale(drawn, this.#count) ?? drawn;
+    this.#count++;
+    if (!this.#frames) {
+      FFmpegError.throwIfError(input.ref(packed), 'holding a picture');
+      return;
+    }
+    FFmpegError.throwIfError(this.#frames.getBuffer(input), 'memory of the device');
+    FFmpegError.throwIfError(this.#frames.transferDataSync(input, packed), 'bringing a picture to the device');
+    FFmpegError.throwIfError(input.copyProps(packed), 'copying what is known of a picture');
   }
 
   /** What is being encoded is finished first. */
@@ -124,6 +162,8 @@ export class H264Encoder implements Disposable {
     this.#input.free();
     this.#packet.free();
     this.#context.freeContext();
+    this.#frames?.free();
+    this.#packer?.[Symbol.dispose]();
     this.#scaler[Symbol.dispose]();
   }
 }

@@ -5,6 +5,12 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemClock, sleep } from '../../core/clock.ts';
 import type { DetectionResult } from '../../core/detection.ts';
 import { ExtractorPool } from '../../extractor/extractor-pool.ts';
+import type { LivePicture } from '../../extractor/port.ts';
+import type { HardwareMode } from '../../extractor/hardware/hardware-choice.ts';
+import { HardwareDevices } from '../../extractor/hardware/hardware-devices.ts';
+import type { HardwareDevicesOptions } from '../../extractor/hardware/hardware-devices.ts';
+import { probeInProcess } from '../../extractor/hardware/hardware-probe.ts';
+import { thisMachine } from '../../extractor/hardware/machine.ts';
 import { EdgeStreamRegistry } from '../../ingest/stream-registry.ts';
 import type { DetectorSpec, EdgeEvent } from '../../media-control/port.ts';
 import { ChildProcess } from '../../platform/child-process.ts';
@@ -48,6 +54,9 @@ class Edge implements AsyncDisposable {
   readonly registry = new EdgeStreamRegistry({ graceSeconds: 15, maxSessions: 10, clock: systemClock, metrics: this.metrics, logger: silentLogger() });
   readonly journalled: EdgeEvent[] = [];
   readonly results: DetectionResult[] = [];
+  /** Of devices. */
+  readonly problems: string[] = [];
+  readonly hardware: HardwareDevices;
   readonly pool: ExtractorPool;
   #detectors: readonly DetectorSpec[];
   #specsChanged = (): void => undefined;
@@ -57,14 +66,18 @@ class Edge implements AsyncDisposable {
   #seq = 0;
   #shift = 0;
 
-  constructor(workerAddress: string, detectors: readonly DetectorSpec[]) {
+  constructor(workerAddress: string, detectors: readonly DetectorSpec[], mode: HardwareMode = 'auto', machine = thisMachine(), probe: HardwareDevicesOptions['probe'] = (device, signal) => probeInProcess(systemClock, device, signal)) {
     this.#detectors = detectors;
+    this.hardware = new HardwareDevices({
+      mode, machine, probe, logger: silentLogger(), onProblem: (problem) => { this.problems.push(problem); },
+    });
     this.#stream = this.registry.add({ id: CAMERA });
     this.pool = new ExtractorPool({
       processes: 1, idleSeconds: IDLE_SECONDS, annotatedStreams: 1, deadlineMs: 1000, workers: () => [{ address: workerAddress }], logLevel: 'error',
       registry: this.registry,
       specs: (id) => ({ id, name: id, source: { type: 'push' }, detectors: this.#detectors, recording: 'off' }),
       onSpecsChanged: (listener) => { this.#specsChanged = listener; return { [Symbol.dispose]: () => undefined }; },
+      hardware: this.hardware,
       journal: { append: (event) => { this.journalled.push(event); } },
       clock: systemClock, logger: silentLogger(), metrics: this.metrics,
     });
@@ -137,6 +150,7 @@ class Edge implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.pool[Symbol.asyncDispose]();
+    this.hardware[Symbol.dispose]();
     this.registry[Symbol.dispose]();
   }
 }
@@ -202,6 +216,51 @@ test('[EXT-3][EXT-5][INF-6] a detector changes its model from one picture to the
   expect(await edge.decodersActive()).toBe(1);
   const { decoder_restart: restarts = 0, decoder_error: errors = 0 } = edge.pool.stats(CAMERA)?.skipped ?? {};
   expect([restarts, errors]).toEqual([0, 0]);
+});
+
+test('[EXT-1] [EXT-9] pictures wanted every five seconds cost a decoding of key frames; they are as new as their key frame, and a still is of the newest picture', async () => {
+  await using edge = new Edge(`unix:${join(folder, 'none.sock')}`, []);
+  const keyframes = clip.units.flatMap(({ randomAccess }, i) => (randomAccess ? [i] : []));
+  expect(keyframes.length).toBeGreaterThan(4);
+  const shown: LivePicture[] = [];
+  const JPEG = { format: 'jpeg', width: 320, height: null, quality: 80, annotated: false } as const;
+  using _watching = edge.pool.pictures.watch(CAMERA, JPEG, 0.2, (picture) => { shown.push(picture); });
+  const [, second = 0] = keyframes;
+  await edge.play(0, clip.units.length, { speed: 4 });
+  await edge.until(() => (edge.pool.stats(CAMERA)?.decodedFrames ?? 0) >= second + keyframes.length - 1, 5_000);
+  const decoded = edge.pool.stats(CAMERA)?.decodedFrames ?? 0;
+  expect(decoded).toBeLessThanOrEqual(second + keyframes.length + 1); // all until it is known how often key frames come
+  expect(shown.length).toBeGreaterThanOrEqual(3);
+  expect(shown.slice(1).every(({ frame }) => keyframes.includes(frame.seq))).toBe(true);
+  expect(await edge.pool.pictures.still(CAMERA, JPEG, AbortSignal.timeout(5_000))).toMatchObject({ frame: { seq: clip.units.length - 1 } });
+});
+
+test('[EXT-8] a device that is named and not there costs nothing but a word: detection runs in software', async () => {
+  const listen = `unix:${join(folder, 'h.sock')}`;
+  const worker = startWorker(listen);
+  await using _worker = worker.child;
+  await worker.warm;
+  await using edge = new Edge(listen, [detector('belt')], 'videotoolbox'); // of macOS alone
+  await edge.hardware.tried;
+  expect(edge.problems).toEqual([expect.stringMatching(/extractor\.hardware is videotoolbox, which cannot be used: .*\. Video is decoded in software\./)]);
+  await edge.playUntil(() => edge.results.length > 5 && edge.pool.stats(CAMERA)?.decoder === 'software', 20_000);
+  expect(edge.pool.stats(CAMERA)).toMatchObject({ decodersActive: 1, decoder: 'software' });
+});
+
+test('[EXT-7] [EXT-8] a device that fails in the extractor process is given up for its camera there, and detection goes on', async () => {
+  const listen = `unix:${join(folder, 'i.sock')}`;
+  const worker = startWorker(listen);
+  await using _worker = worker.child;
+  await worker.warm;
+  // Trusted by the edge, and gone when the extractor opens it: what a graphics card that fell off the bus looks like.
+  const gone = { type: 'vaapi', device: '/dev/null' } as const;
+  await using edge = new Edge(listen, [detector('belt')], 'vaapi', { platform: 'linux', renderNodes: [gone.device], nvidia: false }, () => Promise.resolve({ decode: ['h264'], encode: false, failures: {} }));
+  await edge.hardware.tried;
+  expect(edge.hardware.message).toEqual({ decode: { h264: gone }, encode: null, software: [] });
+  await edge.playUntil(() => edge.results.length > 5 && edge.pool.stats(CAMERA)?.decoder === 'software', 20_000);
+  const failures = await edge.metrics.hardwareFailures.get();
+  expect(failures.values).toEqual([{ labels: { camera: CAMERA, device: 'vaapi /dev/null' }, value: 1 }]);
+  expect(edge.pool.pids).toHaveLength(1);
 });
 
 test('[EXT-1] no detector, no process and no decoder; switched on it decodes at once from the cached GOP, switched off it is gone within 5 s', async () => {

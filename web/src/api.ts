@@ -46,7 +46,7 @@ export interface Camera {
   readonly distribution: { readonly state: 'on' | 'off' };
   readonly session?: CameraSession | null;
   /** The edge's figures while there is a session. */
-  readonly stats?: { readonly video_codec?: string | null; readonly audio_codec?: string | null; readonly detection?: { readonly qos?: DetectionRate | null; readonly detectors?: readonly RunningDetector[] } | null } | null;
+  readonly stats?: { readonly video_codec?: string | null; readonly audio_codec?: string | null; readonly detection?: { readonly decoder?: string | null; readonly qos?: DetectionRate | null; readonly detectors?: readonly RunningDetector[] } | null } | null;
 }
 
 /** A detector of a camera that runs; times are milliseconds of a picture. */

@@ -12,6 +12,7 @@ const REFRESH_MS = 4000;
 /** What an alarm is about, in two or three words; its message says the rest. */
 const HEADINGS: Readonly<Record<string, string>> = {
   keyframes_overdue: 'No key frames',
+  hardware_unavailable: 'Video device not usable',
   recording_failed: 'Not recorded',
   recording_disk_full: 'Not recorded: disk full',
   recording_disk_low: 'Disk nearly full',

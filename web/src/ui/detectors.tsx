@@ -7,11 +7,12 @@ const WHY_UNUSED: Readonly<Record<string, string>> = { not_ready: 'no worker has
 
 const ms = (value: number): string => `${value < 10 ? value.toFixed(1) : value.toFixed(0)} ms`;
 
-/** What runs on a camera: each detector with its model, the pictures a second it really sees, and where a picture's time goes. */
+/** What runs on a camera: each detector with its model, the pictures a second it really sees, and where a picture's time goes; and what decodes its pictures. */
 export const Detectors = (props: { camera: Camera }) => {
   const { camera } = props;
   if (camera.pipelines.length === 0) return null;
   const preset = camera.stats?.detection?.qos?.preset ?? 'auto';
+  const decoder = camera.stats?.detection?.decoder ?? null;
   const running = camera.stats?.detection?.detectors ?? [];
   const models = camera.stats?.detection?.qos?.models ?? [];
   return (
@@ -38,6 +39,7 @@ export const Detectors = (props: { camera: Camera }) => {
           );
         })}
       </ul>
+      {decoder !== null && <p class="muted small">Pictures are decoded {decoder === 'software' ? 'in software' : <>on <strong>{decoder}</strong></>}.</p>}
       {preset !== 'auto' && <p class="muted small">The preset {preset} bounds them to {camera.stats?.detection?.qos?.full_fps} pictures a second.</p>}
       <a class="link small" {...linkTo('/models')}>Models on this server</a>
     </section>
