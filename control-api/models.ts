@@ -9,10 +9,7 @@ export interface ModelCatalogue {
 
 const FRESH_MS: Milliseconds = 1000;
 
-/** A model, or the server of one: what the worker makes a model of. */
-const MODEL_FILE = /^(.+?)\.(?:onnx|kserve\.json)$/;
-
-/** Every `.onnx` and `.kserve.json` file of some folders, named as the file; folders that do not exist hold none. Read at most once a second. */
+/** Every `.onnx` file of some folders, named as the file; folders that do not exist hold none. Read at most once a second. */
 export class DirectoryModelCatalogue implements ModelCatalogue {
   readonly #directories: readonly string[];
   readonly #clock: Clock;
@@ -31,6 +28,6 @@ export class DirectoryModelCatalogue implements ModelCatalogue {
 
   async #read(): Promise<readonly string[]> {
     const lists = await Promise.all(this.#directories.map((directory) => readdir(directory).catch(() => [])));
-    return [...new Set(lists.flat().flatMap((file) => MODEL_FILE.exec(file)?.[1] ?? []))].sort();
+    return [...new Set(lists.flat().filter((file) => file.endsWith('.onnx')).map((file) => file.slice(0, -'.onnx'.length)))].sort();
   }
 }
