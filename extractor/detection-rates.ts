@@ -33,7 +33,6 @@ export class DetectionRates<Slot> implements Disposable {
   readonly #toldModels = new Map<CameraId, ReadonlyMap<string, string>>();
   /** By camera, what the metric of models shows. */
   readonly #shown = new Map<CameraId, readonly { readonly detector: string; readonly model: string }[]>();
-
   /** By camera, models that have seen a picture since its last statistics, and how often in a row a lighter one has not, and pictures were refused. */
   readonly #heard = new Map<CameraId, Set<string>>();
   readonly #strikes = new Map<CameraId, number>();

@@ -117,8 +117,12 @@ test('[INF-3] a model of the product stays; one in its place is there until it i
 
 test('[INF-3] a model that a camera uses, or that is everybody\'s default, is not deleted', async () => {
   await using t = await start();
-  for (const name of ['mine', 'usual']) await t.put(name, name);
+  for (const name of ['mine', 'usual', 'quick']) await t.put(name, name);
   expect(refusalOf(await t.remove('usual'))).toEqual([409, 'MODEL_IN_USE']);
+  await t.h.call('POST', '/v1/cameras', { token: t.token, json: { id: 'lowered', pipelines: [{ id: 'mine', light: ['quick'] }] } });
+  expect(refusalOf(await t.remove('quick'))).toEqual([409, 'MODEL_IN_USE']);
+  await t.h.call('PATCH', '/v1/cameras/lowered', { token: t.token, json: { pipelines: [] } });
+  expect((await t.remove('quick')).status).toBe(204);
   await t.h.call('POST', '/v1/cameras', { token: t.token, json: { id: 'belt', pipelines: [{ id: 'mine', fps: 2 }] } });
   await t.h.call('POST', '/v1/cameras', { token: t.token, json: { id: 'gate' } });
   const [used, usual] = [await t.remove('mine'), await t.remove('usual')];

@@ -14,7 +14,7 @@ import { seededRandom } from '../support/random.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 const PICTURES = ['messi5.jpg', 'basketball1.png', 'vtest-100.png', 'vtest-350.png'];
-const REAL = ['inspect-320', 'nanodet-g-416.int8.u8', 'nanodet-g-416'];
+const REAL = ['inspect-320', 'nanodet-g-320.int8.u8', 'nanodet-g-416.int8.u8', 'nanodet-g-416'];
 
 let folder: string;
 let models: string;
