@@ -21,9 +21,9 @@ import { CallGuard } from './call-guard.ts';
 import { VideoStreams } from './video-streams.ts';
 
 const OPERATOR: AccessPrincipal = { id: 'u1', username: 'op', role: 'operator', permissions: ['pipeline:execute'], tokenId: 't', family: 'f', expiresAt: Number.MAX_SAFE_INTEGER };
-const TIMES = { waitingMs: 1, decodeMs: 4.4, resizeMs: 1.6, queueMs: 0, inferenceMs: 14.2 };
+const TIMES = { waitingMs: 1, decodeMs: 4.4, resizeMs: 1.6, queueMs: 0, inferenceMs: 14.2, annotateMs: 0 };
 const seen = (className = 'person'): SentPictureOutcome => ({
-  seen: true, width: 640, height: 480, modelDigest: 'digest', times: TIMES, detections: [{ className, classId: 3, confidence: 0.5, bbox: { x: 1, y: 2, width: 3, height: 4 }, trackId: null }],
+  seen: true, width: 640, height: 480, modelDigest: 'digest', annotated: null, times: TIMES, detections: [{ className, classId: 3, confidence: 0.5, bbox: { x: 1, y: 2, width: 3, height: 4 }, trackId: null }],
 });
 
 /** A detector whose pictures wait for the test. */
@@ -291,11 +291,12 @@ test('[INF-7] a stream nobody uses ends, one that waits for an answer does not',
 
 test('[INF-7] a client that does not read its answers is given up', async () => {
   const detections = [{ className: 'x'.repeat(200_000), classId: 1, confidence: 0.5, bbox: { x: 1, y: 2, width: 3, height: 4 }, trackId: null }];
-  detector.always = { seen: true, width: 640, height: 480, modelDigest: '', times: TIMES, detections };
+  detector.always = { seen: true, width: 640, height: 480, modelDigest: '', annotated: null, times: TIMES, detections };
   const viewer = new Viewer();
   viewer.pause();
   for (let i = 0; i < 2000; i++) viewer.send({ frameData: Buffer.alloc(4_000) });
   await expect.poll(() => viewer.written, { timeout: 10_000 }).toBeGreaterThan(10);
+  await expect.poll(() => detector.holders, { timeout: 10_000 }).toBe(1);
   // It goes on for as long as answers find room somewhere; half a minute after that it ends.
   await expect.poll(() => {
     clock.advance(1_000);
@@ -319,6 +320,72 @@ test('[INF-7] frames of all streams together hold so many bytes at most; nobody 
     detector.asked[i]?.answer(seen());
   }
   for (const viewer of viewers) await viewer.answered(5);
+}, 60_000);
+
+test('[INF-7] [DIS-4] who asks for it gets the picture with its boxes back; why there is none is told beside what was found', async () => {
+  const viewer = new Viewer();
+  const drawn = (annotated: Extract<SentPictureOutcome, { seen: true }>['annotated']): SentPictureOutcome => ({ ...(seen() as Extract<SentPictureOutcome, { seen: true }>), annotated, times: { ...TIMES, annotateMs: 6.5 } });
+  viewer.send({ metadata: { processingParams: { processed_data: 'annotated' } } });
+  viewer.send();
+  viewer.send();
+  viewer.send({ metadata: {} });
+  await asked(4);
+  expect(detector.asked.map(({ picture }) => picture.annotated)).toEqual([true, true, true, false]);
+  const outcomes = [drawn({ made: true, bytes: Buffer.from('with boxes') }), drawn({ made: false, why: 'too_large' }), drawn({ made: false, why: 'failed' }), seen()];
+  for (const [i, outcome] of outcomes.entries()) detector.asked[i]?.answer(outcome);
+  const answers = await viewer.answered(4);
+  expect(answers.map(({ processedData, error, detections }) => [Buffer.from(processedData).toString(), error?.code, detections.length])).toEqual([
+    ['with boxes', undefined, 1], ['', 'PROCESSED_DATA_TOO_LARGE', 1], ['', 'PROCESSED_DATA_FAILED', 1], ['', undefined, 1],
+  ]);
+  expect(answers.map(({ stats }) => stats?.annotateMs)).toEqual([6.5, 6.5, 6.5, 0]);
+  expect(await counted('seen')).toBe(4);
+});
+
+test('[INF-7] [DIS-4] pictures that are to go back are begun as far as there is room for them, and hold it until they are sent; other frames go on', async () => {
+  const viewers = [new Viewer(), new Viewer(), new Viewer()];
+  const plain = viewers[2];
+  for (const viewer of viewers) for (let i = 0; i < 4; i++) viewer.send(i > 0 ? {} : { metadata: { processingParams: { processed_data: viewer === plain ? 'none' : 'annotated' } } });
+  await asked(12); // eight that may have 8 MiB each: there is no room for more
+  detector.asked.find(({ picture }) => !picture.annotated)?.answer(seen());
+  await plain?.answered(1);
+  plain?.send({ metadata: { processingParams: { processed_data: 'annotated' } } });
+  await quiet();
+  expect(detector.asked.length).toBe(12);
+  // It is the first of its stream, and small: there is room for another.
+  const first = detector.asked.find(({ picture }) => picture.annotated);
+  first?.answer({ ...(seen() as Extract<SentPictureOutcome, { seen: true }>), annotated: { made: true, bytes: Buffer.alloc(1_000) } });
+  await asked(13);
+  expect(detector.asked[12]?.picture.annotated).toBe(true);
+  // Streams that end give theirs back.
+  for (const viewer of viewers) viewer.cancel();
+  await expect.poll(() => detector.holders, { timeout: 10_000 }).toBe(0);
+  for (const { answer } of detector.asked) answer({ ...(seen() as Extract<SentPictureOutcome, { seen: true }>), annotated: { made: true, bytes: Buffer.alloc(MAX_SENT_PICTURE_BYTES) } });
+  const next = [new Viewer(), new Viewer()];
+  for (const viewer of next) for (let i = 0; i < 4; i++) viewer.send({ metadata: { processingParams: { processed_data: 'annotated' } } });
+  await asked(21);
+});
+
+test('[INF-7] [DIS-4] a client that does not read its pictures is given up, and nothing it was not sent is held any more', async () => {
+  const large: SentPictureOutcome = { ...(seen() as Extract<SentPictureOutcome, { seen: true }>), annotated: { made: true, bytes: Buffer.alloc(1 << 20) } };
+  detector.always = large;
+  const viewer = new Viewer();
+  viewer.pause();
+  for (let i = 0; i < 60; i++) viewer.send({ metadata: { processingParams: { processed_data: 'annotated' } } });
+  await expect.poll(() => detector.holders, { timeout: 10_000 }).toBe(1);
+  // gRPC's client reads some of them ahead.
+  await expect.poll(() => {
+    clock.advance(1_000);
+    return detector.holders;
+  }, { timeout: 15_000, interval: 20 }).toBe(0);
+  viewer.resume();
+  expect(await viewer.ended).toMatchObject({ code: 'DEADLINE_EXCEEDED', reason: 'ANSWERS_NOT_READ' });
+  expect(viewer.answers.length).toBeLessThan(60);
+  detector.always = null;
+  const next = [new Viewer(), new Viewer()];
+  for (const each of next) for (let i = 0; i < 4; i++) each.send({ metadata: { processingParams: { processed_data: 'annotated' } } });
+  await asked(8); // all that there may be at a time
+  for (const { answer } of detector.asked) answer(large);
+  for (const each of next) await each.answered(4);
 }, 60_000);
 
 test('[INF-7] a stream that is not read for what others hold goes on as soon as they are answered', async () => {
