@@ -4,6 +4,7 @@ import type { Clock } from '../../core/clock.ts';
 import { MediaError } from '../../core/errors.ts';
 import type { InferenceFrame, InferenceOutcome, ModelInfo } from '../port.ts';
 import { refuseExternalData } from './external-data.ts';
+import { hasExactInt8 } from './int8-arithmetic.ts';
 import type { InputTensor, LoadedModel, LoadOptions, TensorModel } from './loaded-model.ts';
 import { readModelMetadata } from './model-metadata.ts';
 import { PictureInput } from './picture-input.ts';
@@ -24,8 +25,8 @@ const sessionOptions = (threads: number): InferenceSession.SessionOptions => ({
     session: {
       // Threads that spin between pictures double the CPU of a live stream (measured: 88 → 42 ms per picture).
       intra_op: { allow_spinning: '0' },
-      // CPUs with AVX2 but no VNNI add int8 products in 16 bits and overflow: a person of score .62 was lost. Exact there, 7 % slower; no change elsewhere.
-      x64quantprecision: '1',
+      // CPUs with AVX2 but no VNNI add int8 products in 16 bits and overflow: a person of score .62 was lost. Exact there, 7 % slower.
+      x64quantprecision: hasExactInt8() ? '0' : '1',
     },
   },
 });
