@@ -39,7 +39,7 @@ class BareRuntime implements Disposable {
     this.#child.stdin.write(`${String(seconds)}\n`);
     const { value, done } = await this.#lines.next();
     if (done === true) throw new Error('ONNX Runtime in Python ended');
-    const [rate = Number.NaN, cpuMs = Number.NaN] = String(value).split(' ').map(Number);
+    const [rate = Number.NaN, cpuMs = Number.NaN] = value.split(' ').map(Number);
     return { rate, cpuMs };
   }
 
