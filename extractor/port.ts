@@ -177,10 +177,15 @@ export interface SentPicture {
   readonly model: string;
   /** 0..1; null: the model's own default. */
   readonly confidence: number | null;
+  /** It is wanted back with its boxes drawn in. */
+  readonly annotated: boolean;
 }
 
-/** A sent picture has at most so many bytes. */
+/** A sent picture has at most so many bytes, and so has one that goes back. */
 export const MAX_SENT_PICTURE_BYTES = 8 << 20;
+
+/** A sent picture with its boxes drawn in, of the format and size it came in; or why there is none. */
+export type AnnotatedPicture = { readonly made: true; readonly bytes: Uint8Array } | { readonly made: false; readonly why: 'too_large' | 'failed' };
 
 /** Why a sent picture has no detections. */
 export type SentPictureFailure =
@@ -204,6 +209,8 @@ export type SentPictureOutcome =
     readonly height: number;
     readonly detections: readonly Detection[];
     readonly modelDigest: string;
+    /** Null: nobody wants it. */
+    readonly annotated: AnnotatedPicture | null;
     readonly times: SentPictureTimes;
   }
   | { readonly seen: false; readonly reason: SentPictureFailure; /** For whoever sent it. */ readonly detail: string };
@@ -218,6 +225,8 @@ export interface SentPictureTimes {
   readonly queueMs: number;
   /** In the model alone. */
   readonly inferenceMs: number;
+  /** Drawing the boxes and encoding the picture again; 0 where nobody wants it. */
+  readonly annotateMs: number;
 }
 
 /** Shows single pictures to the models of the workers. They are decoded in a process of its own. */

@@ -175,13 +175,13 @@ class DecoderProcess implements AsyncDisposable {
   /** Pictures without an answer. */
   get owes(): number { return this.#asked.size; }
 
-  detect({ bytes, model, confidence }: SentPicture): Promise<SentPictureOutcome> {
+  detect({ bytes, model, confidence, annotated }: SentPicture): Promise<SentPictureOutcome> {
     if (this.#gone || this.#stopping) return Promise.resolve(LOST);
     const id = this.#next++;
     return new Promise((resolve) => {
       this.#asked.set(id, resolve);
       this.#pipe.cork();
-      this.#pipe.write(encodePictureHead({ id, model, confidence }, bytes.length));
+      this.#pipe.write(encodePictureHead({ id, model, confidence, annotated }, bytes.length));
       this.#pipe.write(bytes);
       this.#pipe.uncork();
     });

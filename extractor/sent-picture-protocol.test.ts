@@ -8,8 +8,10 @@ import type { SentPictureAnswer } from './sent-picture-protocol.ts';
 
 const SEEN: SentPictureAnswer = {
   id: 7, seen: true, width: 1280, height: 720, modelDigest: 'd', detections: [{ className: 'person', classId: 0, confidence: 0.5, bbox: { x: 1, y: 2, width: 3, height: 4 }, trackId: null }],
-  times: { waitingMs: 0.1, decodeMs: 4.5, resizeMs: 1, queueMs: 0, inferenceMs: 14 },
+  annotated: null, times: { waitingMs: 0.1, decodeMs: 4.5, resizeMs: 1, queueMs: 0, inferenceMs: 14, annotateMs: 0 },
 };
+const DRAWN: SentPictureAnswer = { ...SEEN, annotated: { made: true, bytes: Buffer.from('no picture either') } };
+const NOT_DRAWN: SentPictureAnswer = { ...SEEN, annotated: { made: false, why: 'too_large' } };
 const UNSEEN: SentPictureAnswer = { id: 8, seen: false, reason: 'damaged', detail: 'it ends' };
 
 /** All messages of a byte stream cut into chunks of `size`. */
@@ -24,16 +26,17 @@ test('[INF-7] every message that is written is read, however the pipe cuts it', 
   const picture = Buffer.from('not a picture, but bytes');
   const workers = [{ address: 'unix:/w' }, { address: 'gpu-1:7001', token: 'sesame' }];
   const down = Buffer.concat([
-    encodeHello({ workers, deadlineMs: 1000 }), encodePictureHead({ id: 3, model: 'm', confidence: null }, picture.length), picture,
-    encodeWorkers([]), encodePictureHead({ id: 4, model: 'ü', confidence: 0.25 }, 0),
+    encodeHello({ workers, deadlineMs: 1000 }), encodePictureHead({ id: 3, model: 'm', confidence: null, annotated: true }, picture.length), picture,
+    encodeWorkers([]), encodePictureHead({ id: 4, model: 'ü', confidence: 0.25, annotated: false }, 0),
   ]);
-  const up = Buffer.concat([encodeReady(), encodeAnswer(SEEN), encodeAnswer(UNSEEN)]);
+  const answers = [SEEN, DRAWN, UNSEEN, NOT_DRAWN];
+  const up = Buffer.concat([encodeReady(), ...answers.flatMap(encodeAnswer)]);
   fc.assert(fc.property(fc.integer({ min: 1, max: 200 }), (size) => {
     expect(read(down, size).map(({ type, body }) => decodeToDecoder(type, body))).toEqual([
-      { type: 'hello', workers, deadlineMs: 1000 }, { type: 'picture', request: { id: 3, model: 'm', confidence: null }, bytes: picture },
-      { type: 'workers', workers: [] }, { type: 'picture', request: { id: 4, model: 'ü', confidence: 0.25 }, bytes: Buffer.alloc(0) },
+      { type: 'hello', workers, deadlineMs: 1000 }, { type: 'picture', request: { id: 3, model: 'm', confidence: null, annotated: true }, bytes: picture },
+      { type: 'workers', workers: [] }, { type: 'picture', request: { id: 4, model: 'ü', confidence: 0.25, annotated: false }, bytes: Buffer.alloc(0) },
     ]);
-    expect(read(up, size).map(({ type, body }) => decodeFromDecoder(type, body))).toEqual([{ type: 'ready' }, { type: 'answer', answer: SEEN }, { type: 'answer', answer: UNSEEN }]);
+    expect(read(up, size).map(({ type, body }) => decodeFromDecoder(type, body))).toEqual([{ type: 'ready' }, ...answers.map((answer) => ({ type: 'answer', answer }))]);
   }));
 });
 
@@ -47,6 +50,6 @@ test('[INF-7] any message is one of ours or is refused', () => {
       }
     }
   }), { numRuns: 500 });
-  const [message] = read(Buffer.concat([encodePictureHead({ id: 1, model: 'm', confidence: null }, MAX_SENT_PICTURE_BYTES + 1), Buffer.alloc(MAX_SENT_PICTURE_BYTES + 1)]), 1 << 20);
+  const [message] = read(Buffer.concat([encodePictureHead({ id: 1, model: 'm', confidence: null, annotated: false }, MAX_SENT_PICTURE_BYTES + 1), Buffer.alloc(MAX_SENT_PICTURE_BYTES + 1)]), 1 << 20);
   expect(() => decodeToDecoder(message?.type ?? 0, message?.body ?? Buffer.alloc(0))).toThrow(MediaError);
 });

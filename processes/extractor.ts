@@ -6,7 +6,7 @@ import { systemClock } from '../core/clock.ts';
 import { BlackBox } from '../extractor/black-box.ts';
 import { ExtractorChild } from '../extractor/child/extractor-child.ts';
 import { Dispatcher } from '../inference/dispatcher.ts';
-import { growHeapInLargeSteps } from '../platform/heap-growth.ts';
+import { growHeapForPictures } from '../platform/heap-growth.ts';
 import { createLogger } from '../platform/logging.ts';
 import { exitWithParent } from '../platform/parent-process.ts';
 
@@ -15,7 +15,7 @@ const PIPE_FD = 4;
 
 /** Runs until the pipe to the edge closes. `blackBoxPath`: the file in which it notes whose picture it works on. */
 export const runExtractor = (blackBoxPath: string): void => {
-  growHeapInLargeSteps();
+  growHeapForPictures();
   // FFmpeg tells of every damaged macroblock of a broken stream; we count and log once.
   Log.setLevel(AV_LOG_QUIET);
   exitWithParent();

@@ -6,6 +6,7 @@ import type { Config } from '../config/schema.ts';
 import { systemClock } from '../core/clock.ts';
 import { Announcement } from '../inference/worker/announcement.ts';
 import { WorkerServer } from '../inference/worker/worker-server.ts';
+import { growHeapForPictures } from '../platform/heap-growth.ts';
 import { createLogger } from '../platform/logging.ts';
 import { exitWithParent } from '../platform/parent-process.ts';
 import { internalAddresses, internalToken } from '../platform/runtime-directory.ts';
@@ -16,6 +17,7 @@ import { productVersion } from './product-version.ts';
  * default model is warm. Ends with its parent, or on SIGTERM. Throws when it cannot listen.
  */
 export const runWorker = async (config: Config): Promise<void> => {
+  growHeapForPictures();
   const clock = systemClock;
   const logger = createLogger({ level: config.log.level, component: 'worker' });
   const stop = new AbortController();

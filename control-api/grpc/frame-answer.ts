@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { MediaError } from '../../core/errors.ts';
 import type { Milliseconds } from '../../core/units.ts';
+import { MAX_SENT_PICTURE_BYTES } from '../../extractor/port.ts';
 import type { SentPictureFailure, SentPictureOutcome } from '../../extractor/port.ts';
 import { StreamProcessedFrameSchema } from '../../proto/gen/imageflow/v1/stream/messages_pb.ts';
 import type { StreamProcessedFrame } from '../../proto/gen/imageflow/v1/stream/messages_pb.ts';
@@ -36,6 +37,12 @@ const CODES: Readonly<Record<FrameFailure, string>> = {
   stopping: 'SERVER_STOPS',
 };
 
+/** The same, of one that was looked at and whose picture does not go back. */
+const NOT_ANNOTATED = {
+  too_large: { code: 'PROCESSED_DATA_TOO_LARGE', message: `The picture with its boxes has more than ${String(MAX_SENT_PICTURE_BYTES)} bytes; what was found in it is told.` },
+  failed: { code: 'PROCESSED_DATA_FAILED', message: 'The boxes could not be drawn into the picture; what was found in it is told.' },
+} as const;
+
 /** What concerns more than the frame, and ends the stream; undefined: the frame alone. */
 export const failureOfStream = (outcome: FrameOutcome, { model }: AskedFrame): MediaError | undefined => {
   if (outcome.seen) return undefined;
@@ -53,9 +60,11 @@ export const frameAnswer = ({ sequence, timestampMs, sourceId, model }: AskedFra
       ...common, stats: { totalProcessingTimeMs: whole(totalMs), totalMs }, error: { code: CODES[outcome.reason], message: outcome.detail },
     });
   }
-  const { width, height, detections, modelDigest, times } = outcome;
+  const { width, height, detections, modelDigest, annotated, times } = outcome;
   return create(StreamProcessedFrameSchema, {
     ...common, width, height, modelUsed: model, modelDigest,
+    ...(annotated?.made === true && { processedData: annotated.bytes }),
+    ...(annotated?.made === false && { error: NOT_ANNOTATED[annotated.why] }),
     detections: detections.map(({ className, classId, confidence, bbox }) => ({ className, classId, confidence, bbox })),
     stats: { totalProcessingTimeMs: whole(totalMs), aiInferenceTimeMs: whole(times.inferenceMs), resizeTimeMs: whole(times.resizeMs), ...times, totalMs },
   });

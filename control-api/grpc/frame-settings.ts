@@ -1,4 +1,3 @@
-import { MediaError } from '../../core/errors.ts';
 import type { VideoMetadata } from '../../proto/gen/imageflow/v1/stream/messages_pb.ts';
 import { ValidationError } from '../problem.ts';
 
@@ -10,6 +9,8 @@ export interface FrameSettings {
   readonly confidence: number | null;
   /** While it waits it gives way to a newer frame. */
   readonly mayGiveWay: boolean;
+  /** The picture is wanted back with its boxes drawn in. */
+  readonly annotated: boolean;
 }
 
 /** The pipeline every server has: the default detector. */
@@ -23,8 +24,8 @@ const MAX_NUMBER = 32;
 const MAX_PARAMETERS = 16;
 
 /**
- * What `metadata` asks for; without any, the default detector. Throws INVALID_ARGUMENT with the fields that are wrong, and what comes later as UNIMPLEMENTED
- * (reason NOT_IMPLEMENTED). Whether there is such a model shows only at the worker.
+ * What `metadata` asks for; without any, the default detector. Throws INVALID_ARGUMENT with the fields that are wrong. Whether there is such a model shows only
+ * at the worker.
  */
 export const frameSettings = (metadata: Pick<VideoMetadata, 'sourceId' | 'pipelineId' | 'processingParams'> | undefined, defaultModel: string): FrameSettings => {
   const { sourceId = '', pipelineId = '', processingParams = {} } = metadata ?? {};
@@ -36,6 +37,7 @@ export const frameSettings = (metadata: Pick<VideoMetadata, 'sourceId' | 'pipeli
   let model = isDefault ? defaultModel : pipelineId;
   let confidence: number | null = null;
   let mayGiveWay = false;
+  let annotated = false;
   const parameters = Object.entries(processingParams);
   if (parameters.length > MAX_PARAMETERS) refuse('metadata.processing_params', `at most ${String(MAX_PARAMETERS)} parameters`, String(parameters.length));
   for (const [name, value] of parameters.slice(0, MAX_PARAMETERS)) {
@@ -55,13 +57,13 @@ export const frameSettings = (metadata: Pick<VideoMetadata, 'sourceId' | 'pipeli
         mayGiveWay = value === 'newest';
         break;
       case 'processed_data':
-        if (value === 'annotated') throw new MediaError('UNPROCESSABLE', 'Pictures with the boxes drawn in come in a later version; the boxes are in `detections`.', { reason: 'NOT_IMPLEMENTED' });
-        if (value !== 'none') refuse(field, '`none` expected', value);
+        if (value !== 'none' && value !== 'annotated') refuse(field, '`none` or `annotated` expected', value);
+        annotated = value === 'annotated';
         break;
       default:
         refuse(field, 'there is no such parameter; there are: confidence_threshold, ai_model, frames, processed_data', value);
     }
   }
   if (wrong.length > 0) throw new ValidationError(wrong, 'The metadata of the frame is not valid.');
-  return { sourceId, model, confidence, mayGiveWay };
+  return { sourceId, model, confidence, mayGiveWay, annotated };
 };

@@ -20,6 +20,8 @@ export interface VideoStreamOptions {
   readonly detector: SentPictureDetector;
   readonly defaultModel: string;
   readonly budget: FrameBudget;
+  /** Of pictures that go back: each is held with the most it may have until it is there, then with what it has until it is sent. */
+  readonly answers: FrameBudget;
   readonly clock: Clock;
   readonly metrics: Pick<Metrics, 'streamedFrames' | 'streamedFrameSeconds'>;
   /** It has ended, in whatever way. */
@@ -43,6 +45,8 @@ interface Slot extends AskedFrame {
   /** Null once it is with the detector, or answered. */
   bytes: Uint8Array | null;
   readonly held: Disposable;
+  /** Of the picture that is to go back. */
+  goesBack: Disposable | null;
   /** It is with the detector, and its bytes with it, until that says something. */
   started: boolean;
   answer: FrameOutcome | MediaError | null;
@@ -62,6 +66,8 @@ export class VideoStream {
   #settings: FrameSettings;
   #sequence = 0;
   #underWay = 0;
+  /** The picture that is being sent to the client; no other answer is written before it is gone, so that what is not read is one. */
+  #sending: { readonly held: Disposable; readonly since: Milliseconds } | null = null;
   /** The client has sent all it has, or something that ends the stream. */
   #readAll = false;
   /** Since when answers are not read; null: they are. */
@@ -77,7 +83,8 @@ export class VideoStream {
     this.#settings = frameSettings(undefined, options.defaultModel);
     this.#usedAt = options.clock.monotonic();
     readOneAtATime(call);
-    call.on('cancelled', () => { this.#end(); });
+    call.on('cancelled', () => { this.#end(); this.#sent(); });
+    call.on('close', () => { this.#sent(); });
     call.on('drain', () => { this.#unreadSince = null; this.next(); });
     call.on('end', () => { this.#readAll = true; this.#flush(); });
     call.on('data', (frame: StreamVideoFrame) => { this.#take(frame); });
@@ -93,20 +100,25 @@ export class VideoStream {
   /** To be called now and then: a stream that nobody uses ends. */
   sweep(): void {
     const now = this.#options.clock.monotonic();
-    if (this.#unreadSince !== null && now - this.#unreadSince > UNREAD) this.fail(new MediaError('DEADLINE_EXCEEDED', `Answers were not read for ${String(UNREAD / 1000)} s.`, { reason: 'ANSWERS_NOT_READ' }));
+    const unreadSince = this.#sending?.since ?? this.#unreadSince;
+    if (unreadSince !== null && now - unreadSince > UNREAD) this.fail(new MediaError('DEADLINE_EXCEEDED', `Answers were not read for ${String(UNREAD / 1000)} s.`, { reason: 'ANSWERS_NOT_READ' }));
     else if (this.#slots.length === 0 && now - this.#usedAt > IDLE) this.fail(new MediaError('DEADLINE_EXCEEDED', `No frame came for ${String(IDLE / 1000)} s.`, { reason: 'STREAM_IDLE' }));
   }
 
   /** Hands on what waits as far as there is room, and reads more if there is. */
   next(): void {
     if (this.#ended) return;
-    for (let slot = this.#waiting[0]; slot && this.#underWay < (slot.settings.mayGiveWay ? UNDER_WAY_NEWEST : UNDER_WAY); slot = this.#waiting[0]) {
+    for (let slot = this.#waiting[0]; slot && this.#hasRoomFor(slot); slot = this.#waiting[0]) {
       this.#waiting.shift();
       this.#start(slot);
     }
     const wanted = !this.#readAll && this.#unreadSince === null && this.#slots.length < MAX_UNANSWERED && !this.#options.budget.full && this.#waiting.every(({ settings }) => settings.mayGiveWay);
     if (wanted && this.#call.isPaused()) this.#call.resume();
     else if (!wanted && !this.#call.isPaused()) this.#call.pause();
+  }
+
+  #hasRoomFor({ settings: { mayGiveWay, annotated } }: Slot): boolean {
+    return this.#underWay < (mayGiveWay ? UNDER_WAY_NEWEST : UNDER_WAY) && !(annotated && this.#options.answers.full);
   }
 
   #take({ frameData, timestampMs, metadata }: StreamVideoFrame): void {
@@ -121,7 +133,7 @@ export class VideoStream {
     }
     const { sourceId, model } = this.#settings;
     const slot: Slot = {
-      sequence: this.#sequence++, timestampMs, sourceId, model, settings: this.#settings, receivedAt: now, bytes: frameData, held: this.#options.budget.hold(frameData.length), started: false, answer: null,
+      sequence: this.#sequence++, timestampMs, sourceId, model, settings: this.#settings, receivedAt: now, bytes: frameData, held: this.#options.budget.hold(frameData.length), goesBack: null, started: false, answer: null,
     };
     this.#slots.push(slot);
     if (failure) this.#settle(slot, failure);
@@ -136,11 +148,12 @@ export class VideoStream {
   }
 
   #start(slot: Slot): void {
-    const { bytes, settings: { model, confidence } } = slot;
+    const { bytes, settings: { model, confidence, annotated } } = slot;
     if (!bytes) return;
     slot.started = true;
     this.#underWay++;
-    void this.#options.detector.detect({ bytes, model, confidence }).then((outcome) => {
+    if (annotated) slot.goesBack = this.#options.answers.hold(MAX_SENT_PICTURE_BYTES);
+    void this.#options.detector.detect({ bytes, model, confidence, annotated }).then((outcome) => {
       this.#underWay--;
       this.#settle(slot, failureOfStream(outcome, slot) ?? outcome);
       this.next();
@@ -151,14 +164,41 @@ export class VideoStream {
     slot.bytes = null;
     slot.answer = answer;
     slot.held[Symbol.dispose]();
+    this.#holdAnswer(slot, answer);
     if (answer instanceof MediaError) this.#readAll = true; // nothing behind it is answered
     this.#flush();
+  }
+
+  /** It is known how much goes back. */
+  #holdAnswer(slot: Slot, answer: FrameOutcome | MediaError): void {
+    const most = slot.goesBack;
+    if (!most) return;
+    slot.goesBack = null;
+    if (!this.#ended && !(answer instanceof MediaError) && answer.seen && answer.annotated?.made === true) slot.goesBack = this.#options.answers.hold(answer.annotated.bytes.length);
+    most[Symbol.dispose]();
+  }
+
+  /** Writes an answer; with a picture in it, to be held until it is sent. */
+  #write(message: StreamProcessedFrame, picture: Disposable | null): void {
+    const now = this.#options.clock.monotonic();
+    if (picture) this.#sending = { held: picture, since: now };
+    const goesOn = picture ? this.#call.write(message, () => { this.#sent(); }) : this.#call.write(message);
+    if (!goesOn) this.#unreadSince ??= now;
+    this.#usedAt = now;
+  }
+
+  /** The picture is gone, to the client or with the call. Also of a stream that was given up: until then it is in memory. */
+  #sent(): void {
+    this.#sending?.held[Symbol.dispose]();
+    this.#sending = null;
+    this.#flush();
+    this.next();
   }
 
   /** Answers what is next in the order, as far as it can be answered. */
   #flush(): void {
     const { clock, metrics } = this.#options;
-    for (let slot = this.#slots[0]; slot?.answer && !this.#ended; slot = this.#slots[0]) {
+    for (let slot = this.#slots[0]; slot?.answer && !this.#ended && !this.#sending; slot = this.#slots[0]) {
       const { answer } = slot;
       if (answer instanceof MediaError) {
         this.fail(answer);
@@ -168,11 +208,11 @@ export class VideoStream {
       const totalMs = clock.monotonic() - slot.receivedAt;
       metrics.streamedFrames.inc({ result: answer.seen ? 'seen' : answer.reason });
       if (answer.seen) {
-        const { waitingMs, decodeMs, resizeMs, queueMs, inferenceMs } = answer.times;
-        for (const [stage, ms] of Object.entries({ waiting: waitingMs, decode: decodeMs, resize: resizeMs, queue: queueMs, model: inferenceMs, total: totalMs })) metrics.streamedFrameSeconds.observe({ stage }, ms / 1000);
+        const { waitingMs, decodeMs, resizeMs, queueMs, inferenceMs, annotateMs } = answer.times;
+        const stages = { waiting: waitingMs, decode: decodeMs, resize: resizeMs, queue: queueMs, model: inferenceMs, ...(answer.annotated && { annotate: annotateMs }), total: totalMs };
+        for (const [stage, ms] of Object.entries(stages)) metrics.streamedFrameSeconds.observe({ stage }, ms / 1000);
       }
-      if (!this.#call.write(frameAnswer(slot, answer, totalMs))) this.#unreadSince ??= clock.monotonic();
-      this.#usedAt = clock.monotonic();
+      this.#write(frameAnswer(slot, answer, totalMs), slot.goesBack);
     }
     if (!this.#readAll || this.#slots.length > 0 || this.#ended) return;
     this.#end();
@@ -182,7 +222,10 @@ export class VideoStream {
   #end(): void {
     if (this.#ended) return;
     this.#ended = true;
-    for (const { held, started } of this.#slots) if (!started) held[Symbol.dispose]();
+    for (const { held, started, answer, goesBack } of this.#slots) {
+      if (!started) held[Symbol.dispose]();
+      if (answer) goesBack?.[Symbol.dispose]();
+    }
     if (this.#slots.length > 0) this.#options.metrics.streamedFrames.inc({ result: 'call_ended' }, this.#slots.length);
     this.#slots.length = 0;
     this.#waiting = [];

@@ -29,6 +29,8 @@ export interface VideoStreamsOptions {
 const MAX_MESSAGE_BYTES = MAX_SENT_PICTURE_BYTES + (256 << 10);
 /** Of frames that are not answered, of all streams. Each may be reading one more. */
 const MAX_HELD_BYTES = 64 << 20;
+/** Of pictures that go back, of all streams; one may be under way beyond that. */
+const MAX_ANSWERED_BYTES = 64 << 20;
 /** A token that is revoked ends its streams within a second, as at other doors. */
 const SWEEP: Milliseconds = 500;
 
@@ -38,7 +40,8 @@ export class VideoStreams implements Disposable {
   readonly registration: ServiceRegistration;
   readonly #options: VideoStreamsOptions;
   readonly #streams = new Map<VideoStream, VideoCall>();
-  readonly #budget = new FrameBudget(MAX_HELD_BYTES, () => { for (const stream of this.#streams.keys()) stream.next(); });
+  readonly #budget = new FrameBudget(MAX_HELD_BYTES, () => { this.#goOn(); });
+  readonly #answers = new FrameBudget(MAX_ANSWERED_BYTES, () => { this.#goOn(); });
   readonly #sweeper: Disposable;
   #stopped = false;
 
@@ -63,7 +66,7 @@ export class VideoStreams implements Disposable {
       if (call.cancelled) return;
       const hold = detector.hold();
       const stream = new VideoStream(call, {
-        ...this.#options, budget: this.#budget,
+        ...this.#options, budget: this.#budget, answers: this.#answers,
         onEnd: () => {
           hold[Symbol.dispose]();
           this.#streams.delete(stream);
@@ -78,6 +81,14 @@ export class VideoStreams implements Disposable {
       if (!(error instanceof MediaError)) logger.error({ err: error }, 'a gRPC handler failed');
       call.emit('error', toGrpcStatus(error));
     }
+  }
+
+  /** There is room again: each time another stream is asked first. */
+  #goOn(): void {
+    const [first] = this.#streams;
+    for (const stream of [...this.#streams.keys()]) stream.next();
+    if (!first || !this.#streams.delete(first[0])) return; // it has ended
+    this.#streams.set(...first);
   }
 
   #sweep(stream: VideoStream, call: VideoCall): void {

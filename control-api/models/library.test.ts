@@ -21,7 +21,7 @@ const start = async (maxBytes = 1000) => {
   const held = Promise.withResolvers<undefined>();
   const h = await startApi({
     config: { inference: { max_model_bytes: maxBytes, default_model: 'usual' }, recorder: { min_free_bytes: 0 } },
-    models: { names: () => Promise.resolve(['mine', 'shipped', 'usual']), forget: () => { forgotten++; } },
+    models: { names: () => Promise.resolve(['mine', 'quick', 'shipped', 'usual']), forget: () => { forgotten++; } },
     workerModels: () => Promise.resolve([infoOf('mine'), infoOf('shipped')]),
     modelFiles: {
       bundledFolder,

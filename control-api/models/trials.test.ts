@@ -8,7 +8,7 @@ import { startApi } from '../testing/harness.ts';
 import type { Harness } from '../testing/harness.ts';
 
 const SEEN: SentPictureOutcome = {
-  seen: true, width: 640, height: 480, modelDigest: 'ab'.repeat(32), times: { waitingMs: 0.5, decodeMs: 4.4444, resizeMs: 1.6, queueMs: 0.2, inferenceMs: 14.2 },
+  seen: true, width: 640, height: 480, modelDigest: 'ab'.repeat(32), times: { waitingMs: 0.5, decodeMs: 4.4444, resizeMs: 1.6, queueMs: 0.2, inferenceMs: 14.2, annotateMs: 0 }, annotated: null,
   detections: [{ className: 'bolt', classId: 3, confidence: 0.5, bbox: { x: 1, y: 2, width: 3, height: 4 }, trackId: null }],
 };
 

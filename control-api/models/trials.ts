@@ -10,7 +10,7 @@ import { readBody } from '../../platform/read-body.ts';
 import { CallBudget } from '../call-budget.ts';
 
 /** What a model found, and how long everything took. */
-export type Trial = Omit<Extract<SentPictureOutcome, { readonly seen: true }>, 'seen'> & { readonly totalMs: Milliseconds };
+export type Trial = Omit<Extract<SentPictureOutcome, { readonly seen: true }>, 'seen' | 'annotated'> & { readonly totalMs: Milliseconds };
 
 export interface TrialRequest {
   readonly model: string;
@@ -71,7 +71,7 @@ export class ModelTrials {
     using _place = this.#take(user);
     const bytes = await readBody(request, { maxBytes: MAX_SENT_PICTURE_BYTES, withinMs: BODY_MS, clock: this.#clock });
     const receivedAt = this.#clock.monotonic();
-    const outcome = await this.#detector.detect({ bytes, model, confidence });
+    const outcome = await this.#detector.detect({ bytes, model, confidence, annotated: false });
     if (!outcome.seen) throw failureOf(outcome, model);
     const { width, height, detections, modelDigest, times } = outcome;
     return { width, height, detections, modelDigest, times, totalMs: this.#clock.monotonic() - receivedAt };

@@ -18,6 +18,9 @@ sys.path.append(str(Path(__file__).resolve().parents[2] / "proto"))
 messages = grpc.protos("imageflow/v1/stream/messages.proto")
 services = grpc.services("imageflow/v1/camera_stream_processor.proto")
 
+# A picture of 8 MiB and its detections; gRPC's own limit is half of that.
+MAX_ANSWER_BYTES = 9 << 20
+
 
 def frames(files: list[Path], source: str, pipeline: str, params: dict[str, str]):
     """gRPC asks for the next frame when it can send it: the server sets the pace."""
@@ -37,14 +40,20 @@ def main() -> int:
     parser.add_argument("--token", default=os.environ.get("IMAGEFLOW_TOKEN", ""), help="an access token with pipeline:execute (POST /v1/auth/login); better in $IMAGEFLOW_TOKEN")
     parser.add_argument("--source", default="", help="a name for the camera; answers carry it")
     parser.add_argument("--pipeline", default="detect", help="`detect` or the name of a model")
+    parser.add_argument("--annotated", type=Path, metavar="FOLDER", help="write the pictures with their boxes drawn in there, under the same names")
     parser.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="a processing parameter, e.g. confidence_threshold=0.3 or frames=newest")
     args = parser.parse_args()
     params = dict(param.split("=", 1) for param in args.param)
-    with grpc.insecure_channel(args.server) as channel:
+    if args.annotated:
+        params["processed_data"] = "annotated"
+        args.annotated.mkdir(parents=True, exist_ok=True)
+    with grpc.insecure_channel(args.server, [("grpc.max_receive_message_length", MAX_ANSWER_BYTES)]) as channel:
         stub = services.CameraStreamProcessorStub(channel)
         answers = stub.ProcessVideoStream(frames(args.files, args.source, args.pipeline, params), metadata=[("authorization", f"Bearer {args.token}")])
         try:
             for answer in answers:
+                if answer.processed_data:
+                    (args.annotated / args.files[answer.sequence].name).write_bytes(answer.processed_data)
                 print(json.dumps({
                     "file": args.files[answer.sequence].name,
                     "error": answer.error.code if answer.HasField("error") else None,

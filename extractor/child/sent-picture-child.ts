@@ -1,13 +1,19 @@
 import type { Duplex } from 'node:stream';
+import { FFmpegError, Frame } from 'node-av/lib';
 import { readStill } from '../../core/codec/still/read-still.ts';
+import type { StillPicture } from '../../core/codec/still/still-picture.ts';
 import type { Clock } from '../../core/clock.ts';
+import type { Detection } from '../../core/detection.ts';
 import { MediaError, invariant, messageOf } from '../../core/errors.ts';
 import type { Milliseconds } from '../../core/units.ts';
 import type { DispatchListener, DispatchSkip, FrameDispatcher, ModelDirectory, ModelInfo, PixelLease } from '../../inference/port.ts';
 import type { Logger } from '../../platform/logging.ts';
+import { MAX_SENT_PICTURE_BYTES } from '../port.ts';
+import type { AnnotatedPicture } from '../port.ts';
 import { MessageReader } from '../protocol.ts';
 import { decodeToDecoder, encodeAnswer, encodeReady } from '../sent-picture-protocol.ts';
 import type { SentPictureAnswer, SentPictureHello, SentPictureRequest } from '../sent-picture-protocol.ts';
+import { annotatedStill } from './annotated-still.ts';
 import { DecodePlaces } from './decode-places.ts';
 import { decodeStill } from './decode-still.ts';
 import { Scaler } from './scaler.ts';
@@ -36,6 +42,8 @@ const LOOK_MS: Milliseconds = 10;
 /** Sizes of pictures and of inputs whose scalers are kept. */
 const MAX_SCALERS = 16;
 const MAX_DETAIL = 2_000;
+/** Pictures of usual size that wait for their boxes, decoded: 50 MiB of JPEG, five times that of a PNG with 16 bits. */
+const MAX_KEPT = 4;
 
 type Unseen = Extract<SentPictureAnswer, { seen: false }>['reason'];
 const REASONS: Readonly<Record<string, Unseen>> = { PICTURE_DAMAGED: 'damaged', PICTURE_FORMAT: 'format', PICTURE_TOO_LARGE: 'too_large' };
@@ -62,6 +70,8 @@ type Seen = Pick<Extract<SentPictureAnswer, { seen: true }>, 'detections' | 'mod
 export class SentPictureChild implements Disposable {
   readonly #options: SentPictureChildOptions;
   readonly #places: DecodePlaces;
+  /** Of pictures that are kept until their boxes are known. */
+  readonly #kept = new DecodePlaces(MAX_KEPT, USUAL_PIXELS);
   readonly #scalers = new Map<string, Scaler>();
   /** Pictures that are with the dispatcher, by what they are called there. */
   readonly #asked = new Map<string, PromiseWithResolvers<Seen>>();
@@ -118,36 +128,59 @@ export class SentPictureChild implements Disposable {
     } catch (error) {
       answer = { id, seen: false, ...this.#why(error) };
     }
-    if (!this.#options.pipe.destroyed) this.#options.pipe.write(encodeAnswer(answer));
+    if (this.#options.pipe.destroyed) return;
+    this.#options.pipe.cork();
+    for (const piece of encodeAnswer(answer)) this.#options.pipe.write(piece);
+    this.#options.pipe.uncork();
   }
 
-  async #look({ id, model: name, confidence }: SentPictureRequest, bytes: Buffer): Promise<Omit<Extract<SentPictureAnswer, { seen: true }>, 'id' | 'seen'>> {
+  async #look({ id, model: name, confidence, annotated: wanted }: SentPictureRequest, bytes: Buffer): Promise<Omit<Extract<SentPictureAnswer, { seen: true }>, 'id' | 'seen'>> {
     const { clock } = this.#options;
     const receivedAt = clock.monotonic();
     await this.#firstContact;
     const model = this.#model(name);
     const still = readStill(bytes);
+    const pixelCount = still.width * still.height;
+    using _kept = wanted ? await this.#kept.take(pixelCount) : null; // before a place to decode in, which it would hold up
+    using picture = wanted ? allocatedFrame() : null;
     let began: Milliseconds;
     let decoded: Milliseconds;
     let scaled: Milliseconds;
     let pixels: PixelLease;
     {
-      using _place = await this.#places.take(still.width * still.height);
+      using _place = await this.#places.take(pixelCount);
       began = clock.monotonic();
       if (began - receivedAt > this.#deadlineMs + FIRST_CONTACT_MS) throw new NotSeen('deadline', 'Too many pictures are being decoded.');
       using _watch = clock.after(STUCK_MS, this.#options.onStuck);
       using frame = await decodeStill(still);
       decoded = clock.monotonic();
+      if (picture) FFmpegError.throwIfError(picture.ref(frame), 'holding a picture');
       const [lease] = this.#scaler(still.width, still.height, model).scale(frame, 1);
       invariant(lease, 'a scaler hands out what it is asked for');
       pixels = lease;
       scaled = clock.monotonic();
     }
     const { detections, modelDigest, queueMs, inferenceMs } = await this.#ask(id, name, confidence, still, pixels);
+    const answered = clock.monotonic();
+    const annotated = picture ? await this.#annotate(picture, still, detections) : null;
     return {
-      width: still.width, height: still.height, detections, modelDigest,
-      times: { waitingMs: began - receivedAt, decodeMs: decoded - began, resizeMs: scaled - decoded, queueMs, inferenceMs },
+      width: still.width, height: still.height, detections, modelDigest, annotated,
+      times: { waitingMs: began - receivedAt, decodeMs: decoded - began, resizeMs: scaled - decoded, queueMs, inferenceMs, annotateMs: annotated ? clock.monotonic() - answered : 0 },
     };
+  }
+
+  /** What is found is told even where it cannot be drawn. */
+  async #annotate(picture: Frame, { format, width, height }: StillPicture, detections: readonly Detection[]): Promise<AnnotatedPicture> {
+    const { clock, logger, onStuck } = this.#options;
+    try {
+      using _place = await this.#places.take(width * height);
+      using _watch = clock.after(STUCK_MS, onStuck);
+      const bytes = await annotatedStill(picture, format, detections.map(({ className, classId, confidence, trackId, bbox }) => ({ className, classId, confidence, trackId, ...bbox })));
+      return bytes.length > MAX_SENT_PICTURE_BYTES ? { made: false, why: 'too_large' } : { made: true, bytes };
+    } catch (error) {
+      logger.warn({ error: messageOf(error) }, 'the boxes of a sent picture could not be drawn');
+      return { made: false, why: 'failed' };
+    }
   }
 
   #model(name: string): ModelInfo {
@@ -215,3 +248,9 @@ export class SentPictureChild implements Disposable {
     return { reason: 'damaged', detail: 'The picture could not be decoded.' };
   }
 }
+
+const allocatedFrame = (): Frame => {
+  const frame = new Frame();
+  frame.alloc();
+  return frame;
+};

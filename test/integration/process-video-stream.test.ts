@@ -1,6 +1,7 @@
 /** `CameraStreamProcessor.ProcessVideoStream` of a whole server: real pictures, the real model, and what can go wrong around them. */
-import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { execFile, execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -42,6 +43,25 @@ const tokenOf = async (role: string): Promise<string> => {
 interface Golden { readonly label: string; readonly classId: number; readonly score: number; readonly x: number; readonly y: number; readonly width: number; readonly height: number }
 const golden = (JSON.parse(readFileSync(join(IMAGES, 'golden.json'), 'utf8')) as { readonly detections: Readonly<Record<string, Readonly<Record<string, readonly Golden[]>>>> }).detections['nanodet-g-416.onnx'] ?? {};
 
+/** The pixels of an encoded picture, RGB, by ffmpeg. */
+const pixelsOf = (picture: Buffer): Buffer => execFileSync('ffmpeg', ['-v', 'error', '-i', '-', '-pix_fmt', 'rgb24', '-f', 'rawvideo', '-'], { input: picture, maxBuffer: 1 << 26 });
+
+/** `after` is the picture `before`, of 548 × 342, with these boxes drawn in: it differs on their lower edges, which no label covers, and hardly elsewhere. */
+const expectBoxes = (before: Buffer, after: Buffer, boxes: readonly { readonly x: number; readonly y: number; readonly width: number; readonly height: number }[]): void => {
+  const [width, height] = [548, 342];
+  const [plain, drawn] = [pixelsOf(before), pixelsOf(after)];
+  expect([plain.length, drawn.length]).toEqual([3 * width * height, 3 * width * height]);
+  const differs = (x: number, y: number): number => Math.max(...[0, 1, 2].map((c) => Math.abs((plain[3 * (y * width + x) + c] ?? 0) - (drawn[3 * (y * width + x) + c] ?? 0))));
+  expect(boxes.length).toBeGreaterThan(0);
+  for (const box of boxes) {
+    const row = Math.min(height - 2, Math.round((box.y + box.height) / 2) * 2 - 2);
+    const edge = Array.from({ length: Math.floor(box.width) - 8 }, (_, i) => differs(Math.floor(box.x) + 4 + i, row));
+    expect(edge.filter((difference) => difference > 40).length / edge.length, JSON.stringify(box)).toBeGreaterThan(0.5);
+  }
+  const all = Array.from({ length: width * height }, (_, i) => differs(i % width, Math.floor(i / width)));
+  expect(all.filter((difference) => difference > 40).length / all.length).toBeLessThan(0.15);
+};
+
 /** The bundled int8 model finds every golden box of score ≥ 0.5: IoU ≥ 0.7, score ± 0.08. */
 const agrees = (file: string, { detections, error }: StreamProcessedFrame): void => {
   expect(error, file).toBeUndefined();
@@ -80,6 +100,17 @@ test('[INF-7] a pipeline id names a model, and its confidence may be another', a
   expect(faint.detections.length).toBeGreaterThan(plain.detections.length);
   expect(Math.min(...faint.detections.map(({ confidence }) => confidence))).toBeLessThan(0.3);
   expect(await stream.ask({ frameData: MESSI, metadata: { pipelineId: 'inspect-320' } })).toMatchObject({ modelUsed: 'inspect-320', width: 548 });
+});
+
+test('[INF-7] [DIS-4] a picture comes back with the boxes of its detections where it is asked for', async () => {
+  const stream = open();
+  const plain = await stream.ask({ frameData: MESSI });
+  expect(plain.processedData).toHaveLength(0);
+  const drawn = await stream.ask({ frameData: MESSI, metadata: { processingParams: { processed_data: 'annotated' } } });
+  expect(drawn.detections).toEqual(plain.detections);
+  expect(drawn.stats?.annotateMs).toBeGreaterThan(0);
+  expect(await server.metric('imageflow_streamed_frame_seconds_count', { stage: 'annotate' })).toBe(1);
+  expectBoxes(MESSI, Buffer.from(drawn.processedData), drawn.detections.map(({ bbox }) => bbox ?? { x: 0, y: 0, width: 0, height: 0 }));
 });
 
 test('[INF-7] who may not is refused and in the audit log; an operator may', async () => {
@@ -122,7 +153,6 @@ test('[INF-7] [SD-18] what is wrong with a stream has the right status and words
     code: status.NOT_FOUND, details: expect.stringMatching(/^There is no pipeline or model resize-detect-filter\. Models here: inspect-320, nanodet-g-320\.int8\.u8, nanodet-g-416\.int8\.u8\..*later version/) as string,
   });
   expect(await plainStatus(frame({ frameData: MESSI, metadata: { processingParams: { resize_width: '640' } } }))).toMatchObject({ code: status.INVALID_ARGUMENT });
-  expect(await plainStatus(frame({ frameData: MESSI, metadata: { processingParams: { processed_data: 'annotated' } } }))).toMatchObject({ code: status.UNIMPLEMENTED });
   expect(await plainStatus(frame({ frameData: Buffer.alloc(9 << 20) }))).toMatchObject({ code: status.RESOURCE_EXHAUSTED });
   expect(await plainStatus(Buffer.from([0x0a, 0xff, 0xff]))).toMatchObject({ code: status.INTERNAL });
   // Other methods of the port keep their own, smaller limit.
@@ -215,7 +245,8 @@ test('[INF-7] who logs out has no stream any more', async () => {
 test('[INF-7] an independent client, gRPC\'s own in Python, streams pictures in and gets the same boxes', async () => {
   const script = join(import.meta.dirname, '../../examples/python-client/stream_pictures.py');
   const files = Object.keys(golden);
-  const { stdout } = await promisify(execFile)(pythonOfWorker(), [script, '--server', server.grpc, '--source', 'python', ...files.map((file) => join(IMAGES, file))], { env: { ...process.env, IMAGEFLOW_TOKEN: server.token }, timeout: 60_000 });
+  const folder = stack.adopt(mkdtempSync(join(tmpdir(), 'if-annotated-')), (path) => { rmSync(path, { recursive: true, force: true }); });
+  const { stdout } = await promisify(execFile)(pythonOfWorker(), [script, '--server', server.grpc, '--source', 'python', '--annotated', folder, ...files.map((file) => join(IMAGES, file))], { env: { ...process.env, IMAGEFLOW_TOKEN: server.token }, timeout: 60_000 });
   const lines = stdout.trim().split('\n').map((line) => JSON.parse(line) as { file: string; detections: { class_name: string; confidence: number; bbox: { x: number; y: number; width: number; height: number } }[]; total_ms: number; error: string | null });
   expect(lines.map(({ file }) => file)).toEqual(files);
   const ours = open();
@@ -225,6 +256,8 @@ test('[INF-7] an independent client, gRPC\'s own in Python, streams pictures in 
     expect(detections.map(({ class_name: name, confidence }) => [name, confidence.toFixed(3)])).toEqual(answer.detections.map(({ className, confidence }) => [className, confidence.toFixed(3)]));
     for (const [i, { bbox }] of detections.entries()) expect(iou(bbox, answer.detections[i]?.bbox ?? { x: 0, y: 0, width: 0, height: 0 })).toBeGreaterThan(0.99);
   }
+  const messi = lines.find(({ file }) => file === 'messi5.jpg');
+  expectBoxes(MESSI, readFileSync(join(folder, 'messi5.jpg')), messi?.detections.map(({ bbox }) => bbox) ?? []);
   await expect(promisify(execFile)(pythonOfWorker(), [script, '--server', server.grpc, join(IMAGES, 'messi5.jpg')], { env: { ...process.env, IMAGEFLOW_TOKEN: 'wrong' } })).rejects.toMatchObject({ stderr: expect.stringContaining('UNAUTHENTICATED') as string });
 });
 

@@ -1,10 +1,13 @@
 /** Single pictures through the process that decodes them, a real one, to a worker that sees what a test tells it. */
+import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { systemClock } from '../../core/clock.ts';
+import { MAX_SENT_PICTURE_BYTES } from '../../extractor/port.ts';
 import type { SentPictureOutcome } from '../../extractor/port.ts';
 import { SentPictureDetection } from '../../extractor/sent-picture-detection.ts';
 import type { InferenceFrame } from '../../inference/port.ts';
@@ -54,7 +57,7 @@ beforeEach(() => { shown = []; });
 afterEach(release);
 afterAll(() => stack.disposeAsync());
 
-const look = (picture: Uint8Array, model = 'colour', confidence: number | null = null): Promise<SentPictureOutcome> => detection.detect({ bytes: picture, model, confidence });
+const look = (picture: Uint8Array, model = 'colour', confidence: number | null = null, annotated = false): Promise<SentPictureOutcome> => detection.detect({ bytes: picture, model, confidence, annotated });
 const whySeen = (outcome: SentPictureOutcome): string => (outcome.seen ? 'seen' : outcome.reason);
 const RED = plainPng(640, 320, [250, 10, 10]);
 
@@ -72,6 +75,57 @@ test('[INF-7] many pictures of many sizes at a time are each answered with their
   const pictures = Array.from({ length: 60 }, (_, i) => ({ width: 20 + 7 * i, height: 200 - 3 * i, colour: [4 * i, 255 - 4 * i, i] as const }));
   const outcomes = await Promise.all(pictures.map(({ width, height, colour }) => look(plainPng(width, height, [...colour]))));
   for (const [i, { width, height, colour }] of pictures.entries()) expect(outcomes[i]).toMatchObject({ width, height, detections: [{ className: colour.join(','), bbox: { width, height } }] });
+});
+
+/** What ffmpeg makes of its input; it does not hold up the worker, which is in this process. */
+const ffmpeg = async (args: readonly string[], input: Uint8Array = Buffer.alloc(0)): Promise<Buffer> => {
+  const run = promisify(execFile)('ffmpeg', ['-v', 'error', ...args, '-'], { encoding: 'buffer', maxBuffer: 1 << 28 });
+  run.child.stdin?.end(input);
+  return (await run).stdout;
+};
+/** The pixels of an encoded picture, RGB. */
+const pixelsOf = (picture: Uint8Array): Promise<Buffer> => ffmpeg(['-i', '-', '-pix_fmt', 'rgb24', '-f', 'rawvideo'], picture);
+const annotatedOf = (outcome: SentPictureOutcome): Uint8Array => {
+  if (!outcome.seen || outcome.annotated?.made !== true) throw new Error(JSON.stringify(outcome));
+  expect(outcome.times.annotateMs).toBeGreaterThan(0);
+  return outcome.annotated.bytes;
+};
+
+test('[INF-7] [DIS-4] a picture goes back with its boxes drawn in, in its own format and size; who does not ask gets none', async () => {
+  expect(await look(RED)).toMatchObject({ annotated: null, times: { annotateMs: 0 } });
+  const drawn = annotatedOf(await look(RED, 'colour', null, true));
+  expect(Buffer.from(drawn.subarray(1, 4)).toString()).toBe('PNG');
+  const pixels = await pixelsOf(drawn);
+  expect(pixels.length).toBe(3 * 640 * 320);
+  const at = (x: number, y: number): number[] => [...pixels.subarray(3 * (y * 640 + x), 3 * (y * 640 + x) + 3)];
+  // The box is the whole picture: two lines at each side in the colour of its class, the picture's own inside.
+  for (const [x, y] of [[0, 100], [639, 100], [300, 319], [1, 318]] as const) expect(at(x, y), `${String(x)},${String(y)}`).toEqual([0x38, 0xbd, 0xf8]);
+  expect(at(300, 200)).toEqual([250, 10, 10]);
+
+  const messi = readFileSync(join(FIXTURES, 'images/messi5.jpg'));
+  const jpeg = annotatedOf(await look(messi, 'colour', null, true));
+  expect([...jpeg.subarray(0, 3)]).toEqual([0xff, 0xd8, 0xff]);
+  const [before, after] = [await pixelsOf(messi), await pixelsOf(jpeg)];
+  expect(after.length).toBe(before.length);
+  const differs = (x: number, y: number): number => Math.max(...[0, 1, 2].map((c) => Math.abs((before[3 * (y * 548 + x) + c] ?? 0) - (after[3 * (y * 548 + x) + c] ?? 0))));
+  expect(Math.max(...Array.from({ length: 300 }, (_, y) => differs(0, 20 + y)))).toBeGreaterThan(60);
+  const inside = Array.from({ length: 250 }, (_, i) => differs(150 + i, 200));
+  expect(inside.reduce((sum, each) => sum + each, 0) / inside.length).toBeLessThan(10);
+});
+
+test('[INF-7] [DIS-4] pictures of many sizes and kinds go back with their boxes, many at a time; one that would be too large does not', async () => {
+  const random = seededRandom(11);
+  const sizes = Array.from({ length: 20 }, (_, i) => [1 + Math.floor(random() * 400), 1 + Math.floor(random() * 300), i] as const);
+  const outcomes = await Promise.all(sizes.map(([width, height, i]) => look(plainPng(width, height, [6 * i, 20, 30]), 'colour', null, true)));
+  for (const [i, [width, height]] of sizes.entries()) expect((await pixelsOf(annotatedOf(outcomes[i]!))).length, `${String(width)}x${String(height)}`).toBe(3 * width * height);
+  for (const kind of ['gray', 'rgba', 'pal8', 'rgb48be', 'ya8', 'monob']) {
+    const still = await ffmpeg(['-i', join(FIXTURES, 'images/messi5.jpg'), '-pix_fmt', kind, '-f', 'image2', '-c:v', 'png']);
+    expect((await pixelsOf(annotatedOf(await look(still, 'colour', null, true)))).length, kind).toBe(3 * 548 * 342);
+  }
+  // Noise: it is sent with fewer bits than it would go back with.
+  const noise = await ffmpeg(['-f', 'rawvideo', '-pix_fmt', 'gray', '-s', '5000x4800', '-i', '/dev/urandom', '-frames:v', '1', '-pix_fmt', 'yuvj420p', '-q:v', '20', '-f', 'image2', '-c:v', 'mjpeg']);
+  expect(noise.length).toBeLessThan(MAX_SENT_PICTURE_BYTES);
+  expect(await look(noise, 'colour', null, true)).toMatchObject({ seen: true, detections: [{ classId: 1 }], annotated: { made: false, why: 'too_large' } });
 });
 
 test('[INF-7] a picture that is none costs its own answer', async () => {
@@ -102,21 +156,21 @@ test('[INF-7] it is told why nobody looks at a picture: no such model, no answer
 test('[INF-7] a decoder that dies costs the pictures it has, and the next one is decoded by another', async () => {
   await using stuck = new SentPictureDetection({ workers: () => workers, deadlineMs: 30_000, logLevel: 'fatal', clock: systemClock, logger: silentLogger() });
   using _hold = stuck.hold();
-  expect(whySeen(await stuck.detect({ bytes: RED, model: 'colour', confidence: null }))).toBe('seen');
+  expect(whySeen(await stuck.detect({ bytes: RED, model: 'colour', confidence: null, annotated: false }))).toBe('seen');
   const { pid } = stuck;
-  const waiting = stuck.detect({ bytes: RED, model: 'held', confidence: null });
+  const waiting = stuck.detect({ bytes: RED, model: 'held', confidence: null, annotated: false });
   process.kill(pid ?? 0, 'SIGKILL');
   expect(await waiting).toMatchObject({ seen: false, reason: 'decoder_lost' });
   release();
-  await until('another decodes', async () => whySeen(await stuck.detect({ bytes: RED, model: 'colour', confidence: null })) === 'seen');
+  await until('another decodes', async () => whySeen(await stuck.detect({ bytes: RED, model: 'colour', confidence: null, annotated: false })) === 'seen');
   expect(stuck.pid).not.toBe(pid);
 });
 
 test('[INF-7] a decoder that hangs is ended, and what it had is answered', async () => {
   await using hung = new SentPictureDetection({ workers: () => workers, deadlineMs: 700, logLevel: 'fatal', clock: { ...systemClock, every: (period, callback) => systemClock.every(period / 20, callback) }, logger: silentLogger() });
-  expect(whySeen(await hung.detect({ bytes: RED, model: 'colour', confidence: null }))).toBe('seen');
+  expect(whySeen(await hung.detect({ bytes: RED, model: 'colour', confidence: null, annotated: false }))).toBe('seen');
   process.kill(hung.pid ?? 0, 'SIGSTOP');
-  expect(await hung.detect({ bytes: RED, model: 'colour', confidence: null })).toMatchObject({ reason: 'decoder_lost' });
+  expect(await hung.detect({ bytes: RED, model: 'colour', confidence: null, annotated: false })).toMatchObject({ reason: 'decoder_lost' });
 });
 
 test('[INF-7] the process is there while somebody holds it, and ends a while after', async () => {
@@ -132,14 +186,14 @@ test('[INF-7] the process is there while somebody holds it, and ends a while aft
     }
   };
   expect(runs()).toBe(true);
-  expect(whySeen(await short.detect({ bytes: RED, model: 'colour', confidence: null }))).toBe('seen');
+  expect(whySeen(await short.detect({ bytes: RED, model: 'colour', confidence: null, annotated: false }))).toBe('seen');
   holds[0]?.[Symbol.dispose]();
   holds[0]?.[Symbol.dispose](); // once is enough
   await new Promise((resolve) => { setTimeout(resolve, 1_500); });
   expect(short.pid).toBe(pid);
   holds[1]?.[Symbol.dispose]();
   await until('it has ended', () => short.pid === undefined && !runs());
-  expect(whySeen(await short.detect({ bytes: RED, model: 'colour', confidence: null }))).toBe('seen');
+  expect(whySeen(await short.detect({ bytes: RED, model: 'colour', confidence: null, annotated: false }))).toBe('seen');
 });
 
 test('[INF-7] while there is no worker pictures are told so, and when it is back they are looked at', async () => {
@@ -162,11 +216,11 @@ test('[INF-7] workers that come and go are asked without a new process', async (
 
 test('[INF-7] when it stops, what waits is told so', async () => {
   const stopping = new SentPictureDetection({ workers: () => workers, deadlineMs: 30_000, logLevel: 'fatal', clock: systemClock, logger: silentLogger() });
-  expect(whySeen(await stopping.detect({ bytes: RED, model: 'colour', confidence: null }))).toBe('seen');
+  expect(whySeen(await stopping.detect({ bytes: RED, model: 'colour', confidence: null, annotated: false }))).toBe('seen');
   const { pid } = stopping;
-  const waiting = stopping.detect({ bytes: RED, model: 'held', confidence: null });
+  const waiting = stopping.detect({ bytes: RED, model: 'held', confidence: null, annotated: false });
   await stopping[Symbol.asyncDispose]();
   expect(await waiting).toMatchObject({ reason: 'stopping' });
-  expect(await stopping.detect({ bytes: RED, model: 'colour', confidence: null })).toMatchObject({ reason: 'stopping' });
+  expect(await stopping.detect({ bytes: RED, model: 'colour', confidence: null, annotated: false })).toMatchObject({ reason: 'stopping' });
   expect(() => process.kill(pid ?? 0, 0)).toThrow();
 });

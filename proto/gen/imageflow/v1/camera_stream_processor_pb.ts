@@ -25,9 +25,9 @@ export const CameraStreamProcessor: GenService<{
    * reads no faster than it answers, so a client feels the pace by gRPC's flow control; with `frames=newest` in `processing_params`
    * a frame that waits gives way to the next one instead. Whoever has sent the last frame half-closes, and the rest is still answered.
    *
-   * What is wrong with more than one frame ends the call: INVALID_ARGUMENT (metadata), NOT_FOUND (no such pipeline), UNIMPLEMENTED (an
-   * annotated picture is asked for), UNAUTHENTICATED (the token is revoked or has expired), RESOURCE_EXHAUSTED (too many streams, or a
-   * message above the limit), DEADLINE_EXCEEDED (nothing sent, or answers not read, for too long), UNAVAILABLE (the server stops).
+   * What is wrong with more than one frame ends the call: INVALID_ARGUMENT (metadata), NOT_FOUND (no such pipeline), UNAUTHENTICATED (the
+   * token is revoked or has expired), RESOURCE_EXHAUSTED (too many streams, or a message above the limit), DEADLINE_EXCEEDED (nothing
+   * sent, or answers not read, for too long), UNAVAILABLE (the server stops).
    *
    * @generated from rpc imageflow.v1.CameraStreamProcessor.ProcessVideoStream
    */

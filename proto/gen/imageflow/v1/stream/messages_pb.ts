@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file imageflow/v1/stream/messages.proto.
  */
 export const file_imageflow_v1_stream_messages: GenFile = /*@__PURE__*/
-  fileDesc("CiJpbWFnZWZsb3cvdjEvc3RyZWFtL21lc3NhZ2VzLnByb3RvEhNpbWFnZWZsb3cudjEuc3RyZWFtInIKEFN0cmVhbVZpZGVvRnJhbWUSEgoKZnJhbWVfZGF0YRgBIAEoDBIUCgx0aW1lc3RhbXBfbXMYAiABKAMSNAoIbWV0YWRhdGEYAyABKAsyIi5pbWFnZWZsb3cudjEuc3RyZWFtLlZpZGVvTWV0YWRhdGEi5AEKDVZpZGVvTWV0YWRhdGESEQoJc291cmNlX2lkGAEgASgJEg0KBXdpZHRoGAIgASgFEg4KBmhlaWdodBgDIAEoBRITCgtwaXBlbGluZV9pZBgEIAEoCRJTChFwcm9jZXNzaW5nX3BhcmFtcxgFIAMoCzI4LmltYWdlZmxvdy52MS5zdHJlYW0uVmlkZW9NZXRhZGF0YS5Qcm9jZXNzaW5nUGFyYW1zRW50cnkaNwoVUHJvY2Vzc2luZ1BhcmFtc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEi5wIKFFN0cmVhbVByb2Nlc3NlZEZyYW1lEhYKDnByb2Nlc3NlZF9kYXRhGAEgASgMEhEKCXNvdXJjZV9pZBgCIAEoCRIaChJwcm9jZXNzaW5nX3RpbWVfbXMYAyABKAMSMgoKZGV0ZWN0aW9ucxgEIAMoCzIeLmltYWdlZmxvdy52MS5zdHJlYW0uRGV0ZWN0aW9uEjMKBXN0YXRzGAUgASgLMiQuaW1hZ2VmbG93LnYxLnN0cmVhbS5Qcm9jZXNzaW5nU3RhdHMSFAoMdGltZXN0YW1wX21zGAYgASgDEhAKCHNlcXVlbmNlGAcgASgEEg0KBXdpZHRoGAggASgNEg4KBmhlaWdodBgJIAEoDRISCgptb2RlbF91c2VkGAogASgJEhQKDG1vZGVsX2RpZ2VzdBgLIAEoCRIuCgVlcnJvchgMIAEoCzIfLmltYWdlZmxvdy52MS5zdHJlYW0uRnJhbWVFcnJvciKdAQoKRnJhbWVFcnJvchIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSPwoIbWV0YWRhdGEYAyADKAsyLS5pbWFnZWZsb3cudjEuc3RyZWFtLkZyYW1lRXJyb3IuTWV0YWRhdGFFbnRyeRovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEidQoJRGV0ZWN0aW9uEhIKCmNsYXNzX25hbWUYASABKAkSEgoKY29uZmlkZW5jZRgCIAEoAhIuCgRiYm94GAMgASgLMiAuaW1hZ2VmbG93LnYxLnN0cmVhbS5Cb3VuZGluZ0JveBIQCghjbGFzc19pZBgEIAEoDSJCCgtCb3VuZGluZ0JveBIJCgF4GAEgASgCEgkKAXkYAiABKAISDQoFd2lkdGgYAyABKAISDgoGaGVpZ2h0GAQgASgCIvUBCg9Qcm9jZXNzaW5nU3RhdHMSIAoYdG90YWxfcHJvY2Vzc2luZ190aW1lX21zGAEgASgDEhwKFGFpX2luZmVyZW5jZV90aW1lX21zGAIgASgDEhYKDnJlc2l6ZV90aW1lX21zGAMgASgDEhYKDmZpbHRlcl90aW1lX21zGAQgASgDEhIKCndhaXRpbmdfbXMYBSABKAISEQoJZGVjb2RlX21zGAYgASgCEhEKCXJlc2l6ZV9tcxgHIAEoAhIQCghxdWV1ZV9tcxgIIAEoAhIUCgxpbmZlcmVuY2VfbXMYCSABKAISEAoIdG90YWxfbXMYCiABKAJiBnByb3RvMw");
+  fileDesc("CiJpbWFnZWZsb3cvdjEvc3RyZWFtL21lc3NhZ2VzLnByb3RvEhNpbWFnZWZsb3cudjEuc3RyZWFtInIKEFN0cmVhbVZpZGVvRnJhbWUSEgoKZnJhbWVfZGF0YRgBIAEoDBIUCgx0aW1lc3RhbXBfbXMYAiABKAMSNAoIbWV0YWRhdGEYAyABKAsyIi5pbWFnZWZsb3cudjEuc3RyZWFtLlZpZGVvTWV0YWRhdGEi5AEKDVZpZGVvTWV0YWRhdGESEQoJc291cmNlX2lkGAEgASgJEg0KBXdpZHRoGAIgASgFEg4KBmhlaWdodBgDIAEoBRITCgtwaXBlbGluZV9pZBgEIAEoCRJTChFwcm9jZXNzaW5nX3BhcmFtcxgFIAMoCzI4LmltYWdlZmxvdy52MS5zdHJlYW0uVmlkZW9NZXRhZGF0YS5Qcm9jZXNzaW5nUGFyYW1zRW50cnkaNwoVUHJvY2Vzc2luZ1BhcmFtc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEi5wIKFFN0cmVhbVByb2Nlc3NlZEZyYW1lEhYKDnByb2Nlc3NlZF9kYXRhGAEgASgMEhEKCXNvdXJjZV9pZBgCIAEoCRIaChJwcm9jZXNzaW5nX3RpbWVfbXMYAyABKAMSMgoKZGV0ZWN0aW9ucxgEIAMoCzIeLmltYWdlZmxvdy52MS5zdHJlYW0uRGV0ZWN0aW9uEjMKBXN0YXRzGAUgASgLMiQuaW1hZ2VmbG93LnYxLnN0cmVhbS5Qcm9jZXNzaW5nU3RhdHMSFAoMdGltZXN0YW1wX21zGAYgASgDEhAKCHNlcXVlbmNlGAcgASgEEg0KBXdpZHRoGAggASgNEg4KBmhlaWdodBgJIAEoDRISCgptb2RlbF91c2VkGAogASgJEhQKDG1vZGVsX2RpZ2VzdBgLIAEoCRIuCgVlcnJvchgMIAEoCzIfLmltYWdlZmxvdy52MS5zdHJlYW0uRnJhbWVFcnJvciKdAQoKRnJhbWVFcnJvchIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSPwoIbWV0YWRhdGEYAyADKAsyLS5pbWFnZWZsb3cudjEuc3RyZWFtLkZyYW1lRXJyb3IuTWV0YWRhdGFFbnRyeRovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEidQoJRGV0ZWN0aW9uEhIKCmNsYXNzX25hbWUYASABKAkSEgoKY29uZmlkZW5jZRgCIAEoAhIuCgRiYm94GAMgASgLMiAuaW1hZ2VmbG93LnYxLnN0cmVhbS5Cb3VuZGluZ0JveBIQCghjbGFzc19pZBgEIAEoDSJCCgtCb3VuZGluZ0JveBIJCgF4GAEgASgCEgkKAXkYAiABKAISDQoFd2lkdGgYAyABKAISDgoGaGVpZ2h0GAQgASgCIooCCg9Qcm9jZXNzaW5nU3RhdHMSIAoYdG90YWxfcHJvY2Vzc2luZ190aW1lX21zGAEgASgDEhwKFGFpX2luZmVyZW5jZV90aW1lX21zGAIgASgDEhYKDnJlc2l6ZV90aW1lX21zGAMgASgDEhYKDmZpbHRlcl90aW1lX21zGAQgASgDEhIKCndhaXRpbmdfbXMYBSABKAISEQoJZGVjb2RlX21zGAYgASgCEhEKCXJlc2l6ZV9tcxgHIAEoAhIQCghxdWV1ZV9tcxgIIAEoAhIUCgxpbmZlcmVuY2VfbXMYCSABKAISEAoIdG90YWxfbXMYCiABKAISEwoLYW5ub3RhdGVfbXMYCyABKAJiBnByb3RvMw");
 
 /**
  * @generated from message imageflow.v1.stream.StreamVideoFrame
@@ -79,7 +79,7 @@ export type VideoMetadata = Message<"imageflow.v1.stream.VideoMetadata"> & {
 
   /**
    * confidence_threshold: 0..1, by default the model's own; ai_model: another model than `detect` stands for; frames: `every` (default) or
-   * `newest`; processed_data: `none` (default). Others are refused.
+   * `newest`; processed_data: `none` (default) or `annotated`. Others are refused.
    *
    * @generated from field: map<string, string> processing_params = 5;
    */
@@ -98,7 +98,8 @@ export const VideoMetadataSchema: GenMessage<VideoMetadata> = /*@__PURE__*/
  */
 export type StreamProcessedFrame = Message<"imageflow.v1.stream.StreamProcessedFrame"> & {
   /**
-   * The picture with the boxes drawn in. Always empty in this version.
+   * The picture with the boxes and their labels drawn in, as large as it was sent and in the same format, at most 8 MiB; empty unless
+   * `processed_data=annotated` asks for it.
    *
    * @generated from field: bytes processed_data = 1;
    */
@@ -169,7 +170,8 @@ export type StreamProcessedFrame = Message<"imageflow.v1.stream.StreamProcessedF
   modelDigest: string;
 
   /**
-   * Why this frame has no detections. Absent: it was looked at, and an empty list means that nothing was found.
+   * Why this frame has no detections; PROCESSED_DATA_…: why it has no `processed_data`, beside its detections. Absent: it was looked at,
+   * and an empty list means that nothing was found.
    *
    * @generated from field: imageflow.v1.stream.FrameError error = 12;
    */
@@ -349,6 +351,13 @@ export type ProcessingStats = Message<"imageflow.v1.stream.ProcessingStats"> & {
    * @generated from field: float total_ms = 10;
    */
   totalMs: number;
+
+  /**
+   * Drawing the boxes and encoding the picture again; 0 where that is not asked for.
+   *
+   * @generated from field: float annotate_ms = 11;
+   */
+  annotateMs: number;
 };
 
 /**
