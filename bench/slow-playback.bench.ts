@@ -54,8 +54,9 @@ export const bench: Bench = {
     stack.use(new RespawningCamera(await ffmpegMake(noise, join(folder, 'dense.mp4')), server.rtspUrl(camera)));
     await until('it is recorded', async () => (await segmentsOf(server, CAMERA)).length > 0);
     await sleep(MINUTES * 60_000);
-    // Without the very first, which goes any moment, and the open one, which grows.
-    const [, ...closed] = (await segmentsOf(server, CAMERA)).filter(({ open }) => !open);
+    // Without the first minute, which goes while the file to compare with is fetched, and the open one, which grows.
+    const lasting = Date.now() - (MINUTES - 1) * 60_000;
+    const closed = (await segmentsOf(server, CAMERA)).filter((segment) => !segment.open && startOf(segment) >= lasting);
     const [first, last] = [closed[0], closed.at(-1)];
     if (!first || !last) throw new Error('nothing is recorded');
     const path = playbackPath(CAMERA, Math.ceil(startOf(first)), Math.floor(endOf(last)) - 1);
