@@ -73,7 +73,7 @@ test('[EXT-9] a still is of the newest picture all the same, and afterwards key 
   extractor!.picture({ handle, streams: [], stills: [id], frame: { stream: 'a', epoch: 1, rtpTs: 0, captureNtp: null, seq: 1 }, capturedAt: 0, pts: 0, format: 'png', width: 1, height: 1, sourceWidth: 1, sourceHeight: 1, drawn: null, fresh: true, dropped: 0 });
   await still;
   await publish(4 * GOP + 5);
-  expect(sent(3 * GOP)).toEqual([...range(3 * GOP, 3 * GOP + 17), 4 * GOP]);
+  expect(sent(3 * GOP)).toEqual([...range(3 * GOP, 3 * GOP + 18), 4 * GOP]); // one more, lest the decoder has kept none
 });
 
 test('[EXT-1] a decoder that nobody wants any more has nothing but key frames to do until it ends', async () => {
@@ -103,4 +103,17 @@ test('[EXT-7] what was left out and is cached no longer is not guessed: the deco
   using _fast = pool.pictures.watch('a', { ...SPEC, width: 320 }, 15, () => undefined);
   await publish(3 * GOP + 5);
   expect(sent(2 * GOP)).toEqual([2 * GOP, ...range(3 * GOP, 3 * GOP + 5)]);
+});
+
+test('[EXT-9] a still of what is cached no longer is not an old picture: a key frame is asked for, and its picture shown', async () => {
+  const { publish, pool, stream, extractors } = start();
+  using _slow = pool.pictures.watch('a', SPEC, 0.2, () => undefined);
+  await publish(2 * GOP + 20);
+  stream.hub.clearGop();
+  const asked = stream.keyframesAsked;
+  void pool.pictures.still('a', { ...SPEC, format: 'png' }, NEVER).catch(() => undefined);
+  await publish(2 * GOP + 30);
+  expect([extractors[0]!.stills.length, stream.keyframesAsked]).toEqual([0, asked + 1]);
+  await publish(3 * GOP + 1);
+  expect(extractors[0]!.stills.map(({ behind }) => behind)).toEqual([extractors[0]!.sent.length]);
 });

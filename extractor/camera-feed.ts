@@ -162,6 +162,7 @@ export class CameraFeed implements Disposable {
     const gop = this.#options.stream.hub.gop();
     const first = gop[0];
     if (!sent || first?.frame.epoch !== sent.frame.epoch || first.frame.seq > sent.frame.seq) {
+      if (!this.#broken) this.#options.stream.requestKeyframe();
       this.#broken = true;
       return;
     }
@@ -175,8 +176,10 @@ export class CameraFeed implements Disposable {
   #sendStills(): void {
     if (this.#stills.length === 0 || !this.#tracks?.video || this.#branch.queuedUnits > 0) return;
     this.#makeUp();
+    if (this.#broken) return; // the decoder's newest picture is an old one: the next key frame's is shown
     for (const still of this.#stills) this.extractor.requestStill({ handle: this.handle, ...still });
     this.#stills = [];
+    this.#owed = true; // of what was decoded while nobody wanted a picture none was kept: the next one is shown then
   }
 
   #isHopeless(unit: AccessUnit): boolean {

@@ -235,6 +235,17 @@ test('[EXT-1] [EXT-9] pictures wanted every five seconds cost a decoding of key 
   expect(await edge.pool.pictures.still(CAMERA, JPEG, AbortSignal.timeout(5_000))).toMatchObject({ frame: { seq: clip.units.length - 1 } });
 });
 
+test('[EXT-9] whoever asks for a picture of a camera that nobody decodes gets one with its next picture, not with its next key frame', async () => {
+  await using edge = new Edge(`unix:${join(folder, 'none.sock')}`, []);
+  const keyframe = clip.units.findIndex(({ randomAccess }, i) => randomAccess && i > 0);
+  const middle = Math.floor(keyframe / 2);
+  await edge.play(0, middle, { speed: 4 });
+  const still = edge.pool.pictures.still(CAMERA, { format: 'jpeg', width: 320, height: null, quality: 80, annotated: false }, AbortSignal.timeout(10_000));
+  await edge.until(() => edge.pool.stats(CAMERA)?.decodedFrames === middle, 5_000);
+  await edge.play(middle, middle + 1);
+  expect((await still).frame.seq).toBeGreaterThanOrEqual(middle - 1);
+});
+
 test('[EXT-8] a device that is named and not there costs nothing but a word: detection runs in software', async () => {
   const listen = `unix:${join(folder, 'h.sock')}`;
   const worker = startWorker(listen);
