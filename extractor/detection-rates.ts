@@ -78,11 +78,11 @@ export class DetectionRates<Slot> implements Disposable {
   }
 
   /** What became of its other pictures, in about a second. A lighter model that only refuses them is left: lowered must not mean blind. */
-  onSkips(camera: CameraId, skipped: StatsMessage['skipped']): void {
+  onSkips(camera: CameraId, { skipped, refusedModels }: Pick<StatsMessage, 'skipped' | 'refusedModels'>): void {
     for (const [reason, count] of Object.entries(skipped)) this.#governor.onSkip(reason as SkipReason, count);
     const heard = this.#heard.get(camera);
     this.#heard.delete(camera);
-    const blind = skipped.refused ? (this.present(camera)?.models ?? []).filter(({ model, full }) => model !== full && !heard?.has(model)) : [];
+    const blind = refusedModels.length > 0 ? (this.present(camera)?.models ?? []).filter(({ model, full }) => model !== full && refusedModels.includes(model) && !heard?.has(model)) : [];
     const strikes = blind.length > 0 ? (this.#strikes.get(camera) ?? 0) + 1 : 0;
     if (strikes < STRIKES) {
       this.#strikes.set(camera, strikes);

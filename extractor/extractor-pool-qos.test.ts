@@ -166,20 +166,33 @@ test('[EXT-3] a lighter model that a worker takes away is left at once, and told
 test('[EXT-3] a lighter model that only refuses pictures is left within seconds, said to be, and tried again after a minute; one that sees some is not', async () => {
   const { pool, set, fps, models, seconds, extractors, clock } = await start(['a']);
   const state = () => pool.stats('a')?.qos?.models[0]?.light.map((each) => each.state);
-  const refused = (): void => { extractors[0]!.stats(0, 1, false, { refused: 8 }); };
+  const refused = (...by: string[]): void => { extractors[0]!.stats(0, 1, false, { refused: 8 }, 'software', [], by); };
   set('a', [{ ...DETECTOR, light: ['small'] }]);
   extractors[0]!.models(READY);
   await seconds(7, 3, 12);
   expect([fps(0), models(0)]).toEqual([[8], ['small']]);
-  refused();
+  for (let i = 0; i < 4; i++) refused('another'); // of another detector
+  refused('small');
   await seconds(1, 5, 0);
-  refused();
+  refused('small');
   expect([models(0), state()]).toEqual([['small'], ['ready']]);
-  refused();
-  refused();
+  refused('small');
+  refused('small');
   expect([models(0), state()]).toEqual([['m'], ['failing']]);
   clock.advance(60_000);
   expect(state()).toEqual(['ready']);
+});
+
+test('[EXT-3] a camera that is lowered goes on where its own model is away: the lighter one has the classes that it had', async () => {
+  const { pool, set, models, seconds, extractors } = await start(['a']);
+  set('a', [LIGHT]);
+  extractors[0]!.models(READY);
+  await seconds(7, 3, 12);
+  expect(models(0)).toEqual(['small']);
+  extractors[0]!.models(READY.filter(({ name }) => name !== 'm'));
+  expect(models(0)).toEqual(['small']);
+  extractors[0]!.models(READY.map((each) => (each.name === 'm' ? { ...each, classes: 'defects' } : each)));
+  expect([models(0), pool.stats('a')?.qos?.models[0]?.light[0]?.state]).toEqual([['m'], 'other_classes']);
 });
 
 test('[EXT-3] of several detectors each goes as far as it has lighter models', async () => {

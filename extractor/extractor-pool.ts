@@ -336,7 +336,7 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
       return;
     }
     state.detections.onStats(message);
-    this.#rates.onSkips(camera, message.skipped);
+    this.#rates.onSkips(camera, message);
     this.#rates.show(camera);
     if (state.feed?.handle !== message.handle) {
       if (message.decodersActive === 0) this.#leave(slot, message.handle, camera);

@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import type { Clock } from '../core/clock.ts';
 import type { Milliseconds } from '../core/units.ts';
 import type { DetectorSpec } from '../media-control/port.ts';
@@ -8,6 +9,7 @@ import type { ModelsMessage } from './protocol.ts';
 type Lightened = Pick<DetectorSpec, 'id' | 'model' | 'light'>;
 
 const FAILING_MS: Milliseconds = 60_000;
+const MAX_REMEMBERED = 1_000;
 
 /**
  * Which of their lighter models detectors can run on: those that a worker has ready, with the same classes as the detector's own, as rules, ids of classes and
@@ -18,6 +20,8 @@ export class LighterModels<Slot> {
   readonly #known = new Map<Slot, ReadonlyMap<string, string>>();
   /** For a process that has not said anything yet. */
   #last: ReadonlyMap<string, string> = new Map();
+  /** Of every model that was ever ready. */
+  readonly #classes = new LRUCache<string, string>({ max: MAX_REMEMBERED });
   readonly #warned = new Set<string>();
   readonly #clock: Clock;
   /** Until when a model is not used. */
@@ -39,6 +43,7 @@ export class LighterModels<Slot> {
     if (models.length === 0) return;
     this.#last = new Map(models.map(({ name, classes }) => [name, classes]));
     this.#known.set(slot, this.#last);
+    for (const [name, classes] of this.#last) this.#classes.set(name, classes);
   }
 
   /** The process is gone. */
@@ -49,7 +54,7 @@ export class LighterModels<Slot> {
   /** A detector's lighter models, the heaviest first, and whether it can run on them. */
   of(slot: Slot | null | undefined, { id, model, light = [] }: Lightened): readonly LighterModel[] {
     const known = (slot ? this.#known.get(slot) : undefined) ?? this.#last;
-    const classes = known.get(model);
+    const classes = this.#classes.get(model); // those of a model that has gone hold until it is back: what runs on a lighter one goes on
     return light.map((lighter) => {
       const its = known.get(lighter);
       if (classes === undefined || its === undefined) return { model: lighter, state: 'not_ready' };

@@ -84,7 +84,7 @@ test.each([
 });
 
 test('what a child says is read', () => {
-  const stats = { handle: 1, decodersActive: 1, decodedFrames: 30, decoder: 'vaapi /dev/dri/renderD128', failedDevices: ['cuda'], skipped: { fps: 15 }, awaitingRandomAccess: false };
+  const stats = { handle: 1, decodersActive: 1, decodedFrames: 30, decoder: 'vaapi /dev/dri/renderD128', failedDevices: ['cuda'], skipped: { fps: 15 }, refusedModels: ['m'], awaitingRandomAccess: false };
   const models = [{ name: 'm', classes: 'f'.repeat(64) }];
   const [a, b, c] = read(Buffer.concat([encodeResult(RESULT), encodeStats(stats), encodeModels(models)]), 7);
   expect(a && decodeFromChild(a.type, a.body)).toEqual({ type: 'result', ...RESULT });

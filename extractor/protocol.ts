@@ -131,6 +131,8 @@ const Reports = z.strictObject({
 const Models = z.strictObject({ models: z.array(z.strictObject({ name: z.string().max(MAX_MODEL_NAME), classes: z.string().max(64) })).max(MAX_MODELS) });
 const SKIP_REASONS = ['fps', 'no_credit', 'superseded', 'deadline', 'late', 'worker_lost', 'refused', 'decoder_error', 'decoder_restart', 'queue_full'] as const;
 /** What happened to one camera since the last such message. */
+/** As many as are told of; a camera has fewer detectors. */
+export const MAX_REFUSED_MODELS = 64;
 const Stats = z.strictObject({
   handle: z.int().min(0),
   decodersActive: z.int().min(0).max(1),
@@ -140,6 +142,8 @@ const Stats = z.strictObject({
   /** Devices that failed, and were given up for a while. */
   failedDevices: z.array(z.string().max(300)).max(16),
   skipped: z.partialRecord(z.enum(SKIP_REASONS), z.int().min(0)),
+  /** Models that have refused pictures of this camera. */
+  refusedModels: z.array(z.string()).max(MAX_REFUSED_MODELS),
   /** It cannot go on before the next random access unit. */
   awaitingRandomAccess: z.boolean(),
 });

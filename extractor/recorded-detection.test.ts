@@ -49,14 +49,14 @@ class FakeChild implements Flushable {
           });
         });
       } else if (plan === 'crash') queueMicrotask(() => { this.#options.onCrash(null); });
-      else this.#options.onMessage({ type: 'stats', handle, decodersActive: 1, decodedFrames: 1, decoder: 'software', failedDevices: [], skipped: plan === 'refuses' ? { refused: 1 } : { worker_lost: 1 }, awaitingRandomAccess: false });
+      else this.#options.onMessage({ type: 'stats', handle, decodersActive: 1, decodedFrames: 1, decoder: 'software', failedDevices: [], skipped: plan === 'refuses' ? { refused: 1 } : { worker_lost: 1 }, refusedModels: [], awaitingRandomAccess: false });
     }
     return true;
   }
   drained(): Promise<void> { return Promise.resolve(); }
   flush(handle: number): void {
     queueMicrotask(() => {
-      this.#options.onMessage({ type: 'stats', handle, decodersActive: 1, decodedFrames: this.#sent, decoder: 'software', failedDevices: [], skipped: {}, awaitingRandomAccess: true });
+      this.#options.onMessage({ type: 'stats', handle, decodersActive: 1, decodedFrames: this.#sent, decoder: 'software', failedDevices: [], skipped: {}, refusedModels: [], awaitingRandomAccess: true });
       this.#options.onMessage({ type: 'flushed', handle, offered: this.#offered });
     });
   }

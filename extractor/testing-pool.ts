@@ -53,8 +53,8 @@ export class FakeExtractor implements Extractor {
   }
   drained(): Promise<void> { return new Promise((resolve) => { this.#drain = resolve; }); }
   drain(): void { this.full = false; this.#drain?.(); }
-  stats(handle: number, decodersActive: number, awaitingRandomAccess = false, skipped: StatsMessage['skipped'] = { fps: 5 }, decoder = 'software', failedDevices: string[] = []): void {
-    this.#options.onMessage({ type: 'stats', handle, decodersActive, decoder: decodersActive > 0 ? decoder : null, failedDevices, decodedFrames: 10, skipped, awaitingRandomAccess });
+  stats(handle: number, decodersActive: number, awaitingRandomAccess = false, skipped: StatsMessage['skipped'] = { fps: 5 }, decoder = 'software', failedDevices: string[] = [], refusedModels: string[] = []): void {
+    this.#options.onMessage({ type: 'stats', handle, decodersActive, decoder: decodersActive > 0 ? decoder : null, failedDevices, decodedFrames: 10, skipped, refusedModels, awaitingRandomAccess });
   }
   models(models: ModelsMessage['models']): void { this.#options.onMessage({ type: 'models', models }); }
   result(message: ResultMessage): void { this.#options.onMessage({ type: 'result', ...message }); }

@@ -125,7 +125,7 @@ export class Dispatcher implements FrameDispatcher, ModelDirectory, Disposable {
     return new WorkerLink({
       worker, deadlineMs, clock, logger,
       onOutcome: (sent, outcome) => { sent.turn.settle(() => { this.#deliver(sent, outcome); }); },
-      onSkip: ({ offer }, reason) => { listener.onSkip(offer.camera, reason); },
+      onSkip: ({ offer }, reason) => { listener.onSkip(offer.camera, reason, offer.model); },
       onRoom: () => { this.#sendAll(); },
       onLost: () => { if (!this.connected) for (const { offer } of this.#waiting.takeAll()) this.#skip(offer, 'worker_lost'); },
     });
@@ -198,7 +198,7 @@ export class Dispatcher implements FrameDispatcher, ModelDirectory, Disposable {
 
   #skip(offer: FrameOffer, reason: DispatchSkip): void {
     offer.pixels[Symbol.dispose]();
-    this.#options.listener.onSkip(offer.camera, reason);
+    this.#options.listener.onSkip(offer.camera, reason, offer.model);
   }
 }
 

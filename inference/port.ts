@@ -90,7 +90,8 @@ export type DispatchSkip = 'no_credit' | 'superseded' | 'deadline' | 'worker_los
 export interface DispatchListener {
   /** `faint`: as `FrameOffer.faintConfidence` asked for; no part of the result. */
   onResult(detector: string, result: DetectionResult, timings: InferenceTimings, faint: readonly Detection[]): void;
-  onSkip(camera: CameraId, reason: DispatchSkip): void;
+  /** `model`: that was asked for. */
+  onSkip(camera: CameraId, reason: DispatchSkip, model: string): void;
 }
 
 /** An edge knows at most so many workers. */

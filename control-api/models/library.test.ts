@@ -198,6 +198,7 @@ test('[INF-3] beyond 64 models, which is what the worker looks at, there is no n
   await using t = await start();
   for (let i = 0; i < 64; i++) writeFileSync(join(t.folder, `m${String(i)}.onnx`), 'x');
   expect(refusalOf(await t.put('mine', 'x'))).toEqual([409, 'TOO_MANY_MODELS']);
+  expect(refusalOf(await t.put('shipped', 'x', { 'if-match': '*' }))).toEqual([409, 'TOO_MANY_MODELS']); // in the product's place, but one more of one's own
   expect((await t.put('m5', 'y', { 'if-match': '*' })).status).toBe(200);
 });
 

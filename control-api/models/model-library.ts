@@ -110,6 +110,8 @@ export class ModelLibrary {
       const replaced = await this.#alone(async () => {
         const before = await this.#admit(name, replaces);
         await sync(spooled.path);
+        // Of a whole request `destroyed` says nothing. Who has gone has given up, or will ask again.
+        if (request.socket.destroyed) throw new MediaError('INVALID_ARGUMENT', 'The client has gone before its model was taken.', { reason: 'UPLOAD_BROKEN_OFF' });
         await rename(spooled.path, this.#path(`${name}.onnx`));
         await sync(this.#options.folder);
         return before;
@@ -162,8 +164,8 @@ export class ModelLibrary {
     const now = await this.#digest(name);
     if (now !== null && replaces === null) throw new MediaError('ALREADY_EXISTS', `There is a model ${name} already. To replace it, say which one: If-Match: "${now}".`, { reason: 'MODEL_EXISTS', context: { model: name, digest: now } });
     if (replaces !== null && replaces !== '*') matching(name, now, replaces);
-    const names = now === null ? await this.names() : null;
-    if (names && names.size >= MAX_MODELS) throw new MediaError('FAILED_PRECONDITION', `There are ${String(names.size)} models of your own, and no more than ${String(MAX_MODELS)} are looked at. Delete one first.`, { reason: 'TOO_MANY_MODELS' });
+    const names = await this.names(); // one that comes with the product is not among them
+    if (!names.has(name) && names.size >= MAX_MODELS) throw new MediaError('FAILED_PRECONDITION', `There are ${String(names.size)} models of your own, and no more than ${String(MAX_MODELS)} are looked at. Delete one first.`, { reason: 'TOO_MANY_MODELS' });
     return now;
   }
 

@@ -11,6 +11,7 @@ import { FpsGate } from '../fps-gate.ts';
 import type { SkipReason } from '../port.ts';
 import { SceneFilter } from '../scene/scene-filter.ts';
 import { CameraTracks, FAINT_CONFIDENCE } from '../tracking/camera-tracks.ts';
+import { MAX_REFUSED_MODELS } from '../protocol.ts';
 import type { AccessUnitMessage, BurnInStatsMessage, CameraMessage, PictureStream, StatsMessage, StillMessage } from '../protocol.ts';
 import { AnnotatedFrames } from './annotated-frames.ts';
 import { BurnIn } from './burn-in.ts';
@@ -84,6 +85,7 @@ export class CameraExtraction implements Disposable {
   #awaitingRandomAccess = true;
   #decoded = 0;
   #skipped = new Map<SkipReason, number>();
+  #refusedModels = new Set<string>();
   /** Pictures offered to detectors since the last flush. */
   #offered = 0;
   #guarding = false;
@@ -190,7 +192,9 @@ export class CameraExtraction implements Disposable {
     if (running) this.#frames.onResult(detector, running.filter?.apply(result) ?? result); // else it is no more
   }
 
-  skip(reason: SkipReason): void {
+  /** `model`: that a detector asked for. */
+  skip(reason: SkipReason, model?: string): void {
+    if (reason === 'refused' && model !== undefined && this.#refusedModels.size < MAX_REFUSED_MODELS) this.#refusedModels.add(model);
     this.#skipped.set(reason, (this.#skipped.get(reason) ?? 0) + 1);
   }
 
@@ -204,10 +208,12 @@ export class CameraExtraction implements Disposable {
       decoder,
       failedDevices: [...this.#decoder.takeFailed(), ...this.#burnIn.takeFailed()],
       skipped: Object.fromEntries(this.#skipped),
+      refusedModels: [...this.#refusedModels],
       awaitingRandomAccess: this.#awaitingRandomAccess && this.#epoch !== null,
     };
     this.#decoded = 0;
     this.#skipped = new Map();
+    this.#refusedModels = new Set();
     return stats;
   }
 

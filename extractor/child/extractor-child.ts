@@ -186,8 +186,8 @@ export class ExtractorChild implements Disposable {
         camera.annotate(detector, tracked);
       }
     },
-    onSkip: (id, reason) => {
-      for (const camera of this.#cameras.values()) if (camera.camera === id) camera.skip(reason);
+    onSkip: (id, reason, model) => {
+      for (const camera of this.#cameras.values()) if (camera.camera === id) camera.skip(reason, model);
     },
   };
 

@@ -16,8 +16,9 @@ interface Machine {
   readonly answer?: (pictures: readonly Uint8Array[]) => readonly (readonly OutputValues[])[];
   readonly most?: number;
   readonly bytes?: number;
+  readonly deadlineMs?: number;
 }
-const choose = async ({ ms, answer = honest, most = 8, bytes = BYTES }: Machine): Promise<BatchChoice & { readonly sizes: readonly number[]; readonly tookMs: number }> => {
+const choose = async ({ ms, answer = honest, most = 8, bytes = BYTES, deadlineMs = 1000 }: Machine): Promise<BatchChoice & { readonly sizes: readonly number[]; readonly tookMs: number }> => {
   const clock = new FakeClock();
   const sizes = new Set<number>();
   const run = (pictures: readonly Uint8Array[]): Promise<readonly (readonly OutputValues[])[]> => {
@@ -25,7 +26,7 @@ const choose = async ({ ms, answer = honest, most = 8, bytes = BYTES }: Machine)
     clock.advance(ms(pictures.length));
     return Promise.resolve().then(() => answer(pictures));
   };
-  return { ...await chooseBatch({ run, bytes, most, deadlineMs: 1000, clock }), sizes: [...sizes], tookMs: clock.monotonic() };
+  return { ...await chooseBatch({ run, bytes, most, deadlineMs, clock }), sizes: [...sizes], tookMs: clock.monotonic() };
 };
 
 test.each<[string, Machine, number, string]>([
@@ -43,6 +44,12 @@ test.each<[string, Machine, number, string]>([
   const choice = await choose(machine);
   expect(choice.pictures).toBe(pictures);
   expect(choice.why).toContain(why);
+});
+
+test('[INF-5] a model of seconds a picture is not measured for a minute', async () => {
+  const { pictures, why, tookMs } = await choose({ ms: (n) => 2000 * n, deadlineMs: 20_000 });
+  expect([pictures, why]).toEqual([1, expect.stringContaining('measuring 2 at a time took too long')]);
+  expect(tookMs).toBeLessThan(35_000);
 });
 
 test('[INF-5] pictures that get together what they do not get alone run one by one', async () => {

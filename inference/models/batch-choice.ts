@@ -17,6 +17,8 @@ const MOST_ROUNDS = 51;
 const ROUNDS_MS: Milliseconds = 500;
 /** After that no further size is begun. */
 const BUDGET_MS: Milliseconds = 5000;
+/** After that a size is left in the middle: whoever waits for the model waits no longer. */
+const MOST_MS: Milliseconds = 2 * BUDGET_MS;
 /** A run may take so much of the time a picture has. */
 const SHARE_OF_DEADLINE = 0.25;
 /** Batches of other sizes are computed in another order: values near to equal are equal, and a few may have changed places. */
@@ -94,17 +96,22 @@ export const chooseBatch = async (trial: BatchTrial): Promise<BatchChoice> => {
 
 /** `took`: one run of so many pictures. Rejects only when one alone fails. */
 const climb = async ([, ...sizes]: readonly number[], took: (size: number) => Promise<Milliseconds>, longest: Milliseconds, clock: Clock): Promise<BatchChoice> => {
-  const until = clock.monotonic() + BUDGET_MS;
+  const began = clock.monotonic();
+  const passed = (): Milliseconds => clock.monotonic() - began;
   let best = 1;
   const shares: string[] = [];
   let end = '';
   for (const size of sizes) {
-    let times: readonly [Times, Times];
+    let times: readonly [Times, Times] | null;
     try {
       await took(size); // what the first run of a size has to set up
-      times = await compare(best, size, took);
+      times = await compare(best, size, took, () => passed() > MOST_MS);
     } catch (error) {
       end = `; ${size} at a time: ${messageOf(error)}`;
+      break;
+    }
+    if (times === null) {
+      end = `; measuring ${size} at a time took too long`;
       break;
     }
     const [before, now] = times;
@@ -115,7 +122,7 @@ const climb = async ([, ...sizes]: readonly number[], took: (size: number) => Pr
     const pays = (['median', 'least'] as const).every((of) => now[of] / size <= (1 - LEAST_GAIN) * before[of] / best);
     if (now.median > longest || !pays) break;
     best = size;
-    if (size !== sizes.at(-1) && clock.monotonic() > until) {
+    if (size !== sizes.at(-1) && passed() > BUDGET_MS) {
       end = '; more were not tried';
       break;
     }
@@ -129,10 +136,11 @@ interface Times {
   readonly least: Milliseconds;
 }
 
-/** Taken by turns: a machine with other work is not equally fast for long. */
-const compare = async (a: number, b: number, took: (size: number) => Promise<Milliseconds>): Promise<readonly [Times, Times]> => {
+/** Taken by turns: a machine with other work is not equally fast for long. Null: there was no time for as many as it takes. */
+const compare = async (a: number, b: number, took: (size: number) => Promise<Milliseconds>, isOver: () => boolean): Promise<readonly [Times, Times] | null> => {
   const times: [Milliseconds[], Milliseconds[]] = [[], []];
   for (let [round, sum] = [0, 0]; round < LEAST_ROUNDS || (round < MOST_ROUNDS && sum < ROUNDS_MS); round++) {
+    if (round < LEAST_ROUNDS && isOver()) return null;
     const [one, other] = [await took(a), await took(b)];
     times[0].push(one);
     times[1].push(other);

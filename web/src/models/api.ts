@@ -65,6 +65,7 @@ export const modelsApi = {
 /** `fetch` does not tell how much of a body has gone. */
 const put = (path: string, body: Blob, headers: Readonly<Record<string, string>>, onProgress: (share: number) => void, signal: AbortSignal): Promise<Response> =>
   new Promise((resolve, reject) => {
+    signal.throwIfAborted();
     const xhr = new XMLHttpRequest();
     xhr.open('PUT', path);
     for (const [name, value] of Object.entries({ ...headers, authorization: `Bearer ${accessToken() ?? ''}` })) xhr.setRequestHeader(name, value);
