@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { DetectorMeter } from './detector-figures.ts';
 
-const result = (detector: string, totalMs = 30, model = 'm') => ({ detector, result: { model }, timings: { queueMs: 1, waitMs: 2, inferenceMs: totalMs - 5, totalMs } });
+const result = (detector: string, totalMs = 30, model = 'm') => ({ detector, result: { model }, timings: { queueMs: 1, waitMs: 2, inferenceMs: totalMs - 5, shareMs: totalMs - 5, totalMs } });
 
 test('[EXT-2] a detector says how many pictures a second it really sees, and how long each stage takes', () => {
   const meter = new DetectorMeter();

@@ -27,7 +27,7 @@ interface Running {
   /** Of the stretch before; null: this is the first. */
   fps: number | null;
   heard: Milliseconds;
-  timings: ResultMessage['timings'];
+  timings: Omit<ResultMessage['timings'], 'shareMs'>;
 }
 
 const mixed = (before: number, now: number): number => before + (now - before) * NEW;

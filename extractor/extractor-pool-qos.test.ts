@@ -17,7 +17,7 @@ const start = async (names: readonly string[]) => {
   const seen = (handle: number, camera: string, seq: number) => ({
     handle, detector: pool.extractors.at(-1)?.cameras.get(handle)?.detectors[0]?.id ?? '',
     result: { frame: { stream: camera, epoch: 1, rtpTs: 2, captureNtp: null, seq }, capturedAt: 5, model: models(handle)[0] ?? '', modelDigest: 'd', inferenceMs: 6, width: 1, height: 1, detections: [] },
-    timings: { queueMs: 10, waitMs: 2, inferenceMs: 3, totalMs: 4 },
+    timings: { queueMs: 10, waitMs: 2, inferenceMs: 3, shareMs: 3, totalMs: 4 },
   });
   /** Seconds in which each camera gets so many results and loses so many pictures. */
   const seconds = async (count: number, delivered: number, lost: number): Promise<void> => {

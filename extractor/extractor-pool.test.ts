@@ -164,7 +164,7 @@ test('results go to the Hub at once and to the journal in batches; those of anot
   const result = (camera: string, seq: number): ResultMessage => ({
     handle: 0, detector: 'detect',
     result: { frame: { stream: camera, epoch: 1, rtpTs: 2, captureNtp: null, seq }, capturedAt: 5, model: 'm', modelDigest: 'd', inferenceMs: 6, width: 1, height: 1, detections: [] },
-    timings: { queueMs: 1, waitMs: 2, inferenceMs: 3, totalMs: 4 },
+    timings: { queueMs: 1, waitMs: 2, inferenceMs: 3, shareMs: 3, totalMs: 4 },
   });
   extractors[0]!.result(result('a', 1));
   extractors[0]!.result(result('b', 2));
@@ -189,7 +189,7 @@ test('[INF-6] a new process numbers the tracks of a camera on from the last that
   extractors[0]!.result({
     handle: 0, detector: 'detect',
     result: { frame: { stream: 'a', epoch: 1, rtpTs: 2, captureNtp: null, seq: 1 }, capturedAt: 5, model: 'm', modelDigest: 'd', inferenceMs: 6, width: 1, height: 1, detections: ['3', '12', null].map(detection) },
-    timings: { queueMs: 1, waitMs: 2, inferenceMs: 3, totalMs: 4 },
+    timings: { queueMs: 1, waitMs: 2, inferenceMs: 3, shareMs: 3, totalMs: 4 },
   });
   extractors[0]!.crash(null);
   clock.advance(1000);

@@ -21,7 +21,7 @@ const RESULT: ResultMessage = {
     frame: { stream: 'line-1', epoch: 1, rtpTs: 2, captureNtp: 3.5, seq: 4 }, capturedAt: 5, model: 'm', modelDigest: 'd', inferenceMs: 6.5, width: 1280, height: 720,
     detections: [{ className: 'person', classId: 0, confidence: 0.5, bbox: { x: 1, y: 2, width: 3, height: 4 }, trackId: null }],
   },
-  timings: { queueMs: 1, waitMs: 2, inferenceMs: 3, totalMs: 4 },
+  timings: { queueMs: 1, waitMs: 2, inferenceMs: 3, shareMs: 3, totalMs: 4 },
 };
 
 const PICTURE: PictureHeader = {

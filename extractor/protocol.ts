@@ -99,7 +99,7 @@ const Result = z.strictObject({
       trackId: z.string().regex(/^[1-9]\d{0,14}$/).nullable(),
     })).max(1000),
   }),
-  timings: z.strictObject({ queueMs: Finite, waitMs: Finite, inferenceMs: Finite, totalMs: Finite }),
+  timings: z.strictObject({ queueMs: Finite, waitMs: Finite, inferenceMs: Finite, shareMs: Finite, totalMs: Finite }),
 });
 /** An encoded picture; its bytes follow. */
 const Picture = z.strictObject({

@@ -44,7 +44,7 @@ class FakeChild implements Flushable {
         this.#offered++;
         queueMicrotask(() => {
           this.#options.onMessage({
-            type: 'result', handle, detector: id, timings: { queueMs: 0, waitMs: 0, inferenceMs: 0, totalMs: 0 },
+            type: 'result', handle, detector: id, timings: { queueMs: 0, waitMs: 0, inferenceMs: 0, shareMs: 0, totalMs: 0 },
             result: { frame, capturedAt: wall, model, modelDigest: 'd', inferenceMs: 1, width: 8, height: 8, detections: [{ className: 'n', classId: 1, confidence: 0.5, bbox: { x: frame.seq, y: 0, width: 1, height: 1 }, trackId: null }] },
           });
         });

@@ -153,6 +153,7 @@ export class Dispatcher implements FrameDispatcher, ModelDirectory, Disposable {
       queueMs: sentAt - offeredAt,
       waitMs: outcome.waitedMs,
       inferenceMs: outcome.inferenceMs,
+      shareMs: outcome.inferenceMs / Math.max(1, outcome.runPictures),
       totalMs: this.#options.clock.monotonic() - offeredAt,
     }, outcome.objects.filter(({ confidence }) => confidence < threshold).map(toDetection));
   }

@@ -80,6 +80,8 @@ export interface InferenceTimings {
   /** In the worker before the model began. */
   readonly waitMs: number;
   readonly inferenceMs: number;
+  /** Of that, by the pictures of its run: what it cost the worker. */
+  readonly shareMs: number;
   /** From the offer until the answer. */
   readonly totalMs: number;
 }

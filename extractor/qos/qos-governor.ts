@@ -62,9 +62,9 @@ export class QosGovernor implements Disposable {
   }
 
   /** A detector's picture was seen by the last model of `chain`. */
-  onResult(timings: Pick<InferenceTimings, 'queueMs' | 'waitMs' | 'inferenceMs'>, chain: ModelChain): void {
+  onResult(timings: Pick<InferenceTimings, 'queueMs' | 'waitMs' | 'shareMs'>, chain: ModelChain): void {
     this.#window.onResult(timings, chain);
-    this.#costs.onResult(chain.at(-1) ?? chain[0], timings.inferenceMs);
+    this.#costs.onResult(chain.at(-1) ?? chain[0], timings.shareMs);
   }
 
   onSkip(reason: SkipReason, count: number): void {

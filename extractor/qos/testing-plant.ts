@@ -91,7 +91,7 @@ export class Plant implements Disposable {
     const share = Math.min(1, this.capacity / this.load);
     for (const { step: { fps, light }, ...camera } of running) {
       const { id } = camera;
-      const [chain, inferenceMs] = [chainOf(camera, light), msOf(camera, light)];
+      const [chain, shareMs] = [chainOf(camera, light), msOf(camera, light)];
       // Whole pictures; what is left over comes later.
       const whole = (key: string, rate: number): number => {
         const sum = (this.#backlog.get(key) ?? 0) + rate;
@@ -100,7 +100,7 @@ export class Plant implements Disposable {
       };
       const delivered = whole(`${id} delivered`, fps * share);
       const lost = whole(`${id} lost`, fps * (1 - share));
-      for (let i = 0; i < delivered; i++) this.#governor.onResult({ queueMs: share < 1 ? 60 : 0, waitMs: 5, inferenceMs }, chain);
+      for (let i = 0; i < delivered; i++) this.#governor.onResult({ queueMs: share < 1 ? 60 : 0, waitMs: 5, shareMs }, chain);
       this.#governor.onSkip('superseded', lost);
       this.#governor.onSkip('fps', Math.max(0, 30 - fps));
     }

@@ -58,6 +58,8 @@ class Camera implements Disposable {
   readonly worth: Record<string, number> = {};
   /** By request: the number of what was seen, or why it was refused. */
   readonly answers = new Map<number, string>();
+  /** Of each outcome, the pictures of its run. */
+  readonly company: number[] = [];
   readonly stream: ClientDuplexStream<DetectRequest, DetectResponse>;
   ended = false;
   readonly #client: GrpcClient<typeof Service>;
@@ -71,8 +73,10 @@ class Camera implements Disposable {
       if (message.case === 'grant') {
         this.grants.push(message.value.credits);
         for (const { name, mostUnanswered } of message.value.models) this.worth[name] = mostUnanswered;
-      } else if (message.case === 'outcome') this.answers.set(Number(message.value.requestId), String(message.value.objects[0]!.classId));
-      else if (message.case === 'refusal') this.answers.set(Number(message.value.requestId), REASONS.get(message.value.reason) ?? 'no reason');
+      } else if (message.case === 'outcome') {
+        this.answers.set(Number(message.value.requestId), String(message.value.objects[0]!.classId));
+        this.company.push(message.value.runPictures);
+      } else if (message.case === 'refusal') this.answers.set(Number(message.value.requestId), REASONS.get(message.value.reason) ?? 'no reason');
     });
   }
 
@@ -178,6 +182,7 @@ test('[INF-5] pictures of several cameras that wait run together, each is answer
   expect(waited.flat().toSorted((x, y) => x - y)).toEqual([2, 3, 11, 12, 13, 99]);
   expect(waited).toHaveLength(2);
   for (const own of [[2, 3], [11, 12, 13, 99]]) expect(waited.flat().filter((id) => own.includes(id))).toEqual(own);
+  expect([...a.company, ...b.company].toSorted()).toEqual(model.runs.flatMap((run) => run.map(() => run.length)).toSorted());
   const counted = Object.entries((await worker.runs())['m'] ?? {});
   expect(counted.reduce((sum, [pictures, runs]) => sum + Number(pictures) * runs, 0)).toBe(7);
 });

@@ -241,14 +241,14 @@ export class InferenceService {
     this.#failures.forget(model);
     for (const [at, { job, waitedMs }] of ready.entries()) {
       const outcome = outcomes[at];
-      this.#answer(job, outcome ? answer(job, outcome, waitedMs) : refusal(job.request.requestId, RefusalReason.INFERENCE_FAILED, 'the run had no answer for this picture'));
+      this.#answer(job, outcome ? answer(job, outcome, waitedMs, ready.length) : refusal(job.request.requestId, RefusalReason.INFERENCE_FAILED, 'the run had no answer for this picture'));
     }
   }
 
   /** False: the model failed. */
   async #runAlone({ job, frame, waitedMs }: Ready, model: LoadedModel): Promise<boolean> {
     try {
-      this.#answer(job, answer(job, await model.infer(frame), waitedMs));
+      this.#answer(job, answer(job, await model.infer(frame), waitedMs, 1));
       return true;
     } catch (error) {
       this.#answer(job, this.#refusalFor(job, error));
@@ -297,9 +297,9 @@ export class InferenceService {
   }
 }
 
-const answer = ({ request }: Job, { detections, modelDigest, inferenceMs }: InferenceOutcome, waitedMs: Milliseconds): DetectResponse => {
+const answer = ({ request }: Job, { detections, modelDigest, inferenceMs }: InferenceOutcome, waitedMs: Milliseconds, runPictures: number): DetectResponse => {
   const objects = detections.map(({ classId, className, confidence, bbox }) => ({ classId, className, confidence, ...bbox }));
-  return create(DetectResponseSchema, { message: { case: 'outcome', value: { requestId: request.requestId, objects, modelDigest, inferenceMs, waitedMs } } });
+  return create(DetectResponseSchema, { message: { case: 'outcome', value: { requestId: request.requestId, objects, modelDigest, inferenceMs, waitedMs, runPictures } } });
 };
 
 const refusal = (requestId: bigint, reason: RefusalReason, detail: string): DetectResponse =>
