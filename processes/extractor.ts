@@ -30,6 +30,10 @@ export const runExtractor = (blackBoxPath: string): void => {
     blackBox: BlackBox.open(blackBoxPath),
     clock: systemClock,
     logger,
+    onStuck: () => {
+      logger.error('devices keep the threads that encode; the extractor begins anew');
+      process.exit(1);
+    },
     makeDispatcher: ({ workers, deadlineMs, keepAll }, listener) => new Dispatcher({ workers, deadlineMs, keepAll, listener, clock: systemClock, logger }),
   });
 };

@@ -43,6 +43,7 @@ const setUp = (device: Device = { name: null, make: (first) => new H264Encoder(f
       return encoder;
     },
     doubt: (name) => { doubted.push(name); },
+    stuck: () => undefined,
   };
   const sent: SentUnit[] = [];
   const changes: number[] = [];

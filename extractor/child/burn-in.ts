@@ -19,6 +19,8 @@ export interface EncoderSource {
   encoder(first: Frame, device: string | null): Pick<H264Encoder, 'takes' | 'encode' | typeof Symbol.dispose>;
   /** The device failed: it is opened anew for the next encoder. */
   doubt(device: string): void;
+  /** The device keeps a picture, and with it one of the few threads of this process. */
+  stuck(device: string): void;
 }
 
 export interface BurnInOptions {
@@ -176,6 +178,7 @@ export class BurnIn implements Disposable {
     if (!busy || device === null || this.#options.clock.monotonic() - busy.since <= DEVICE_LIMIT_MS) return;
     this.#drop('failed');
     this.#giveUp(device, new Error(`no picture in ${String(DEVICE_LIMIT_MS / 1000)} s`));
+    this.#options.encoders.stuck(device);
     this.#busy = null;
     if (this.#running === busy.running) this.#end();
     if (!this.#waiting) return;

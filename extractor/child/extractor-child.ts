@@ -19,6 +19,8 @@ export interface ExtractorChildOptions {
   readonly blackBox: BlackBox;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** This process cannot go on: devices keep its threads. */
+  readonly onStuck: () => void;
   readonly makeDispatcher: (hello: Hello, listener: DispatchListener) => ChildDispatcher;
 }
 
@@ -38,13 +40,14 @@ export class ExtractorChild implements Disposable {
   #next = 0;
   #scheduled = false;
   readonly #lane = new SlowLane();
-  readonly #devices = new ProcessDevices();
+  readonly #devices: ProcessDevices;
   #dispatcher: ChildDispatcher | null = null;
   /** JSON of the models that the edge knows. */
   #models = '';
 
   constructor(options: ExtractorChildOptions) {
     this.#options = options;
+    this.#devices = new ProcessDevices(options.onStuck);
     const reader = new MessageReader((type, body) => { this.#inbox.push(decodeToChild(type, body)); });
     options.pipe.on('data', (chunk: Buffer) => {
       reader.push(chunk);

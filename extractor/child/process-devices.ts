@@ -10,10 +10,21 @@ import type { PictureDecoder } from './decoder.ts';
 import { H264Encoder } from './h264-encoder.ts';
 import { HardwareDevice } from './hardware-device.ts';
 
+const MOST_THREADS_LOST = 2;
+
 /** The devices the edge has found to be good, opened once for all cameras of this process. */
 export class ProcessDevices implements DecoderSource, EncoderSource, Disposable {
   #chosen: HardwareMessage = { ...IN_SOFTWARE, software: [] };
   readonly #opened = new Map<string, HardwareDevice>();
+  readonly #onStuck: () => void;
+  /** Devices that keep a picture for ever. */
+  readonly #stuck = new Set<string>();
+  #threadsLost = 0;
+
+  /** `onStuck`: so many of the threads that encode are lost to devices that this process had better begin anew. */
+  constructor(onStuck: () => void) {
+    this.#onStuck = onStuck;
+  }
 
   set(chosen: HardwareMessage): void {
     this.#chosen = chosen;
@@ -26,7 +37,7 @@ export class ProcessDevices implements DecoderSource, EncoderSource, Disposable 
 
   encodingDevice(camera: CameraId): string | null {
     const { encode, software } = this.#chosen;
-    return encode === null || software.includes(camera) ? null : deviceName(encode);
+    return encode === null || software.includes(camera) || this.#stuck.has(deviceName(encode)) ? null : deviceName(encode);
   }
 
   open(codec: CodecMessage, device: string | null): PictureDecoder {
@@ -40,6 +51,13 @@ export class ProcessDevices implements DecoderSource, EncoderSource, Disposable 
   doubt(device: string): void {
     this.#opened.get(device)?.[Symbol.dispose]();
     this.#opened.delete(device);
+  }
+
+  /** No camera's video is encoded on it in this process any more: a call into a driver cannot be taken back, and its thread is one of libuv's four. */
+  stuck(device: string): void {
+    this.#stuck.add(device);
+    this.#threadsLost++;
+    if (this.#threadsLost === MOST_THREADS_LOST) this.#onStuck();
   }
 
   [Symbol.dispose](): void {
