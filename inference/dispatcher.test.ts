@@ -287,22 +287,23 @@ test('[INF-1] pictures sent without credit are refused, and who goes on sending 
 
 test('[INF-5][EXT-6] credit that a model brings for its batches is not used up by pictures that would only wait', async () => {
   const [single, many] = [new Gate(), new Gate()];
-  await using _worker = await FakeWorker.start({ listen, models: { m: single.infer, n: many.infer }, batches: { n: 3 }, inputSize: SIZE, credits: 2 });
+  await using _worker = await FakeWorker.start({ listen, models: { m: single.infer, n: many.infer, o: () => [] }, batches: { n: 3 }, inputSize: SIZE, credits: 2 });
   const recorder = new Recorder();
   using dispatcher = recorder.dispatcher();
   await allConnected(dispatcher);
   const there = (): number => dispatcher.reports()[0]?.unanswered ?? 0;
   for (const camera of ['a', 'b', 'c', 'd']) recorder.offer(dispatcher, 1, camera);
+  recorder.offer(dispatcher, 1, 'j', { model: 'o' }); // would wait for the two before
   expect(there()).toBe(2);
   for (const camera of ['e', 'f', 'g', 'h', 'i']) recorder.offer(dispatcher, 1, camera, { model: 'n' });
   expect(there()).toBe(6);
   await vi.waitFor(() => {
     single.answer();
     many.answer();
-    expect(recorder.results).toHaveLength(9);
+    expect(recorder.results).toHaveLength(10);
   }, 10_000);
   expect(recorder.skips).toEqual([]);
-  expect(recorder.results.map(({ frame }) => frame.stream).toSorted()).toEqual(['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i']);
+  expect(recorder.results.map(({ frame }) => frame.stream).toSorted()).toEqual(['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j']);
 });
 
 test('[INF-7] it tells which models there are, of all workers', async () => {

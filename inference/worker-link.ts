@@ -118,9 +118,15 @@ export class WorkerLink implements Disposable {
   hasRoom(model: string): boolean {
     const most = this.#most.get(model) ?? 0;
     if (most === 0) return true;
+    const alone = !this.#runsTogether(model);
     let there = 0;
-    for (const { offer } of this.#sent.values()) if (offer.model === model) there++;
+    // Pictures that run one by one wait for each other, whatever their models.
+    for (const { offer } of this.#sent.values()) if (offer.model === model || (alone && !this.#runsTogether(offer.model))) there++;
     return there < most;
+  }
+
+  #runsTogether(model: string): boolean {
+    return (this.#models.get(model)?.batch.pictures ?? 1) > 1;
   }
 
   /** Needs credit. */

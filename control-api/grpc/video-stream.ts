@@ -38,6 +38,8 @@ const MAX_UNANSWERED = 64;
 const IDLE: Milliseconds = 60_000;
 /** The client does not read what it is answered. */
 const UNREAD: Milliseconds = 30_000;
+/** Who reads a picture no faster does not read it: 256 kbit/s. */
+const SLOWEST_BYTES_PER_MS = 32;
 
 interface Slot extends AskedFrame {
   readonly settings: FrameSettings;
@@ -67,7 +69,7 @@ export class VideoStream {
   #sequence = 0;
   #underWay = 0;
   /** The picture that is being sent to the client; no other answer is written before it is gone, so that what is not read is one. */
-  #sending: { readonly held: Disposable; readonly since: Milliseconds } | null = null;
+  #sending: { readonly held: Disposable; readonly since: Milliseconds; readonly bytes: number } | null = null;
   /** The client has sent all it has, or something that ends the stream. */
   #readAll = false;
   /** Since when answers are not read; null: they are. */
@@ -101,7 +103,8 @@ export class VideoStream {
   sweep(): void {
     const now = this.#options.clock.monotonic();
     const unreadSince = this.#sending?.since ?? this.#unreadSince;
-    if (unreadSince !== null && now - unreadSince > UNREAD) this.fail(new MediaError('DEADLINE_EXCEEDED', `Answers were not read for ${String(UNREAD / 1000)} s.`, { reason: 'ANSWERS_NOT_READ' }));
+    const patience = UNREAD + (this.#sending?.bytes ?? 0) / SLOWEST_BYTES_PER_MS;
+    if (unreadSince !== null && now - unreadSince > patience) this.fail(new MediaError('DEADLINE_EXCEEDED', `Answers were not read for ${String(Math.round(patience / 1000))} s.`, { reason: 'ANSWERS_NOT_READ' }));
     else if (this.#slots.length === 0 && now - this.#usedAt > IDLE) this.fail(new MediaError('DEADLINE_EXCEEDED', `No frame came for ${String(IDLE / 1000)} s.`, { reason: 'STREAM_IDLE' }));
   }
 
@@ -181,7 +184,7 @@ export class VideoStream {
   /** Writes an answer; with a picture in it, to be held until it is sent. */
   #write(message: StreamProcessedFrame, picture: Disposable | null): void {
     const now = this.#options.clock.monotonic();
-    if (picture) this.#sending = { held: picture, since: now };
+    if (picture) this.#sending = { held: picture, since: now, bytes: message.processedData.length };
     const goesOn = picture ? this.#call.write(message, () => { this.#sent(); }) : this.#call.write(message);
     if (!goesOn) this.#unreadSince ??= now;
     this.#usedAt = now;
