@@ -73,3 +73,31 @@ test('[INF-7] [DIS-4] a client that does not read its pictures is given up, and 
   for (const { answer } of served.detector.asked) answer(large);
   for (const each of next) await each.answered(4);
 }, 60_000);
+
+test('[INF-7] [DIS-4] clients that never read hold the room for pictures of others for no longer than they are given up', async () => {
+  const READ_AHEAD = 20; // more answers than gRPC's client reads before it is asked to
+  for (let round = 0; round < 3; round++) { // three streams at a time; the pictures of eight fill all the room there is
+    const silent = [served.viewer(), served.viewer(), served.viewer()];
+    served.detector.always = seen();
+    for (const viewer of silent) {
+      viewer.pause();
+      for (let i = 0; i < READ_AHEAD; i++) viewer.send();
+    }
+    await expect.poll(() => served.counted('seen'), { timeout: 10_000 }).toBe((round + 1) * 3 * READ_AHEAD + round * 3);
+    served.detector.always = { ...seen(), annotated: { made: true, bytes: Buffer.alloc(MAX_SENT_PICTURE_BYTES) } };
+    for (const viewer of silent) viewer.send({ metadata: { processingParams: { processed_data: 'annotated' } } });
+    await expect.poll(() => served.counted('seen'), { timeout: 10_000 }).toBe((round + 1) * 3 * (READ_AHEAD + 1));
+    await expect.poll(() => {
+      served.clock.advance(10_000);
+      return served.detector.holders;
+    }, { timeout: 30_000, interval: 50 }).toBe(0);
+    served.clock.advance(3_000);
+  }
+  served.detector.always = null;
+  const asked = served.detector.asked.length;
+  const next = served.viewer();
+  for (let i = 0; i < 4; i++) next.send({ metadata: { processingParams: { processed_data: 'annotated' } } });
+  await served.asked(asked + 4);
+  for (const { answer } of served.detector.asked.slice(asked)) answer({ ...seen(), annotated: { made: true, bytes: Buffer.from('small') } });
+  await next.answered(4);
+}, 60_000);

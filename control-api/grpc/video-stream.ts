@@ -6,6 +6,7 @@ import { MAX_SENT_PICTURE_BYTES } from '../../extractor/port.ts';
 import type { SentPictureDetector } from '../../extractor/port.ts';
 import { toGrpcStatus } from '../../platform/grpc/errors.ts';
 import { readOneAtATime } from '../../platform/grpc/read-one.ts';
+import { resetStream } from '../../platform/grpc/reset-stream.ts';
 import type { Metrics } from '../../platform/metrics.ts';
 import type { StreamProcessedFrame, StreamVideoFrame } from '../../proto/gen/imageflow/v1/stream/messages_pb.ts';
 import { failureOfStream, frameAnswer } from './frame-answer.ts';
@@ -38,6 +39,8 @@ const MAX_UNANSWERED = 64;
 const IDLE: Milliseconds = 60_000;
 /** The client does not read what it is answered. */
 const UNREAD: Milliseconds = 30_000;
+/** A stream that has ended may still read so long what was on its way. */
+const LAST_READ: Milliseconds = 2_000;
 /** Who reads a picture no faster does not read it: 256 kbit/s. */
 const SLOWEST_BYTES_PER_MS = 32;
 
@@ -97,6 +100,8 @@ export class VideoStream {
     if (this.#ended) return;
     this.#end();
     this.#call.emit('error', toGrpcStatus(error));
+    // The status waits behind the picture, and the picture for a client that may never read.
+    if (this.#sending) this.#options.clock.after(LAST_READ, () => { if (this.#sending) resetStream(this.#call); });
   }
 
   /** To be called now and then: a stream that nobody uses ends. */
