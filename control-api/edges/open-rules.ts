@@ -14,7 +14,7 @@ export const noteRule = async (tx: Transaction<Database>, finding: RuleFinding):
   } else if (finding.phase === 'ended') await tx.deleteFrom('open_rules').where('occurrence_id', '=', finding.id).execute();
 };
 
-/** The ends that an edge which was killed did not tell. Each was seen for as long as is known; it is told of when the next edge has begun, `at` (Unix ms). */
+/** The ends that an edge which was killed did not tell. Each has the times of its begin, for more is not known; it is told of when the next edge has begun, `at` (Unix ms). */
 export const endOpenRules = async (tx: Transaction<Database>, at: number): Promise<readonly NewEvent[]> => {
   const open = await tx.deleteFrom('open_rules').returning('finding').execute();
   return open.map(({ finding }) => ({ ...ruleEvent({ ...fromJsonString(RuleFindingSchema, finding, { ignoreUnknownFields: true }), phase: 'ended' }), at: Math.round(at) }));

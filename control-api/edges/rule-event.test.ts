@@ -37,7 +37,7 @@ test('[INF-6] what a rule says is told once on video-analysis-events, and to who
   ]);
 });
 
-test('[INF-6] what an edge that was killed did not end is ended once, when the next one begins: as far as it was seen, and without a longer clip', async () => {
+test('[INF-6] what an edge that was killed did not end is ended once, when the next one begins, with the times of its begin and without a longer clip', async () => {
   const db = await freshDatabase();
   await using _db = { [Symbol.asyncDispose]: () => db.destroy() };
   await db.insertInto('edges').values({ journal_id: 'j', edge_id: 'e', last_seq: 0, media_base_url: 'http://x', seen_at: 1 }).execute();

@@ -12,7 +12,7 @@ const TakenModel = z
   .object({ name: z.string(), digest: z.string().describe('SHA-256 of the file, hex. The worker uses it once `GET /v1/models` tells this digest, within 10 s.'), bytes: z.int(), replaced: z.string().nullable().describe('Digest of what had the name before.') })
   .openapi('UploadedModel');
 const ModelParam = z.object({ name: z.string().min(1).openapi({ param: { name: 'name', in: 'path' }, example: 'bolts-2' }) });
-const ifMatch = 'With quotes: the `digest` of what is replaced or deleted, so that nobody\'s change is lost unseen; `*`: whatever it is.';
+const ifMatch = 'With quotes: the `digest` of what is replaced or deleted, so that nobody\'s change is lost unseen; `*`: whatever it is. Of a model on an inference server `*` or nothing.';
 const Headers = z.object({ 'if-match': z.string().optional().describe(ifMatch) });
 const binary = { schema: z.string().openapi({ format: 'binary' }) };
 const changed = { 412: { description: 'What is there is not what `If-Match` names; `digest` tells what it is.' } };
@@ -73,8 +73,7 @@ export const modelLibraryRoutes = ({ library, cameras, ofDefault, audit, guard }
     .openapi(remove, async (c) => {
       const { name } = c.req.valid('param');
       const digest = parse(c.req.header('if-match'));
-      if ((await library.names()).has(name)) await checkUnused(name);
-      await library.remove(name, digest);
+      await library.remove(name, digest, () => checkUnused(name));
       audit.record({ principal: c.get('principal').username, action: 'model:delete', target: name, detail: { digest } });
       return c.body(null, 204);
     });

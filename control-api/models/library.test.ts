@@ -189,6 +189,7 @@ test('[INF-3] a model that runs on a server is not replaced by a file, and is de
   await using t = await start();
   mkdirSync(t.folder, { recursive: true });
   writeFileSync(join(t.folder, 'far.kserve.json'), '{}');
+  expect(refusalOf(await t.remove('far', { 'if-match': `"${'ab'.repeat(32)}"` }))).toEqual([400, 'MODEL_ON_SERVER']);
   expect(refusalOf(await t.put('far', 'x'))).toEqual([409, 'MODEL_ON_SERVER']);
   expect((await t.remove('far')).status).toBe(204);
   expect(t.files()).toEqual([]);

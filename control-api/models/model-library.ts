@@ -127,13 +127,20 @@ export class ModelLibrary {
     }
   }
 
-  /** Takes a model's file away, and what stands beside it. `digest`: of the file, as for `put`; null: whatever it is. Throws NOT_FOUND, FAILED_PRECONDITION. */
-  async remove(name: string, digest: string | null): Promise<void> {
+  /**
+   * Takes a model's file away, and what stands beside it. `digest`: of the file, as for `put`; null: whatever it is. `check`: rejects where it must not go, asked
+   * last, directly before. Throws NOT_FOUND, FAILED_PRECONDITION, INVALID_ARGUMENT (a digest of a model that has no file here).
+   */
+  async remove(name: string, digest: string | null, check: () => Promise<void>): Promise<void> {
     await this.#alone(async () => {
       const own = (await this.names()).has(name);
       if (!own && await this.isBundled(name)) throw new MediaError('FAILED_PRECONDITION', `The model ${name} comes with the product and stays. To have another one in its place, upload one of this name.`, { reason: 'MODEL_BUNDLED', context: { model: name } });
       if (!own) throw new MediaError('NOT_FOUND', 'There is no such model.', { reason: 'MODEL_NOT_FOUND', context: { model: name.slice(0, 128) } });
-      if (digest !== null && digest !== '*') matching(name, await this.#digest(name), digest);
+      if (digest !== null && digest !== '*') {
+        if (await isFile(this.#path(`${name}.kserve.json`))) throw new MediaError('INVALID_ARGUMENT', `The model ${name} runs on an inference server: leave If-Match out, or say *.`, { reason: 'MODEL_ON_SERVER', context: { model: name } });
+        matching(name, await this.#digest(name), digest);
+      }
+      await check();
       const beside = TAKEN_NAMES.test(name) ? [] : SIDECARS; // of a file by hand: another model's
       for (const ending of ['.onnx', '.kserve.json', ...beside]) await rm(this.#path(`${name}${ending}`), { force: true });
       await sync(this.#options.folder);
