@@ -212,7 +212,7 @@ test('[EXT-6] after kill -9 and a new start the dispatcher is connected again; S
     await using again = await PythonWorker.start(['--listen', worker.address]);
     expect((await asker.detect(MODEL, still, null)).detections).toEqual(before);
     using stream = new RawStream(again.address);
-    expect(await stream.next()).toMatchObject({ case: 'grant', value: { models: [{}, {}] } });
+    expect(await stream.next()).toMatchObject({ case: 'grant', value: { models: [{}, {}, {}] } });
     using stays = new RawStream(again.address);
     expect(await stays.next()).toMatchObject({ case: 'grant' });
     const code = again.end('SIGTERM');
