@@ -242,7 +242,6 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
     onChange: () => { options.models.forget(); }, clock, logger,
   });
   await library.start();
-  const ofDefault = { model: config.inference.default_model, light: lightOfDefault(config.inference) };
   const mentions = new RecordingMentions({ events, marks, now: () => clock.now() });
   const stats = new EdgeStatsClient(edges, clock);
   const jwksPath = '/.well-known/jwks.json';
@@ -269,8 +268,8 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
       timelineRoutes(detections, guard),
       eventRoutes(events, guard),
       alarmRoutes(alarms, guard),
-      modelRoutes({ list: options.workerModels, library, ofDefault, maxBytes: config.inference.max_model_bytes, guard }),
-      modelLibraryRoutes({ library, cameras, ofDefault, audit, guard }),
+      modelRoutes({ list: options.workerModels, library, ofDefault: { model: config.inference.default_model, light: lightOfDefault(config.inference) }, maxBytes: config.inference.max_model_bytes, guard }),
+      modelLibraryRoutes({ library, cameras, inference: config.inference, audit, guard }),
       modelTrialRoutes(new ModelTrials({ detector: options.sentPictures, clock }), guard),
       archiveRoutes(archive, guard),
     ],

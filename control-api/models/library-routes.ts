@@ -1,8 +1,9 @@
 import { OpenAPIHono, createRoute, z } from '@hono/zod-openapi';
+import type { Config } from '../../config/schema.ts';
 import { MediaError } from '../../core/errors.ts';
 import type { ApiEnv } from '../api-env.ts';
 import type { AuditService } from '../audit/service.ts';
-import { settingsOf } from '../cameras/service.ts';
+import { settingsOf, toDetectors } from '../cameras/service.ts';
 import type { CameraService } from '../cameras/service.ts';
 import type { Guard } from '../guard.ts';
 import { bearer, bodyRefused, conflict, guarded, invalid, json, missing, tooMany, unavailable, unprocessable } from '../schemas.ts';
@@ -28,13 +29,12 @@ const parse = (header: string | undefined): string | null => {
 export interface ModelLibraryRoutesOptions {
   readonly library: ModelLibrary;
   readonly cameras: CameraService;
-  /** Behind the detector `detect`, and what that is lowered to. */
-  readonly ofDefault: { readonly model: string; readonly light: readonly string[] };
+  readonly inference: Config['inference'];
   readonly audit: AuditService;
   readonly guard: Guard;
 }
 
-export const modelLibraryRoutes = ({ library, cameras, ofDefault, audit, guard }: ModelLibraryRoutesOptions) => {
+export const modelLibraryRoutes = ({ library, cameras, inference, audit, guard }: ModelLibraryRoutesOptions) => {
   const common = { tags: ['models'], security: bearer, middleware: guard.require('model:manage') };
   const put = createRoute({
     ...common, method: 'put', path: '/models/{name}', summary: 'Add a model, or replace one: an .onnx file, tried before it takes any place.',
@@ -52,12 +52,11 @@ export const modelLibraryRoutes = ({ library, cameras, ofDefault, audit, guard }
   /** Throws FAILED_PRECONDITION when somebody would be left without a detector. */
   const checkUnused = async (name: string): Promise<void> => {
     if (await library.isBundled(name)) return; // that one takes over
-    const users = (await cameras.all()).filter((row) => settingsOf(row).pipelines.some((pipeline) => {
-      const { id, light } = typeof pipeline === 'string' ? { id: pipeline, light: undefined } : pipeline;
-      return name === (id === 'detect' ? ofDefault.model : id) || (light ?? (id === 'detect' ? ofDefault.light : [])).includes(name);
-    })).map(({ id }) => id);
+    const users = (await cameras.all())
+      .filter((row) => toDetectors(settingsOf(row).pipelines, inference).some(({ model, light = [] }) => model === name || light.includes(name)))
+      .map(({ id }) => id);
     if (users.length > 0) throw new MediaError('FAILED_PRECONDITION', `The model ${name} is used by ${users.slice(0, 10).join(', ')}${users.length > 10 ? ` and ${String(users.length - 10)} more cameras` : ''}. Take it out of the pipelines there first.`, { reason: 'MODEL_IN_USE', context: { model: name, cameras: users.length } });
-    if (name === ofDefault.model) throw new MediaError('FAILED_PRECONDITION', `The model ${name} is the default detector (inference.default_model).`, { reason: 'MODEL_IN_USE', context: { model: name } });
+    if (name === inference.default_model) throw new MediaError('FAILED_PRECONDITION', `The model ${name} is the default detector (inference.default_model).`, { reason: 'MODEL_IN_USE', context: { model: name } });
   };
 
   return new OpenAPIHono<ApiEnv>()
