@@ -52,6 +52,8 @@ test.each<[string, Partial<InferRequest>, string]>([
   ['contents of another type', { inputs: [input({ contents: [{ field: 6, packed: new Uint8Array(48) }] })], raw: [] }, 'the input images is of datatype UINT8: its contents belong into uint_contents'],
   ['too many values', { inputs: [input({ contents: [{ field: 4, packed: new Uint8Array(13) }] })], raw: [] }, 'more than 12 values'],
   ['no byte', { inputs: [input({ contents: [{ field: 4, packed: Uint8Array.of(128, 2) }] })], raw: [] }, 'the value 256, which no UINT8 is'],
+  ['bytes that end within a value', { inputs: [input({ contents: [{ field: 4, packed: Uint8Array.of(128) }] })], raw: [] }, 'the input images has contents that cannot be read: premature EOF'],
+  ['a value that does not end', { inputs: [input({ contents: [{ field: 4, packed: new Uint8Array(12).fill(255) }] })], raw: [] }, 'the input images has contents that cannot be read: invalid varint'],
   ['another output', { outputs: [{ name: 'masks', parameters: [] }] }, 'the model has no output masks; it gives boxes, scores'],
   ['an output twice', { outputs: [{ name: 'boxes', parameters: [] }, { name: 'boxes', parameters: [] }] }, 'the output boxes is asked for twice'],
   ['classification', { outputs: [{ name: 'boxes', parameters: ['classification'] }] }, 'the output boxes has the parameter classification'],

@@ -1,6 +1,6 @@
 /** The tensors a request brings, checked against what a model takes before anything is run. */
 import { BinaryReader } from '@bufbuild/protobuf/wire';
-import { MediaError } from '../../../core/errors.ts';
+import { MediaError, messageOf } from '../../../core/errors.ts';
 import type { InputTensor, TensorInput, TensorModel } from '../../models/loaded-model.ts';
 import { isFixed } from '../../models/tensor-contract.ts';
 import { datatypeOf, shapeOf, shown } from './datatypes.ts';
@@ -127,11 +127,20 @@ const packedBytes = (contents: readonly TypedContents[], values: number, of: str
     const reader = new BinaryReader(packed);
     while (reader.pos < reader.len) {
       if (at === values) throw wrongCount(of, `more than ${values}`, values);
-      const value = reader.uint32();
+      const value = varint(reader, of);
       if (value > 255) throw refuse(`${of} has the value ${value}, which no UINT8 is`);
       data[at++] = value;
     }
   }
   if (at !== values) throw wrongCount(of, String(at), values);
   return data;
+};
+
+/** The reader says in its own errors that bytes end too early, or that a varint does not end. */
+const varint = (reader: BinaryReader, of: string): number => {
+  try {
+    return reader.uint32();
+  } catch (error) {
+    throw refuse(`${of} has contents that cannot be read: ${messageOf(error)}`);
+  }
 };
