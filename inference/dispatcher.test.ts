@@ -12,6 +12,7 @@ import { DetectRequestSchema, InferenceService, RefusalReason } from '../proto/g
 import type { DetectResponse } from '../proto/gen/imageflow/v1/inference_pb.ts';
 import { Dispatcher } from './dispatcher.ts';
 import type { DispatchSkip, FrameOffer, InferenceFrame, InferenceTimings } from './port.ts';
+import { PictureMemory } from './picture-memory.ts';
 import { FakeWorker } from './testing/fake-worker.ts';
 
 const SIZE = 8;
@@ -314,4 +315,32 @@ test('[INF-7] it tells which models there are, of all workers', async () => {
   expect(dispatcher.models().size).toBe(0);
   await allConnected(dispatcher);
   expect([...dispatcher.models()].map(([name, { state, inputWidth }]) => [name, state, inputWidth])).toEqual([['m', 'ready', SIZE], ['n', 'ready', SIZE], ['o', 'ready', 2 * SIZE]]);
+});
+
+test('[INF-1] a worker of this machine sees pictures in shared memory, also after it began anew, and is sent those that find no room there', async () => {
+  const put = vi.spyOn(PictureMemory.prototype, 'put');
+  const free = vi.spyOn(PictureMemory.prototype, 'free');
+  try {
+    const seen: number[] = [];
+    const start = () => FakeWorker.start({ listen, models: { m: ({ pixels }) => { seen.push(pixels[0] ?? -1); return []; } }, inputSize: SIZE });
+    const recorder = new Recorder();
+    using dispatcher = recorder.dispatcher();
+    const look = async (seq: number): Promise<void> => {
+      recorder.offer(dispatcher, seq, 'a', { pixels: { bytes: new Uint8Array(3 * SIZE * SIZE).fill(seq), [Symbol.dispose]: () => { recorder.released++; } } });
+      await soon(() => { expect(recorder.results.length).toBe(seq); });
+    };
+    for (const [before, after] of [[1, 2], [3, 4]] as const) {
+      await using _worker = await start();
+      await soon(() => { expect(dispatcher.model('m')).toBeDefined(); });
+      await look(before);
+      put.mockReturnValueOnce(null);
+      await look(after);
+    }
+    expect(seen).toEqual([1, 2, 3, 4]);
+    expect(recorder.released).toBe(4);
+    expect(put.mock.results.map(({ value }) => value as number | null)).toEqual([0, null, 0, null]);
+    expect(free.mock.calls).toEqual([[0], [0]]);
+  } finally {
+    vi.restoreAllMocks();
+  }
 });

@@ -10,6 +10,7 @@ import type { Logger } from '../platform/logging.ts';
 import { DetectRequestSchema, InferenceService, RefusalReason } from '../proto/gen/imageflow/v1/inference_pb.ts';
 import type { DetectRequest, DetectResponse, Grant, Outcome, Refusal } from '../proto/gen/imageflow/v1/inference_pb.ts';
 import { AnswerTime } from './answer-time.ts';
+import { PictureMemory } from './picture-memory.ts';
 import type { Turn } from './in-order.ts';
 import type { DispatchSkip, FrameOffer, ModelInfo, WorkerAddress, WorkerReport } from './port.ts';
 import { fromModelMessage } from './wire.ts';
@@ -42,6 +43,8 @@ export interface OutgoingFrame {
 /** A picture that is with the worker. */
 export interface SentFrame extends OutgoingFrame {
   readonly sentAt: Milliseconds;
+  /** Where it lies in memory shared with the worker; null: it was sent. */
+  readonly offset: number | null;
   /** Its deadline passed or its camera is gone: the answer, if it comes, only returns the credit. */
   abandoned: boolean;
 }
@@ -71,6 +74,9 @@ export class WorkerLink implements Disposable {
   /** Of each model, pictures that are worth having there at a time. */
   #most: ReadonlyMap<string, number> = new Map();
   #stream: DetectStream | null = null;
+  /** Shared with the worker, if it can read it. */
+  #memory: PictureMemory | null = null;
+  #memoryShared = false;
   #credits = 0;
   #nextId = 1n;
   #hungSweeps = 0;
@@ -137,19 +143,25 @@ export class WorkerLink implements Disposable {
     const id = this.#nextId++;
     const now = this.#options.clock.monotonic();
     const { offer, offeredAt, asked } = frame;
-    this.#sent.set(id, { ...frame, sentAt: now, abandoned: false });
+    const offset = (this.#memoryShared ? this.#memory?.put(offer.pixels.bytes) : null) ?? null;
+    this.#sent.set(id, { ...frame, sentAt: now, offset, abandoned: false });
     const request = create(DetectRequestSchema, {
       requestId: id,
       model: offer.model,
       deadlineMs: Math.max(1, Math.round(this.#options.deadlineMs - (now - offeredAt))),
-      pixels: offer.pixels.bytes,
+      ...(offset === null ? { pixels: offer.pixels.bytes } : { sharedOffset: BigInt(offset) }),
       sourceWidth: offer.sourceWidth,
       sourceHeight: offer.sourceHeight,
       ...(asked === null ? {} : { confidence: asked }),
       picture: { stream: offer.frame.stream, epoch: offer.frame.epoch, rtpTimestamp: offer.frame.rtpTs, sequence: BigInt(offer.frame.seq) },
     });
-    // The message is serialised when the stream takes it, which may be later; the buffer is free once it did.
-    stream.write(request, () => { offer.pixels[Symbol.dispose](); });
+    if (offset !== null) {
+      offer.pixels[Symbol.dispose]();
+      stream.write(request);
+    } else {
+      // The message is serialised when the stream takes it, which may be later; the buffer is free once it did.
+      stream.write(request, () => { offer.pixels[Symbol.dispose](); });
+    }
   }
 
   /** What is on its way for this camera comes back to nobody. */
@@ -198,12 +210,14 @@ export class WorkerLink implements Disposable {
     for (const sent of this.#sent.values()) abandon(sent);
     this.#sent.clear();
     this.#stream?.cancel();
+    this.#endMemory();
     this.#client[Symbol.dispose]();
     this.#onLeft();
   }
 
   #connect(): void {
-    const stream = this.#client.call.detect();
+    this.#memory = this.local ? PictureMemory.create() : null;
+    const stream = this.#client.call.detect(this.#memory ? { metadata: this.#memory.metadata } : {});
     this.#stream = stream;
     const lost = (why: string): void => { if (this.#stream === stream) this.#lose(why); };
     stream.on('data', (response: DetectResponse) => { if (this.#stream === stream) this.#receive(response); });
@@ -216,6 +230,7 @@ export class WorkerLink implements Disposable {
     const stream = this.#stream;
     this.#stream = null;
     stream?.cancel();
+    this.#endMemory();
     this.#models = new Map();
     this.#credits = 0;
     this.#hungSweeps = 0;
@@ -227,6 +242,12 @@ export class WorkerLink implements Disposable {
     this.#retry = this.#options.clock.after(this.#backoff, () => { this.#connect(); });
     this.#backoff = Math.min(MAX_BACKOFF_MS, this.#backoff * 2);
     this.#options.onLost();
+  }
+
+  #endMemory(): void {
+    this.#memory?.[Symbol.dispose]();
+    this.#memory = null;
+    this.#memoryShared = false;
   }
 
   #receive({ message }: DetectResponse): void {
@@ -241,7 +262,11 @@ export class WorkerLink implements Disposable {
   }
 
   #onGrant(grant: Grant): void {
-    if (!this.connected) this.#options.logger.info({ worker: this.worker.address, models: grant.models.map((model) => model.name) }, 'worker connected');
+    if (!this.connected) {
+      this.#memory?.unlink();
+      this.#memoryShared = grant.sharedMemory;
+      this.#options.logger.info({ worker: this.worker.address, models: grant.models.map((model) => model.name), sharedMemory: this.#memoryShared }, 'worker connected');
+    }
     // It is about to leave: it ends the stream when it has answered what it was sent.
     if (this.connected && grant.models.length === 0) {
       this.#options.logger.info({ worker: this.worker.address }, 'worker leaves');
@@ -284,6 +309,7 @@ export class WorkerLink implements Disposable {
     const sent = this.#sent.get(id);
     if (!sent) return undefined;
     this.#sent.delete(id);
+    if (sent.offset !== null) this.#memory?.free(sent.offset);
     if (credit) this.#credits++;
     return sent;
   }

@@ -10,6 +10,7 @@ import { silentLogger } from '../../platform/logging.ts';
 import { DetectRequestSchema, GetStatisticsRequestSchema, InferenceService as Service, RefusalReason } from '../../proto/gen/imageflow/v1/inference_pb.ts';
 import type { DetectRequest, DetectResponse } from '../../proto/gen/imageflow/v1/inference_pb.ts';
 import type { LoadedModel, PictureBatch } from '../models/loaded-model.ts';
+import { PictureMemory } from '../picture-memory.ts';
 import type { InferenceFrame, InferenceOutcome, ModelInfo } from '../port.ts';
 import { fakeModelInfo } from '../testing/fake-worker.ts';
 import { InferenceService } from './inference-service.ts';
@@ -55,6 +56,8 @@ class Model implements LoadedModel {
 
 class Camera implements Disposable {
   readonly grants: number[] = [];
+  /** The worker reads the memory that was named. */
+  sharesMemory = false;
   readonly worth: Record<string, number> = {};
   /** By request: the number of what was seen, or why it was refused. */
   readonly answers = new Map<number, string>();
@@ -64,14 +67,15 @@ class Camera implements Disposable {
   ended = false;
   readonly #client: GrpcClient<typeof Service>;
 
-  constructor(address: string) {
+  constructor(address: string, memory?: PictureMemory | null) {
     this.#client = GrpcClient.dial(Service, address);
-    this.stream = this.#client.call.detect();
+    this.stream = this.#client.call.detect(memory ? { metadata: memory.metadata } : {});
     this.stream.on('error', () => undefined);
     this.stream.on('end', () => { this.ended = true; });
     this.stream.on('data', ({ message }: DetectResponse) => {
       if (message.case === 'grant') {
         this.grants.push(message.value.credits);
+        this.sharesMemory = message.value.sharedMemory;
         for (const { name, mostUnanswered } of message.value.models) this.worth[name] = mostUnanswered;
       } else if (message.case === 'outcome') {
         this.answers.set(Number(message.value.requestId), String(message.value.objects[0]!.classId));
@@ -309,4 +313,35 @@ test('[INF-5] of what a client that is gone has asked nothing runs', async () =>
   gate.resolve(undefined);
   await stays.answered({ 1: 1, 2: 2 });
   expect(model.runs.flat()).toEqual([1, 2]);
+});
+
+test('[INF-1] pictures are read from memory shared with a client, which may be a file without a name by then', async () => {
+  const model = new Model('m', { most: 1 });
+  await using worker = await Worker.start([model]);
+  using memory = PictureMemory.create();
+  using camera = new Camera(worker.address, memory);
+  await vi.waitFor(() => { expect(camera.sharesMemory).toBe(true); }, 10_000);
+  memory?.unlink();
+  const offsets = [7, 8].map((id) => memory?.put(picture(id)) ?? -1);
+  for (const [at, offset] of offsets.entries()) camera.ask(at, { pixels: new Uint8Array(), sharedOffset: BigInt(offset) });
+  await camera.answered({ 0: 7, 1: 8 });
+  camera.ask(2, { pixels: picture(9) }); // the same client may send one, too
+  await camera.answered({ 0: 7, 1: 8, 2: 9 });
+});
+
+test('[INF-1] a client whose memory has no such picture, or cannot be read, is refused that picture alone', async () => {
+  await using worker = await Worker.start([new Model('m', { most: 1 })]);
+  using memory = PictureMemory.create();
+  using sharing = new Camera(worker.address, memory);
+  using sending = new Camera(worker.address);
+  const [good, short] = [memory?.put(picture(7)) ?? -1, memory?.put(picture(8).subarray(1)) ?? -1];
+  for (const [at, offset] of [BigInt(short), 1n << 40n, (1n << 64n) - 1n].entries()) {
+    sharing.ask(at, { pixels: new Uint8Array(), sharedOffset: offset });
+    await vi.waitFor(() => { expect(sharing.answers.get(at)).toBe('BAD_REQUEST'); }, 10_000);
+  }
+  sharing.ask(3, { pixels: new Uint8Array(), sharedOffset: BigInt(good) });
+  await vi.waitFor(() => { expect(sharing.answers.get(3)).toBe('7'); }, 10_000);
+  sending.ask(0, { pixels: new Uint8Array(), sharedOffset: BigInt(good) });
+  await sending.answered({ 0: 'BAD_REQUEST' });
+  expect(sending.sharesMemory).toBe(false);
 });

@@ -12,12 +12,14 @@ import { DetectResponseSchema, GetStatisticsResponseSchema, InferenceService as 
 import type { DetectRequest, DetectResponse, Model } from '../../proto/gen/imageflow/v1/inference_pb.ts';
 import type { LoadedModel } from '../models/loaded-model.ts';
 import type { ModelRegistry } from '../models/model-registry.ts';
+import { ClientMemory } from '../picture-memory.ts';
 import type { InferenceFrame, InferenceOutcome, ModelInfo } from '../port.ts';
 import { toModelMessage } from '../wire.ts';
 import { BatchFailures } from './batch-failures.ts';
 import { isExpired, nextBatch } from './batching.ts';
 import type { BatchLimits, WaitingPicture } from './batching.ts';
 import { Gathering } from './gathering.ts';
+import { PictureBuffers } from './picture-buffers.ts';
 import { RunCounts } from './run-counts.ts';
 import type { Turns } from './turns.ts';
 
@@ -50,6 +52,8 @@ type DetectCall = ServerDuplexStream<DetectRequest, DetectResponse>;
 
 interface Client {
   readonly call: DetectCall;
+  /** Where it leaves pictures; null: it sends them. */
+  readonly memory: ClientMemory | null;
   /** What it may still send, and what it may send altogether. */
   credits: number;
   granted: number;
@@ -82,6 +86,7 @@ export class InferenceService {
   readonly #runs = new RunCounts();
   readonly #failures = new BatchFailures();
   readonly #gathering: Gathering;
+  readonly #buffers = new PictureBuffers();
   #queue: readonly Job[] = [];
   #alarm: Disposable | undefined;
   #retired = false;
@@ -120,24 +125,30 @@ export class InferenceService {
   /** Ends every stream: the worker is going away. */
   [Symbol.dispose](): void {
     this.#alarm?.[Symbol.dispose]();
-    for (const { call } of this.#clients) call.end();
-    this.#clients.clear();
+    for (const client of this.#clients) {
+      client.call.end();
+      this.#drop(client);
+    }
     this.#queue = [];
   }
 
   #accept(call: DetectCall): void {
-    const client: Client = { call, credits: 0, granted: 0, leaving: false, overruns: 0, gone: false };
+    const client: Client = { call, memory: ClientMemory.open(call.metadata), credits: 0, granted: 0, leaving: false, overruns: 0, gone: false };
     this.#clients.add(client);
-    const drop = (): void => {
-      client.gone = true;
-      this.#clients.delete(client);
-      if (this.#clients.size === 0) this.#onEmpty();
-    };
+    const drop = (): void => { this.#drop(client); };
     call.on('cancelled', drop);
     call.on('close', drop);
     call.on('end', () => { client.leaving = true; this.#endIfIdle(client); });
     call.on('data', (request: DetectRequest) => { this.#receive(client, request); });
     this.#grant(client);
+  }
+
+  #drop(client: Client): void {
+    if (client.gone) return;
+    client.gone = true;
+    client.memory?.[Symbol.dispose]();
+    this.#clients.delete(client);
+    if (this.#clients.size === 0) this.#onEmpty();
   }
 
   /** Tells the models, and gives the credit that they are worth; what was given cannot be taken back. */
@@ -146,7 +157,7 @@ export class InferenceService {
     const credits = this.#retired ? 0 : Math.max(0, wanted - client.granted);
     client.granted += credits;
     client.credits += credits;
-    client.call.write(create(DetectResponseSchema, { message: { case: 'grant', value: { credits, models: this.#retired ? [] : this.#models() } } }));
+    client.call.write(create(DetectResponseSchema, { message: { case: 'grant', value: { credits, models: this.#retired ? [] : this.#models(), sharedMemory: client.memory !== null } } }));
   }
 
   #models(): Model[] {
@@ -212,6 +223,7 @@ export class InferenceService {
     this.#runs.note(name, ready.length);
     if (ready.length > 1 && model.batch) await this.#runTogether(ready, model, model.batch.infer);
     else for (const each of ready) await this.#runAlone(each, model);
+    for (const { job, frame } of ready) if (job.request.sharedOffset !== undefined) this.#buffers.give(frame.pixels);
     this.#gathering.ran(now);
   }
 
@@ -257,9 +269,9 @@ export class InferenceService {
   }
 
   /** What a model is to look at, or what the request is refused with. */
-  #frame({ request }: Job, model: LoadedModel | undefined): InferenceFrame | DetectResponse {
+  #frame({ client, request }: Job, model: LoadedModel | undefined): InferenceFrame | DetectResponse {
     const { registry } = this.#options;
-    const { requestId: id, pixels, sourceWidth, sourceHeight } = request;
+    const { requestId: id, sharedOffset, sourceWidth, sourceHeight } = request;
     if (!model) {
       return registry.has(request.model)
         ? refusal(id, RefusalReason.MODEL_NOT_READY, `model ${request.model} is not ready`)
@@ -271,8 +283,18 @@ export class InferenceService {
       return refusal(id, RefusalReason.BAD_REQUEST, 'no picture size, or a confidence outside 0..1');
     }
     const bytes = 3 * inputWidth * inputHeight;
+    const pixels = sharedOffset === undefined ? request.pixels : this.#read(client, sharedOffset, bytes);
+    if (!pixels) return refusal(id, RefusalReason.BAD_REQUEST, `there are no ${bytes} bytes of pixels at ${sharedOffset} of the shared memory`);
     if (pixels.length !== bytes) return refusal(id, RefusalReason.BAD_REQUEST, `${request.model} takes ${bytes} bytes of pixels, not ${pixels.length}`);
     return { pixels, sourceWidth, sourceHeight, confidence };
+  }
+
+  /** Undefined: there is no such picture. */
+  #read({ memory }: Client, offset: bigint, bytes: number): Uint8Array | undefined {
+    const into = this.#buffers.take(bytes);
+    if (memory?.read(Number(offset), into) === true) return into;
+    this.#buffers.give(into);
+    return undefined;
   }
 
   #refusalFor({ request }: Job, error: unknown): DetectResponse {

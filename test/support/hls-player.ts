@@ -16,24 +16,24 @@ export interface HlsPlayed {
   readonly errors: readonly string[];
 }
 
-/** Plays a live playlist in the page's only <video>, instead of what played before; resolves when it plays. */
-export const playHls = async (page: Page, url: string, token: string): Promise<void> => {
+/** Plays a live playlist in the page's only <video>, instead of what played before; resolves when it plays. `settings` as hls.js takes them. */
+export const playHls = async (page: Page, url: string, token: string, settings: object = { lowLatencyMode: true }): Promise<void> => {
   await page.evaluate(() => { (globalThis as unknown as HlsPage).hls?.destroy(); }); // it outlives its element
   await page.setContent('<video muted autoplay></video>');
   await page.addScriptTag({ path: createRequire(import.meta.url).resolve('hls.js/dist/hls.min.js') });
-  await page.evaluate(async ([playlist, bearer]) => {
+  await page.evaluate(async ([playlist, bearer, given]) => {
     const scope = globalThis as unknown as HlsPage;
     const video = document.querySelector('video');
     if (!video) throw new Error('no video');
     const errors: string[] = [];
     scope.hlsErrors = errors;
-    const hls = new scope.Hls({ lowLatencyMode: true, xhrSetup: (xhr: XMLHttpRequest) => { xhr.setRequestHeader('Authorization', `Bearer ${String(bearer)}`); } });
+    const hls = new scope.Hls({ ...given, xhrSetup: (xhr: XMLHttpRequest) => { xhr.setRequestHeader('Authorization', `Bearer ${bearer}`); } });
     scope.hls = hls;
     hls.on('hlsError', (_event, data) => { errors.push(data.details); });
-    hls.loadSource(String(playlist));
+    hls.loadSource(playlist);
     hls.attachMedia(video);
     await new Promise((resolve) => { video.addEventListener('playing', resolve, { once: true }); });
-  }, [url, token]);
+  }, [url, token, settings] as const);
 };
 
 /** Watches what plays for `seconds` of media. */

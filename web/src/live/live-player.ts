@@ -10,6 +10,7 @@ import { BoxStore, TimedBoxStore } from './boxes.ts';
 import type { BoxMessage, TimelineMessage } from './boxes.ts';
 import { drawBoxes } from './draw.ts';
 import { accessToken } from '../session.ts';
+import { LIVE_HLS_SETTINGS } from './hls-settings.ts';
 import { Percentile } from './percentile.ts';
 import { WhepPlayer, WhepRefused } from './whep.ts';
 
@@ -231,7 +232,7 @@ export class LivePlayer {
   async #playHls(reason: string): Promise<void> {
     const { default: HlsPlayer } = await import('hls.js');
     if (this.#disposed) return;
-    const hls = new HlsPlayer({ lowLatencyMode: true, liveSyncMode: 'edge', maxLiveSyncPlaybackRate: 1.1, xhrSetup: (xhr) => xhr.setRequestHeader('authorization', `Bearer ${accessToken() ?? ''}`) });
+    const hls = new HlsPlayer({ ...LIVE_HLS_SETTINGS, xhrSetup: (xhr) => xhr.setRequestHeader('authorization', `Bearer ${accessToken() ?? ''}`) });
     this.#hls = hls;
     this.#hlsReason = reason;
     this.#hlsBytes = 0;
