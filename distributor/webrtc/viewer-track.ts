@@ -62,15 +62,20 @@ export class ViewerTrack {
         this.#refused++;
         continue;
       }
-      this.#retransmitted++;
-      const { payloadType, rtxPayloadType } = this.codec;
-      if (rtxPayloadType === null) {
-        packet[1] = ((packet[1] ?? 0) & 0x80) | payloadType;
-        this.#sender.send(packet);
-      } else {
-        this.#sender.send(wrapRtx(packet, { payloadType: rtxPayloadType, ssrc: egress.rtxSsrc, sequenceNumber: this.#rtxSequence++, originalSequenceNumber: sequenceNumber }));
-      }
+      this.#sendAgain(packet, sequenceNumber, egress);
     }
+  }
+
+  /** Sends `from`…`end` (unwrapped, `end` not included) of the history again, up to about `maxBytes`; returns the first that it did not. */
+  repeat(from: number, end: number, maxBytes: number, egress: TrackEgress): number {
+    let sequence = Math.max(from, egress.history.first);
+    for (let bytes = 0; sequence < end && bytes < maxBytes; sequence++) {
+      const packet = egress.history.get(sequence);
+      if (!packet) continue;
+      bytes += packet.length;
+      this.#sendAgain(packet, sequence & 0xffff, egress);
+    }
+    return sequence;
   }
 
   /** A sender report that ties the egress timeline to the server's wall clock, so that a browser keeps audio and video in step. */
@@ -79,6 +84,18 @@ export class ViewerTrack {
     if (rtpTs === null || this.#packets === 0) return;
     const report = writeSenderReport({ ssrc: egress.ssrc, ntp: wall, rtpTs, packets: this.#packets, octets: this.#octets });
     this.#sender.send(Buffer.concat([report, writeSdesCname(egress.ssrc, cname)]));
+  }
+
+  /** By RTX where negotiated. */
+  #sendAgain(packet: Buffer, originalSequenceNumber: number, egress: TrackEgress): void {
+    this.#retransmitted++;
+    const { payloadType, rtxPayloadType } = this.codec;
+    if (rtxPayloadType === null) {
+      packet[1] = ((packet[1] ?? 0) & 0x80) | payloadType;
+      this.#sender.send(packet);
+    } else {
+      this.#sender.send(wrapRtx(packet, { payloadType: rtxPayloadType, ssrc: egress.rtxSsrc, sequenceNumber: this.#rtxSequence++, originalSequenceNumber }));
+    }
   }
 
   #takeToken(now: Milliseconds): boolean {

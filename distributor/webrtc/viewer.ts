@@ -15,6 +15,8 @@ const RTCP_TIMEOUT_MS = 10_000;
 /** The first GOP goes out in steps of at most this much, so that a large one neither overflows the socket nor holds up other cameras. */
 const CATCH_UP_BYTES = 512 << 10;
 const CATCH_UP_INTERVAL_MS = 5;
+/** A browser that asks for a picture so soon has lost the beginning. */
+const BEGINNING_MS = 2_000;
 
 export interface ViewerOptions {
   readonly id: string;
@@ -50,6 +52,8 @@ export class Viewer {
   #closed = false;
   #startedAt: Milliseconds = 0;
   #lastSentAt: Milliseconds = 0;
+  #repeated = false;
+  #repeating: Disposable | undefined;
 
   constructor(options: ViewerOptions) {
     const { tracks, egress, clock } = options;
@@ -59,7 +63,7 @@ export class Viewer {
     this.#audio = tracks.find((track) => track.kind === 'audio') ?? null;
     this.feedback = new ViewerFeedback(() => egress.video.ssrc, {
       retransmit: (ssrc, lost) => { this.#retransmit(ssrc, lost); },
-      requestKeyframe: () => { if (this.#started) egress.requestKeyframe(); },
+      requestKeyframe: () => { this.#onKeyframeRequest(); },
     });
     this.lanes = new DetectionLanes(() => egress.timeline, options.onSkippedDetections);
     this.#deadline = clock.after(CONNECT_DEADLINE_MS, () => { if (!this.#started) this.close('not connected in time'); });
@@ -121,6 +125,7 @@ export class Viewer {
     this.#closed = true;
     this.#deadline[Symbol.dispose]();
     this.#stopCatchingUp();
+    this.#repeating?.[Symbol.dispose]();
     this.#options.egress.remove(this);
     this.#options.peer[Symbol.dispose]();
     this.#options.onClosed(this, reason);
@@ -184,6 +189,26 @@ export class Viewer {
   #stopCatchingUp(): void {
     if (this.#state.phase === 'catching-up') this.#state.timer[Symbol.dispose]();
     this.#state = { phase: 'waiting' };
+  }
+
+  /**
+   * The camera is asked, unless this is the viewer's first request and comes at once: a browser drops what reaches it before its receivers are set up, and asks
+   * for none of it again but for a picture. The beginning is here, and sent once more; else it would see nothing before the next key frame.
+   */
+  #onKeyframeRequest(): void {
+    if (!this.#started || this.#closed) return;
+    const { egress, clock } = this.#options;
+    const start = this.#repeated || clock.monotonic() - this.#startedAt > BEGINNING_MS || this.#state.phase === 'waiting' ? null : egress.gopStart();
+    this.#repeated = true;
+    if (start === null) egress.requestKeyframe();
+    else this.#repeat(start, egress.video.history.end);
+  }
+
+  /** In steps, too. */
+  #repeat(from: number, end: number): void {
+    const { egress, clock } = this.#options;
+    const next = this.#video?.repeat(from, end, CATCH_UP_BYTES, egress.video) ?? end;
+    this.#repeating = next < end ? clock.after(CATCH_UP_INTERVAL_MS, () => { this.#repeat(next, end); }) : undefined;
   }
 
   #retransmit(ssrc: number, lost: readonly number[]): void {

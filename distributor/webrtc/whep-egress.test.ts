@@ -214,6 +214,7 @@ describe('feedback', () => {
     fixture.camera.publish(1_000);
     fixture.camera.key();
     const peers = [await fixture.watch(), await fixture.watch(), await fixture.watch()];
+    fixture.clock.advance(3_000);
     for (const peer of peers) {
       const ssrc = peer.plan.send[0]?.ssrc ?? 0;
       peer.track().receiveRtcp(writePli(1, ssrc));
@@ -225,6 +226,54 @@ describe('feedback', () => {
     fixture.clock.advance(1_000);
     peers[0]?.track().receiveRtcp(writeFir(1, peers[0].plan.send[0]?.ssrc ?? 0, 3));
     expect(fixture.camera.keyframeRequests).toBe(1);
+  });
+
+  test('[DIS-1] a viewer that asks for a picture at once has lost the beginning: it is sent again, and the camera is not asked before the second time', async () => {
+    fixture.camera.publish(1_000);
+    fixture.camera.key(); fixture.frames(2);
+    const peer = await fixture.watch();
+    const ssrc = peer.plan.send[0]?.ssrc ?? 0;
+    fixture.camera.delta();
+    const whole = peer.track().rtp;
+    peer.track().clear();
+    peer.track().receiveRtcp(writePli(1, ssrc));
+    expect(peer.track().rtp.map(({ ssrc: of }) => of)).toEqual(whole.map(() => peer.plan.send[0]?.rtxSsrc));
+    expect(peer.track().rtp.map(({ payload }) => [payload.readUInt16BE(0), payload.subarray(2)])).toEqual(whole.map(({ sequenceNumber, payload }) => [sequenceNumber, payload]));
+    expect(fixture.camera.keyframeRequests).toBe(0);
+    peer.track().clear();
+    peer.track().receiveRtcp(writePli(1, ssrc));
+    expect(peer.track().rtp).toEqual([]);
+    expect(fixture.camera.keyframeRequests).toBe(1);
+  });
+
+  test('[DIS-1] a viewer that asks for a picture later needs a new one', async () => {
+    fixture.camera.publish(1_000);
+    fixture.camera.key();
+    const peer = await fixture.watch();
+    fixture.clock.advance(2_001);
+    peer.track().clear();
+    peer.track().receiveRtcp(writePli(1, peer.plan.send[0]?.ssrc ?? 0));
+    expect(peer.track().rtp).toEqual([]);
+    expect(fixture.camera.keyframeRequests).toBe(1);
+  });
+
+  test('[DIS-1] a large beginning is sent again in steps, and no more of it when the viewer is gone', async () => {
+    fixture.camera.publish(1_000);
+    fixture.camera.key(3 << 20);
+    const peer = await fixture.watch();
+    fixture.clock.advance(100);
+    const whole = peer.track().rtp.length;
+    peer.track().clear();
+    peer.track().receiveRtcp(writePli(1, peer.plan.send[0]?.ssrc ?? 0));
+    const step = peer.track().rtp.length;
+    expect(step).toBeLessThan(whole / 4);
+    fixture.clock.advance(5);
+    const steps = peer.track().rtp.length;
+    expect(steps).toBeGreaterThan(step);
+    peer.setState('closed');
+    fixture.clock.advance(100);
+    expect(peer.track().rtp.length).toBe(steps);
+    expect(steps).toBeLessThan(whole);
   });
 
   test('a sender report each second ties egress time to the wall clock; the receiver report gives the round trip', async () => {

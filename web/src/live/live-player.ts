@@ -10,7 +10,7 @@ import { BoxStore, TimedBoxStore } from './boxes.ts';
 import type { BoxMessage, TimelineMessage } from './boxes.ts';
 import { drawBoxes } from './draw.ts';
 import { accessToken } from '../session.ts';
-import { LIVE_HLS_SETTINGS } from './hls-settings.ts';
+import { LIVE_HLS_SETTINGS, LOOK_MS, followLiveEdge } from './live-edge.ts';
 import { Percentile } from './percentile.ts';
 import { WhepPlayer, WhepRefused } from './whep.ts';
 
@@ -115,7 +115,7 @@ export class LivePlayer {
     void api.clockOffset().then((offset) => { this.#clockOffset = offset; }).catch(() => undefined);
     const hooks = window as unknown as { imageflowLive?: Record<string, LivePlayer> };
     (hooks.imageflowLive ??= {})[this.#options.camera.id] = this;
-    this.#watch = window.setInterval(() => this.#check(), 250);
+    this.#watch = window.setInterval(() => this.#check(), LOOK_MS);
     this.#requestFrame();
     void this.#connect();
   }
@@ -338,6 +338,7 @@ export class LivePlayer {
   }
 
   #check(): void {
+    if (this.#hls) followLiveEdge(this.#hls, this.#options.video);
     if (document.hidden || this.#options.video.paused) { this.#lastFrameAt = Math.max(this.#lastFrameAt, performance.now()); return; }
     if ((this.#whep || this.#hls) && performance.now() - this.#lastFrameAt > STALL_MS) this.#probe();
   }
@@ -378,6 +379,7 @@ export class LivePlayer {
   #close(): void {
     this.#whep?.close();
     this.#hls?.destroy();
+    this.#options.video.playbackRate = 1;
     this.#socket?.close();
     this.#whep = null;
     this.#hls = null;
