@@ -18,7 +18,7 @@ export interface DetectionUnit extends Publishable {
   readonly result: DetectionResult;
 }
 
-export type SkipReason = 'fps' | 'no_credit' | 'superseded' | 'deadline' | 'late' | 'worker_lost' | 'refused' | 'decoder_error' | 'decoder_restart' | 'queue_full' | 'too_large';
+export type SkipReason = 'fps' | 'no_credit' | 'superseded' | 'refreshed' | 'deadline' | 'late' | 'worker_lost' | 'refused' | 'decoder_error' | 'decoder_restart' | 'queue_full' | 'too_large';
 
 /** A lighter model that a detector may be lowered to. */
 export interface LighterModel {

@@ -129,7 +129,7 @@ const Reports = z.strictObject({
 });
 /** Which models some worker has ready, told when they have changed; `classes` is the same for the same class names in the same order. */
 const Models = z.strictObject({ models: z.array(z.strictObject({ name: z.string().max(MAX_MODEL_NAME), classes: z.string().max(64) })).max(MAX_MODELS) });
-const SKIP_REASONS = ['fps', 'no_credit', 'superseded', 'deadline', 'late', 'worker_lost', 'refused', 'decoder_error', 'decoder_restart', 'queue_full'] as const;
+const SKIP_REASONS = ['fps', 'no_credit', 'superseded', 'refreshed', 'deadline', 'late', 'worker_lost', 'refused', 'decoder_error', 'decoder_restart', 'queue_full'] as const;
 /** What happened to one camera since the last such message. */
 /** As many as are told of; a camera has fewer detectors. */
 export const MAX_REFUSED_MODELS = 64;

@@ -76,6 +76,30 @@ test('[EXT-6][INF-1] with all credit out the newest picture waits, older ones ar
   expect(gate.seen[0]).toMatchObject({ sourceWidth: 64, sourceHeight: 48, confidence: 0.5 });
 });
 
+test('[EXT-6] a picture that has waited long may be taken the place of out of its turn, which is no loss', async () => {
+  const gate = new Gate();
+  await using _worker = await FakeWorker.start({ listen, models: { m: gate.infer }, inputSize: SIZE, credits: 1 });
+  const recorder = new Recorder();
+  using dispatcher = recorder.dispatcher();
+  await soon(() => { expect(dispatcher.model('m')).toBeDefined(); });
+  expect(dispatcher.waitsLong('a', 'd')).toBe(false);
+  recorder.offer(dispatcher, 0);
+  expect(dispatcher.waitsLong('a', 'd')).toBe(false); // it is on its way
+  recorder.offer(dispatcher, 1);
+  await soon(() => { expect(dispatcher.waitsLong('a', 'd')).toBe(true); });
+  expect([dispatcher.waitsLong('a', 'other'), dispatcher.waitsLong('b', 'd')]).toEqual([false, false]);
+  recorder.offer(dispatcher, 2, 'a', { refresh: true });
+  expect(recorder.skips).toEqual(['refreshed']);
+  recorder.offer(dispatcher, 3);
+  expect(recorder.skips).toEqual(['refreshed', 'superseded']);
+  for (let i = 0; i < 2; i++) {
+    await soon(() => { expect(gate.seen.length).toBe(i + 1); });
+    gate.answer();
+  }
+  await soon(() => { expect(recorder.results.map((r) => r.frame.seq)).toEqual([0, 3]); });
+  expect(dispatcher.waitsLong('a', 'd')).toBe(false);
+});
+
 test('a picture not answered in time is given up, one that never got credit is counted as such', async () => {
   const gate = new Gate();
   await using _worker = await FakeWorker.start({ listen, models: { m: gate.infer }, inputSize: SIZE, credits: 1 });

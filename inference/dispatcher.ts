@@ -29,6 +29,8 @@ export interface DispatcherOptions {
 }
 
 const SWEEP_PERIOD_MS = 100;
+/** What waits for longer is taken the place of by any newer picture of the camera. Scaling them all would cost more than it gives. */
+const FRESH_MS: Milliseconds = 60;
 /** Workers make themselves known anew to a control process that was started again: until then they are not listed. */
 const UNLISTED_GRACE_MS: Milliseconds = 10_000;
 
@@ -91,6 +93,11 @@ export class Dispatcher implements FrameDispatcher, ModelDirectory, Disposable {
     return this.#links.map((link) => link.report());
   }
 
+  waitsLong(camera: CameraId, detector: string): boolean {
+    const waiting = this.#waiting.of(camera, detector);
+    return waiting !== undefined && this.#options.clock.monotonic() - waiting.offeredAt > FRESH_MS;
+  }
+
   offer(offer: FrameOffer): void {
     const frame = { offer, offeredAt: this.#options.clock.monotonic() };
     if (!this.connected) {
@@ -98,7 +105,7 @@ export class Dispatcher implements FrameDispatcher, ModelDirectory, Disposable {
       return;
     }
     const before = this.#waiting.put(frame);
-    if (before) this.#skip(before.offer, 'superseded');
+    if (before) this.#skip(before.offer, offer.refresh === true ? 'refreshed' : 'superseded');
     this.#sendAll();
   }
 

@@ -7,6 +7,11 @@ import type { WaitingFrame } from './waiting-frames.ts';
 export class EveryFrame {
   #frames: WaitingFrame[] = [];
 
+  /** Nothing that could be asked for. */
+  of(): undefined {
+    return undefined;
+  }
+
   /** Nothing is ever taken the place of. */
   put(frame: WaitingFrame): undefined {
     this.#frames.push(frame);

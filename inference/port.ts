@@ -71,6 +71,8 @@ export interface FrameOffer {
   readonly sourceHeight: number;
   /** `uint8[inputHeight,inputWidth,3] RGB`; owned by the dispatcher from here on. */
   readonly pixels: PixelLease;
+  /** It only takes the place of one that has waited long (`waitsLong`). */
+  readonly refresh?: boolean;
 }
 
 /** A picture's way through inference, milliseconds. */
@@ -87,7 +89,7 @@ export interface InferenceTimings {
 }
 
 /** Why an offered picture has no result. */
-export type DispatchSkip = 'no_credit' | 'superseded' | 'deadline' | 'worker_lost' | 'refused';
+export type DispatchSkip = 'no_credit' | 'superseded' | 'refreshed' | 'deadline' | 'worker_lost' | 'refused';
 
 export interface DispatchListener {
   /** `faint`: as `FrameOffer.faintConfidence` asked for; no part of the result. */
@@ -134,6 +136,8 @@ export interface FrameDispatcher {
   reports(): readonly WorkerReport[];
   /** A model that a worker has, ready; undefined while none has it, or none is connected. */
   model(name: string): ModelInfo | undefined;
+  /** A picture of this detector waits for credit for so long that it is no longer fresh: a newer one may be offered in its place, though the detector has had its pictures. */
+  waitsLong(camera: CameraId, detector: string): boolean;
   /** Never waits. Exactly one of `onResult` and `onSkip` follows, unless the camera is forgotten first. */
   offer(offer: FrameOffer): void;
   /** What waits for this camera is dropped in silence; what is on its way comes back to nobody. */

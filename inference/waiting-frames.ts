@@ -23,6 +23,11 @@ export class WaitingFrames {
     return count;
   }
 
+  /** What waits of this detector. */
+  of(camera: CameraId, detector: string): WaitingFrame | undefined {
+    return this.#cameras.get(camera)?.get(detector);
+  }
+
   /** Returns the older picture of the same detector that this one takes the place of (its turn, too), if there is one. */
   put(frame: WaitingFrame): WaitingFrame | undefined {
     const { camera, detector } = frame.offer;

@@ -46,6 +46,12 @@ interface Detector {
   readonly filter: SceneFilter | null;
 }
 
+/** A detector that is to see a picture; `refresh`: in the place of an older one that waits, out of its turn. */
+interface Wanted {
+  readonly spec: DetectorMessage;
+  readonly refresh: boolean;
+}
+
 /** What is remembered of an access unit until its picture comes out. */
 interface Meta {
   readonly index: number;
@@ -303,9 +309,10 @@ export class CameraExtraction implements Disposable {
 
   #detect(frame: Frame, meta: Meta): Offered {
     let detected = false;
-    const wanted = new Map<string, { readonly model: ModelInfo; readonly specs: DetectorMessage[] }>();
+    const wanted = new Map<string, { readonly model: ModelInfo; readonly specs: Wanted[] }>();
     for (const { spec, gate } of this.#detectors) {
-      if (!gate.takes(meta.pts)) {
+      const due = gate.takes(meta.pts);
+      if (!due && !this.#options.dispatcher.waitsLong(this.camera, spec.id)) {
         this.skip('fps');
         continue;
       }
@@ -317,19 +324,21 @@ export class CameraExtraction implements Disposable {
       }
       const key = `${model.inputWidth}x${model.inputHeight}`;
       const group = wanted.get(key);
-      if (group) group.specs.push(spec);
-      else wanted.set(key, { model, specs: [spec] });
+      const by = { spec, refresh: !due };
+      if (group) group.specs.push(by);
+      else wanted.set(key, { model, specs: [by] });
     }
     for (const [key, { model, specs }] of wanted) this.#deliver(frame, meta, key, model, specs);
-    return { detected, offered: [...wanted.values()].flatMap(({ specs }) => specs.map(({ id }) => id)) };
+    return { detected, offered: [...wanted.values()].flatMap(({ specs }) => specs.map(({ spec }) => spec.id)) };
   }
 
-  #deliver(frame: Frame, meta: Meta, key: string, model: ModelInfo, specs: readonly DetectorMessage[]): void {
+  #deliver(frame: Frame, meta: Meta, key: string, model: ModelInfo, specs: readonly Wanted[]): void {
     let scaler = this.#scalers.get(key);
     if (!scaler) this.#scalers.set(key, (scaler = new Scaler(model.inputWidth, model.inputHeight)));
     for (const [i, pixels] of scaler.scale(frame, specs.length).entries()) {
-      const spec = specs[i];
-      if (!spec) continue;
+      const by = specs[i];
+      if (!by) continue;
+      const { spec, refresh } = by;
       this.#offered++;
       this.#options.dispatcher.offer({
         camera: this.camera,
@@ -342,6 +351,7 @@ export class CameraExtraction implements Disposable {
         sourceWidth: frame.width,
         sourceHeight: frame.height,
         pixels,
+        refresh,
       });
     }
   }

@@ -50,6 +50,7 @@ const REASONS: Readonly<Record<string, Unseen>> = { PICTURE_DAMAGED: 'damaged', 
 const SKIPS: Readonly<Record<DispatchSkip, { readonly reason: Unseen; readonly detail: string }>> = {
   no_credit: { reason: 'deadline', detail: 'No worker had room for the picture in time.' },
   superseded: { reason: 'deadline', detail: 'No worker had room for the picture in time.' },
+  refreshed: { reason: 'deadline', detail: 'No worker had room for the picture in time.' },
   deadline: { reason: 'deadline', detail: 'The worker did not answer in time.' },
   worker_lost: { reason: 'worker_lost', detail: 'No worker is connected, or the one that had the picture went away.' },
   refused: { reason: 'refused', detail: 'The worker refuses the picture; its log says why.' },
