@@ -38,7 +38,7 @@ beforeAll(async () => {
   const browser = stack.use(await startChromium());
   page = await blankPage(() => browser.context.newPage(), server);
   hlsPage = await browser.context.newPage();
-}, 120_000);
+});
 afterAll(() => stack.disposeAsync());
 
 const busy = (share: number): Promise<void> => writeFile(join(folder, 'busy'), String(share));
