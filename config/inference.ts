@@ -9,7 +9,7 @@ export const InferenceConfig = z.strictObject({
   default_model: z.string().prefault('nanodet-g-416.int8.u8').describe('The model behind the detector `detect`.'),
   default_light: z.array(z.string().min(1).max(128)).max(4).optional().describe('Lighter models with the same classes that `detect` runs on under overload, the heaviest first; `[]`: none. Default: `nanodet-g-320.int8.u8` where `default_model` is `nanodet-g-416.int8.u8`, else none.'),
   default_fps: z.number().positive().max(60).prefault(15).describe('Pictures per second the detector `detect` asks for.'),
-  qos: z.enum(['auto', 'high', 'medium', 'low']).prefault('auto').describe('The most pictures a second that detectors of cameras with `qos: auto` see: `high` 30, `medium` 15, `low` 8; `auto`: what they ask for.'),
+  qos: z.enum(['auto', 'high', 'medium', 'low']).prefault('auto').describe('The most pictures a second that detectors of cameras with `qos: auto` see, and the most lines of their video with boxes burned in and of pictures watched without a size: `high` 30 and 2160, `medium` 15 and 1080, `low` 8 and 720; `auto`: what is asked for.'),
   threads: z.int().min(0).prefault(0).describe('Threads of one model; 0 = as many as there are cores, at most 4.'),
   deadline_ms: z.int().positive().prefault(1000).describe('A picture not answered by then is given up and counted; also what an inference server has for one.'),
   credits: z.int().positive().max(16).prefault(2).describe('Pictures a worker takes at a time from one extractor.'),

@@ -8,7 +8,7 @@ import type { Extractor } from './extractor-process.ts';
 import { KeyframeRhythm } from './keyframe-rhythm.ts';
 import type { Wanted } from './keyframe-rhythm.ts';
 import { MAX_ACCESS_UNIT_BYTES } from './protocol.ts';
-import type { CodecMessage, PictureStream, StillMessage } from './protocol.ts';
+import type { BurnInMessage, CodecMessage, PictureStream, StillMessage } from './protocol.ts';
 import type { SentDetector } from './sent-detector.ts';
 
 /** Later than this a picture is decoded for those that follow, and shown to no detector. */
@@ -26,8 +26,8 @@ export interface CameraFeedOptions {
   readonly detectors: readonly SentDetector[];
   /** Pictures for viewers. */
   readonly pictures: readonly PictureStream[];
-  /** Its video with boxes burned in is wanted. */
-  readonly burnIn: boolean;
+  /** Whether its video with boxes burned in is wanted, and how large at most. */
+  readonly burnIn: Omit<BurnInMessage, 'handle'>;
   readonly clock: Clock;
   /** The last id that a track of this camera was given. */
   readonly lastTrack: () => number;
@@ -49,7 +49,7 @@ export class CameraFeed implements Disposable {
   readonly #startedAt: Milliseconds;
   #detectors: readonly SentDetector[];
   #pictures: readonly PictureStream[];
-  #burnIn: boolean;
+  #burnIn: Omit<BurnInMessage, 'handle'>;
   /** Stills asked for while there are older units to be sent. */
   #stills: Omit<StillMessage, 'handle'>[] = [];
   /** What the child was told last. */
@@ -97,11 +97,11 @@ export class CameraFeed implements Disposable {
     if (this.#tracks?.video) this.extractor.setPictures({ handle: this.handle, streams: [...pictures] });
   }
 
-  setBurnIn(on: boolean): void {
-    if (on === this.#burnIn) return;
-    this.#burnIn = on;
+  setBurnIn(burnIn: Omit<BurnInMessage, 'handle'>): void {
+    if (burnIn.on === this.#burnIn.on && burnIn.maxHeight === this.#burnIn.maxHeight) return;
+    this.#burnIn = burnIn;
     this.#wanted = this.#wants();
-    if (this.#tracks?.video) this.extractor.setBurnIn({ handle: this.handle, on });
+    if (this.#tracks?.video) this.extractor.setBurnIn({ handle: this.handle, ...burnIn });
   }
 
   /** Asks for a random access picture in the video with boxes burned in. */
@@ -193,7 +193,7 @@ export class CameraFeed implements Disposable {
   }
 
   #wants(): Wanted {
-    return { motion: this.#detectors.length > 0 || this.#burnIn, rates: this.#pictures.map(({ fps }) => fps) };
+    return { motion: this.#detectors.length > 0 || this.#burnIn.on, rates: this.#pictures.map(({ fps }) => fps) };
   }
 
   #count(late: boolean): void {
@@ -217,7 +217,7 @@ export class CameraFeed implements Disposable {
     const detectors = this.#detectors.map(({ id, model, fps, confidence, tracking, shown }) => ({ id, model, fps, confidence, tracking: tracking !== false, ...(shown && { shown }) }));
     this.extractor.setCamera({ handle: this.handle, camera: this.#options.stream.camera, codec: codecOf(video), clockRate: video.clockRate, detectors, lastTrack: this.#options.lastTrack() });
     if (this.#pictures.length > 0) this.setPictures(this.#pictures);
-    if (this.#burnIn) this.extractor.setBurnIn({ handle: this.handle, on: true });
+    if (this.#burnIn.on) this.extractor.setBurnIn({ handle: this.handle, ...this.#burnIn });
   }
 }
 

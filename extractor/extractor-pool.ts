@@ -15,9 +15,10 @@ import { ExtractorSlots } from './extractor-slots.ts';
 import type { Slot } from './extractor-slots.ts';
 import { LivePictures } from './live-pictures.ts';
 import type { AnnotatedSource, DetectionSource, DetectionUnit, ExtractorStats, PictureSource } from './port.ts';
-import type { FromChild, Hello } from './protocol.ts';
+import type { BurnInMessage, FromChild, Hello, PictureStream } from './protocol.ts';
 import { CameraScene } from './scene/camera-scene.ts';
 import type { SentDetector } from './sent-detector.ts';
+import { ShownHeights } from './shown-heights.ts';
 import { WorkerReports } from './worker-reports.ts';
 
 /** A removed camera's last statistics are waited for so long before its process may end. */
@@ -54,6 +55,7 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
   readonly #annotated: AnnotatedStreams;
   readonly #log: DetectionLog;
   readonly #rates: DetectionRates<Slot>;
+  readonly #heights: ShownHeights;
   readonly #subscriptions: readonly Disposable[];
   readonly #reports: WorkerReports<Slot>;
   /** JSON of the workers the processes know. */
@@ -83,6 +85,15 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
       ...options,
       cameras: () => this.#cameras.keys(),
       slotOf: (camera) => this.#cameras.get(camera)?.slot,
+      onChange: (camera) => { this.#evaluate(camera); },
+    });
+    this.#heights = new ShownHeights({
+      ...options,
+      cameras: () => this.#cameras.keys(),
+      shown: (camera) => {
+        const state = this.#cameras.get(camera);
+        return { source: state?.feed ? (state.stream.tracks?.video ?? null) : null, burnIn: this.#annotated.wanted(camera), pictures: this.#pictures.streams(camera) };
+      },
       onChange: (camera) => { this.#evaluate(camera); },
     });
     const spawn = options.spawn ?? ((process) => new ExtractorProcess(process));
@@ -122,7 +133,7 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
   stats(camera: CameraId): ExtractorStats | null {
     const state = this.#cameras.get(camera);
     if (!state) return null;
-    return { ...state.detections.stats, qos: this.#rates.present(camera) };
+    return { ...state.detections.stats, qos: this.#rates.present(camera), shown: this.#heights.present(camera) };
   }
 
   get pictures(): PictureSource {
@@ -142,6 +153,7 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
     for (const subscription of this.#subscriptions) subscription[Symbol.dispose]();
     for (const camera of [...this.#cameras.keys()]) this.#remove(camera);
     this.#rates[Symbol.dispose]();
+    this.#heights[Symbol.dispose]();
     await this.#slots[Symbol.asyncDispose]();
     this.#log[Symbol.dispose]();
   }
@@ -220,14 +232,22 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
       state.detectors = detectorsJson;
       feed.setDetectors(detectors);
     }
-    const pictures = this.#pictures.streams(camera);
+    const pictures = this.#streams(camera);
     const picturesJson = JSON.stringify(pictures);
     if (picturesJson !== state.pictures) {
       state.pictures = picturesJson;
       feed.setPictures(pictures);
     }
-    feed.setBurnIn(this.#annotated.wanted(camera));
+    feed.setBurnIn(this.#burnIn(camera));
     this.#pictures.askFor(camera, feed);
+  }
+
+  #streams(camera: CameraId): readonly PictureStream[] {
+    return this.#heights.bounded(camera, this.#pictures.streams(camera));
+  }
+
+  #burnIn(camera: CameraId): Omit<BurnInMessage, 'handle'> {
+    return { on: this.#annotated.wanted(camera), maxHeight: this.#heights.burnIn(camera) };
   }
 
   #start(state: CameraState, detectors: readonly SentDetector[]): void {
@@ -237,11 +257,11 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
     const handle = this.#nextHandle++;
     slot.cameras.set(handle, camera);
     state.slot = slot;
-    const pictures = this.#pictures.streams(camera);
+    const pictures = this.#streams(camera);
     state.detectors = JSON.stringify(detectors);
     state.pictures = JSON.stringify(pictures);
     state.feed = new CameraFeed({
-      stream: state.stream, handle, extractor: slot.extractor, detectors, pictures, burnIn: this.#annotated.wanted(camera), clock: this.#options.clock,
+      stream: state.stream, handle, extractor: slot.extractor, detectors, pictures, burnIn: this.#burnIn(camera), clock: this.#options.clock,
       lastTrack: () => state.detections.lastTrack,
       onSkip: (reason) => { state.detections.skip(reason, 1); },
       onUnit: (late) => { this.#rates.onUnit(late); },

@@ -39,7 +39,7 @@ export interface Extractor extends AsyncDisposable {
   setPictures(pictures: PicturesMessage): void;
   /** Asks for the newest picture, as of all that was sent before. */
   requestStill(still: StillMessage): void;
-  /** Whether a camera's video with boxes burned in is wanted from now on; a camera that was set. */
+  /** Whether a camera's video with boxes burned in is wanted from now on, and how large; a camera that was set. */
   setBurnIn(burnIn: BurnInMessage): void;
   /** Asks for a random access picture in that video. */
   requestKeyframe(handle: number): void;

@@ -7,6 +7,7 @@ import type { StreamRegistry, WatchedStream } from '../ingest/port.ts';
 import type { CodedPictures } from '../recorder/port.ts';
 import type { DetectorFigures } from './detector-figures.ts';
 import type { QosPreset } from './qos/demand.ts';
+import type { HeightCause } from './qos/height-policy.ts';
 import type { QosCause } from './qos/policy.ts';
 
 export type { DetectorFigures } from './detector-figures.ts';
@@ -53,6 +54,16 @@ export interface CameraQos {
   readonly cause: QosCause | null;
 }
 
+/** How large the pictures are that are shown of a camera all the time, and why [EXT-2]. */
+export interface ShownHeight {
+  /** Pixels of the largest of them now, and while the machine has time for all. */
+  readonly height: number;
+  readonly fullHeight: number;
+  /** Of the last change, Unix ms and what made it; null: none since it is shown. */
+  readonly since: Milliseconds | null;
+  readonly cause: HeightCause | null;
+}
+
 export interface ExtractorStats {
   readonly decodersActive: number;
   /** `software`, or the name of the device; null: there is no decoder. */
@@ -64,6 +75,8 @@ export interface ExtractorStats {
   readonly detectors: Readonly<Record<string, DetectorFigures>>;
   /** Null: no detector of the camera runs now. */
   readonly qos: CameraQos | null;
+  /** Null: nobody is shown its pictures, or its video with boxes burned in, all the time. */
+  readonly shown: ShownHeight | null;
 }
 
 export interface DetectionSource {

@@ -67,8 +67,8 @@ const Pictures = z.strictObject({ handle: Id, streams: z.array(z.strictObject({ 
 const Still = z.strictObject({ handle: Id, id: Id, spec: Spec });
 const NoStill = z.strictObject({ handle: Id, id: Id, why: z.enum(['too_large', 'failed']) });
 
-/** Whether the camera's video with boxes burned in is wanted from now on. It begins with a random access picture. */
-const BurnIn = z.strictObject({ handle: Id, on: z.boolean() });
+/** Whether the camera's video with boxes burned in is wanted from now on, and with how many lines at most (null: as many as the camera's own). It begins with a random access picture. */
+const BurnIn = z.strictObject({ handle: Id, on: z.boolean(), maxHeight: Side.nullable() });
 /** The next picture with boxes burned in is to be random access. */
 const Keyframe = Remove;
 

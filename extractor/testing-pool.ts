@@ -1,13 +1,14 @@
 import type { AccessUnit } from '../core/access-unit.ts';
 import { Hub } from '../core/hub.ts';
 import { FakeClock } from '../core/testing-clock.ts';
+import type { Tracks } from '../core/track.ts';
 import type { SessionInfo, SessionPhase, StreamRegistry } from '../ingest/port.ts';
 import type { CameraSpec, DetectorSpec, EdgeEvent } from '../media-control/port.ts';
 import { silentLogger } from '../platform/logging.ts';
 import { createMetrics } from '../platform/metrics.ts';
 import { ExtractorPool } from './extractor-pool.ts';
 import type { Extractor, ExtractorProcessOptions } from './extractor-process.ts';
-import type { AnnotatedUnitMessage, BurnInStatsMessage, CameraMessage, HardwareMessage, ModelsMessage, PictureHeader, PicturesMessage, ResultMessage, StatsMessage, StillMessage } from './protocol.ts';
+import type { AnnotatedUnitMessage, BurnInMessage, BurnInStatsMessage, CameraMessage, HardwareMessage, ModelsMessage, PictureHeader, PicturesMessage, ResultMessage, StatsMessage, StillMessage } from './protocol.ts';
 
 /** An extractor that only remembers. */
 export class FakeExtractor implements Extractor {
@@ -38,7 +39,10 @@ export class FakeExtractor implements Extractor {
   /** Handles whose video with boxes burned in is wanted. */
   readonly burning = new Set<number>();
   keyframesAsked = 0;
-  setBurnIn({ handle, on }: { readonly handle: number; readonly on: boolean }): void {
+  /** The most lines it was asked for last. */
+  burnInHeight: number | null = null;
+  setBurnIn({ handle, on, maxHeight }: BurnInMessage): void {
+    this.burnInHeight = maxHeight;
     if (on) this.burning.add(handle);
     else this.burning.delete(handle);
   }
@@ -80,7 +84,7 @@ export class FakeHardware {
 export class FakeStream {
   readonly hub = new Hub<AccessUnit>({ gopCache: { maxUnits: 100, maxBytes: 1e6 } });
   session: SessionInfo | null = null;
-  readonly tracks = null;
+  tracks: Tracks | null = null;
   keyframesAsked = 0;
   readonly camera: string;
   #listeners: ((session: SessionInfo) => void)[] = [];
@@ -117,8 +121,10 @@ export const setUp = (cameras: readonly string[], processes = 1, workers: { read
   };
   const metrics = createMetrics('test');
   const hardware = new FakeHardware();
+  /** Busy share of the machine's processors. */
+  const machine = { cpu: 0 };
   const pool = new ExtractorPool({
-    processes, idleSeconds: 3, annotatedStreams: 2, deadlineMs: 1000, workers: () => workers, logLevel: 'error', registry, clock, metrics, logger: silentLogger(), cpu: () => 0,
+    processes, idleSeconds: 3, annotatedStreams: 2, deadlineMs: 1000, workers: () => workers, logLevel: 'error', registry, clock, metrics, logger: silentLogger(), cpu: () => machine.cpu,
     hardware,
     specs: (id) => ({ id, name: id, source: { type: 'push' }, recording: 'off', detectors: detectors.get(id) ?? [], ...settings.get(id) }),
     onSpecsChanged: (listener) => { changed = listener; return { [Symbol.dispose]: () => undefined }; },
@@ -135,7 +141,7 @@ export const setUp = (cameras: readonly string[], processes = 1, workers: { read
   };
   const set = (camera: string, specs: readonly DetectorSpec[]): void => { detectors.set(camera, specs); changed(); };
   const adjust = (camera: string, to: Pick<CameraSpec, 'qos' | 'priority'>): void => { settings.set(camera, to); changed(); };
-  return { adjust, clock, hardware, refusals, streams, extractors, journal, pool, metrics, publish, set, remove: (camera: string) => { removed(camera); } };
+  return { adjust, clock, hardware, machine, refusals, streams, extractors, journal, pool, metrics, publish, set, remove: (camera: string) => { removed(camera); } };
 };
 /** Lets the pumps run. */
 export const settle = async (): Promise<void> => { for (let i = 0; i < 20; i++) await Promise.resolve(); };

@@ -178,6 +178,7 @@ export type EdgeEvent =
   | { readonly type: 'detections'; readonly results: readonly DetectionResult[] }
   | { readonly type: 'alarm'; readonly alarm: Alarm }
   | { readonly type: 'rate-changed'; readonly change: RateChange }
+  | { readonly type: 'height-changed'; readonly change: HeightChange }
   | { readonly type: 'rule'; readonly finding: RuleFinding };
 
 /** A rule of a camera's scene says that something began, ended or happened [INF-6]. */
@@ -216,6 +217,18 @@ export interface RateChange {
   readonly full: number;
   /** Of each of its detectors: before, from now on, and without overload. */
   readonly models: readonly { readonly detector: string; readonly from: string; readonly to: string; readonly full: string }[];
+  readonly cause: string;
+}
+
+/** A camera's pictures, and its video with boxes burned in, are shown at another height, pixels of the largest. */
+export interface HeightChange {
+  readonly camera: CameraId;
+  /** Unix ms. */
+  readonly at: Milliseconds;
+  readonly from: number;
+  readonly to: number;
+  /** While the machine has time for all. */
+  readonly full: number;
   readonly cause: string;
 }
 

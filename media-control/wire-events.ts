@@ -78,6 +78,8 @@ export const toWireEvent = (event: EdgeEvent): Event => {
       const { camera, at, from, to, full, models, cause } = event.change;
       return create(EventSchema, { event: { case: 'rateChanged', value: { camera, at, fromFps: from, toFps: to, fullFps: full, cause, models: models.map((model) => ({ detector: model.detector, fromModel: model.from, toModel: model.to, fullModel: model.full })) } } });
     }
+    case 'height-changed':
+      return create(EventSchema, { event: { case: 'heightChanged', value: event.change } });
     case 'rule': {
       const { place, direction, rtpTs, classes, tracks, ...same } = event.finding;
       return create(EventSchema, { event: { case: 'ruleFinding', value: { ...same, classes: [...classes], tracks: [...tracks], rtpTimestamp: rtpTs, ...optional('place', place), ...optional('direction', direction) } } });

@@ -32,6 +32,8 @@ export const createMetrics = (process: string) => {
     qosFps: gauge('imageflow_qos_fps', 'Pictures a second that the fastest detector of a camera may see now.', ['camera']),
     qosModel: gauge('imageflow_qos_model', 'The model that a camera\'s detector runs on now (1): its own, or under overload a lighter one.', ['camera', 'detector', 'model']),
     qosChanges: counter('imageflow_qos_changes_total', 'Changes of the rate or the models of a camera\'s detectors, by cause.', ['camera', 'cause']),
+    qosHeight: gauge('imageflow_qos_height', 'Lines of the largest pictures, or video with boxes burned in, that a camera is shown with all the time.', ['camera']),
+    qosHeightChanges: counter('imageflow_qos_height_changes_total', 'Changes of the height a camera is shown at, by cause.', ['camera', 'cause']),
     ruleFindings: counter('imageflow_rule_findings_total', 'What rules of a camera\'s scene said: began, ended, happened.', ['camera', 'rule', 'phase']),
     ruleFindingsDropped: counter('imageflow_rule_findings_dropped_total', 'What rules of a camera\'s scene said beyond what is told in a minute, and was told to nobody.', ['camera']),
     workerConnections: gauge('imageflow_worker_connections', 'Extractor processes that an AI worker has granted credit (0: it is lost).', ['worker']),

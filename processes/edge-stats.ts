@@ -1,6 +1,6 @@
 import { MediaError } from '../core/errors.ts';
 import type { CameraId } from '../core/frame-ref.ts';
-import type { CameraQos, DetectionSource, DetectorFigures } from '../extractor/port.ts';
+import type { CameraQos, DetectionSource, DetectorFigures, ShownHeight } from '../extractor/port.ts';
 import type { SessionInfo, SessionStats, StreamRegistry } from '../ingest/port.ts';
 import type { Authorizer } from '../media-control/port.ts';
 import type { MediaRouter } from '../transport/http/port.ts';
@@ -31,6 +31,7 @@ export const serveEdgeStats = ({ router, authorizer, registry, detections, viewe
       detection: extractor && {
         decoders_active: extractor.decodersActive, decoder: extractor.decoder, decoded_frames: extractor.decodedFrames, inferred_frames: extractor.inferredFrames, skipped: extractor.skipped,
         qos: extractor.qos && qosView(extractor.qos),
+        shown: extractor.shown && shownView(extractor.shown),
         detectors: Object.entries(extractor.detectors).map(([id, figures]) => detectorView(id, figures)),
       },
     });
@@ -42,6 +43,8 @@ export const serveEdgeStats = ({ router, authorizer, registry, detections, viewe
 const qosView = ({ preset, priority, fps, fullFps, level, models, since, cause }: CameraQos) => ({
   preset, priority, fps, full_fps: fullFps, level, models: models.map(({ detector, model, full, light }) => ({ detector, model, full_model: full, light })), since: since === null ? null : new Date(since).toISOString(), cause,
 });
+
+const shownView = ({ height, fullHeight, since, cause }: ShownHeight) => ({ height, full_height: fullHeight, since: since === null ? null : new Date(since).toISOString(), cause });
 
 const tenths = (value: number): number => Math.round(value * 10) / 10;
 

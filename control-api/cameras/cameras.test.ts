@@ -266,16 +266,17 @@ describe('cameras', () => {
   });
 });
 
-test('[EXT-2] GET /cameras/{id}/qos tells the rate, since when and why, as the edge does', async () => {
+test('[EXT-2] GET /cameras/{id}/qos tells the rate and the height of what is shown, since when and why, as the edge does', async () => {
   const qos = { preset: 'auto', priority: 5, fps: 4, full_fps: 15, level: 2, models: [{ detector: 'detect', model: 'small', full_model: 'm', light: [{ model: 'small', state: 'ready' }] }], since: '2026-11-29T20:00:00.000Z', cause: 'worker_busy' };
-  const edge = createServer((_request, response) => { response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ detection: { qos } })); });
+  const shown = { height: 720, full_height: 1080, since: '2026-11-29T20:00:00.000Z', cause: 'cpu_busy' };
+  const edge = createServer((_request, response) => { response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ detection: { qos, shown } })); });
   await new Promise<void>((resolve) => edge.listen(0, '127.0.0.1', resolve));
   const edgeUrl = `http://127.0.0.1:${String((edge.address() as AddressInfo).port)}`;
   await using h = await startApi({ edges: { mediaBaseUrl: () => Promise.resolve(edgeUrl) } });
   const token = (await h.login()).access_token;
   await h.call('POST', '/v1/cameras', { token, json: { id: 'cam' } });
   const { preset: _preset, priority: _priority, ...now } = qos;
-  expect((await h.call('GET', '/v1/cameras/cam/qos', { token })).body).toEqual({ qos: 'auto', priority: 5, now });
+  expect((await h.call('GET', '/v1/cameras/cam/qos', { token })).body).toEqual({ qos: 'auto', priority: 5, now, shown });
   await new Promise((resolve) => { edge.close(resolve); edge.closeAllConnections(); });
 });
 

@@ -11,7 +11,7 @@ import { settingsOf } from './service.ts';
 import type { CameraRow, CameraService } from './service.ts';
 
 /** Of the edge's figures. */
-const EdgeFigures = z.object({ detection: z.object({ qos: CameraQosState.shape.now.optional() }).nullish() });
+const EdgeFigures = z.object({ detection: z.object({ qos: CameraQosState.shape.now.optional(), shown: CameraQosState.shape.shown.optional() }).nullish() });
 
 export const cameraQosRoutes = (options: { readonly cameras: CameraService; readonly stats: EdgeStatsClient; readonly audit: AuditService; readonly guard: Guard }) => {
   const { cameras, stats, audit, guard } = options;
@@ -28,7 +28,8 @@ export const cameraQosRoutes = (options: { readonly cameras: CameraService; read
     // Without a session, or an edge that answers, nothing is known to be detected.
     const figures = await stats.get(row.id, c.req.header('authorization') ?? '').catch(() => null);
     const { bandwidth_hint: _, ...rates } = settingsOf(row).extra;
-    return { ...CameraRates.parse(rates), now: EdgeFigures.safeParse(figures).data?.detection?.qos ?? null };
+    const { detection } = EdgeFigures.safeParse(figures).data ?? {};
+    return { ...CameraRates.parse(rates), now: detection?.qos ?? null, shown: detection?.shown ?? null };
   };
   return new OpenAPIHono<ApiEnv>()
     .openapi(get, async (c) => c.json(await view(c, await cameras.get(c.req.valid('param').id)), 200))

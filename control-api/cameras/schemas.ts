@@ -72,7 +72,7 @@ export const Recording = z.strictObject(RECORDING).openapi('CameraRecording');
 export const StoredRecording = z.strictObject({ ...RECORDING, switched: z.enum(['on', 'off']).optional().describe('By `recording/start` or `recording/stop`; setting `recording` ends it.') }).openapi('CameraRecordingState');
 export type StoredRecording = z.output<typeof StoredRecording>;
 
-const Qos = z.enum(['auto', 'high', 'medium', 'low']).describe('The most pictures a second detectors see: `high` 30, `medium` 15, `low` 8; `auto`: as `inference.qos` of the configuration says, by default what they ask for. Under overload it is fewer.');
+const Qos = z.enum(['auto', 'high', 'medium', 'low']).describe('The most pictures a second detectors see, and the most lines of video with boxes burned in and of pictures that are watched without a size: `high` 30 and 2160, `medium` 15 and 1080, `low` 8 and 720; `auto`: as `inference.qos` of the configuration says, by default what is asked for. Under overload it is less.');
 const Priority = z.int().min(1).max(10).describe('Under overload the cameras of lowest priority are detected at fewer pictures a second first.');
 /** What bounds the rate of a camera's detectors. */
 const Rates = { qos: Qos.optional(), priority: Priority.optional() };
@@ -141,6 +141,12 @@ export const CameraQosState = z
         cause: z.string().nullable().describe('Of that change: `worker_busy`, `queue_wait`, `extractor_busy`, `cpu_busy`, `recovered`, `settings`.'),
       })
       .nullable().describe('Null: nothing of it is detected now.'),
+    shown: z
+      .object({
+        height: z.int().describe('Pixels of the largest pictures, or video with boxes burned in, that somebody watches.'), full_height: z.int().describe('The same while the machine has time for all.'),
+        since: Timestamp.nullable().describe('Of the last change; null: none since it is watched.'), cause: z.string().nullable().describe('Of that change: `cpu_busy`, `recovered`, `settings`.'),
+      })
+      .nullable().describe('Null: nobody watches its pictures, or its video with boxes burned in.'),
   })
   .openapi('CameraQos');
 

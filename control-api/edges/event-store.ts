@@ -11,6 +11,7 @@ import type { Alarm, DetectionResult, Event, Gap, Hello, RuleFinding, Session } 
 import { Outbox } from '../events/service.ts';
 import type { NewEvent } from '../events/service.ts';
 import { insertDetections } from './detection-rows.ts';
+import { heightEvent } from './height-event.ts';
 import { rateEvent } from './rate-event.ts';
 import { endOpenRules, noteRule } from './open-rules.ts';
 import { ruleEvent } from './rule-event.ts';
@@ -133,6 +134,9 @@ export class EventStore {
           break;
         case 'rateChanged':
           told.push(rateEvent(event.value));
+          break;
+        case 'heightChanged':
+          told.push(heightEvent(event.value));
           break;
         case 'ruleFinding':
           await noteRule(tx, event.value);

@@ -16,7 +16,7 @@ import type { EventBatch, NewEvent } from './outbox.ts';
 export { EventCursor } from './cursor.ts';
 export { Outbox } from './outbox.ts';
 export type { EventBatch, NewEvent } from './outbox.ts';
-export type { SystemMetricsEvent } from './system-metrics-event.ts';
+export type { DetectionRateEvent, ShownHeightEvent } from './system-metrics-event.ts';
 export { TOPICS } from './topics.ts';
 export { VideoAnalysisEvent, videoOf } from './video-analysis-event.ts';
 export type { AnalysisEvent, PlaybackEvent, ProductInfo, RuleEvent, SearchEvent } from './video-analysis-event.ts';

@@ -37,8 +37,8 @@ const setUp = (device: Device = { name: null, make: (first) => new H264Encoder(f
   const made: (string | null)[] = [];
   const encoders: EncoderSource = {
     encodingDevice: () => device.name,
-    encoder: (first, name) => {
-      const encoder = name === null ? new H264Encoder(first) : device.make(first);
+    encoder: (first, name, maxHeight) => {
+      const encoder = name === null ? new H264Encoder(first, null, maxHeight) : device.make(first);
       made.push(name);
       return encoder;
     },
@@ -235,6 +235,29 @@ test('[DIS-4] [EXT-7] a camera that changes its size, to odd ones too, costs no 
     expect(h264Track(...setsOf(all.sent[i]!))).toMatchObject({ width: width - (width % 2), height: height - (height % 2) });
   }
   expect([all.changes, all.totals().dropped]).toEqual([[1], {}]);
+});
+
+test('[EXT-2] [DIS-4] made smaller, and larger again, it goes on with a random access picture of that size; no picture is lost, and each box lies on its own pixels', async () => {
+  const all = setUp();
+  using burnIn = all.burnIn;
+  for (const [round, [most, height]] of ([[null, 720], [360, 360], [361, 360], [1080, 720], [720, 720], [405, 404]] as const).entries()) {
+    burnIn.set(true, most);
+    const from = all.sent.length;
+    await burnEach(all, 4, (index) => metaOf(index, { boxes: boxAt(index), frame: { stream: 'a', epoch: round, rtpTs: index * 3000, captureNtp: null, seq: index } }));
+    const sent = all.sent.slice(from);
+    expect(sent.map(({ randomAccess }) => randomAccess)).toEqual([true, false, false, false]);
+    const track = h264Track(...setsOf(sent[0]!));
+    expect(track.height).toBe(height);
+    const seen = watch(sent);
+    expect(seen.map(({ number }) => number)).toEqual([0, 1, 2, 3]);
+    const scale = track.width / 1280;
+    for (const { index, at } of seen) {
+      /** An edge of the box is there, within a pixel. */
+      const edgeAt = (x: number): boolean => [-1, 0, 1].some((by) => isBlue(at(Math.round(x * scale) + by, Math.round(400 * scale))));
+      expect([100, 120, 80].map((x) => edgeAt(x + 20 * index)), `${String(height)} lines, picture ${String(index)}`).toEqual([true, false, false]);
+    }
+  }
+  expect([all.changes, all.made.length, all.totals().dropped]).toEqual([[1], 5, {}]); // what comes out the same needs no other encoder
 });
 
 test('[DIS-4] a picture that cannot be encoded is counted, and the next one begins anew', async () => {

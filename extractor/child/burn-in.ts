@@ -15,8 +15,8 @@ import { KeyframePace } from './keyframe-pace.ts';
 export interface EncoderSource {
   /** The device a camera's video is encoded on now; null: software. */
   encodingDevice(camera: CameraId): string | null;
-  /** For pictures like `first`. Throws when there is no such encoder, or the device is not there. */
-  encoder(first: Frame, device: string | null): Pick<H264Encoder, 'takes' | 'encode' | typeof Symbol.dispose>;
+  /** For pictures like `first`, made smaller to so many lines at most (null: as they are). Throws when there is no such encoder, or the device is not there. */
+  encoder(first: Frame, device: string | null, maxHeight: number | null): Pick<H264Encoder, 'takes' | 'encode' | typeof Symbol.dispose>;
   /** The device failed: it is opened anew for the next encoder. */
   doubt(device: string): void;
   /** The device keeps a picture, and with it one of the few threads of this process. */
@@ -61,6 +61,7 @@ export class BurnIn implements Disposable {
   readonly #patience = new DevicePatience();
   #running: Running | null = null;
   #on = false;
+  #maxHeight: number | null = null;
   /** What encodes a picture now, and since when. */
   #busy: { readonly running: Running; readonly since: Milliseconds } | null = null;
   #failed: string[] = [];
@@ -81,8 +82,10 @@ export class BurnIn implements Disposable {
     return this.#on;
   }
 
-  set(on: boolean): void {
+  /** Wanted or not; of so many lines at most (null: of the camera's own) from the next picture on, which then is random access. */
+  set(on: boolean, maxHeight: number | null = null): void {
     this.#on = on;
+    this.#maxHeight = maxHeight;
     if (on) return;
     this.forget(0);
     this.#end();
@@ -199,7 +202,7 @@ export class BurnIn implements Disposable {
   /** Null: there is none, and this picture is lost. */
   #runningFor(picture: Frame): Running | null {
     const before = this.#running;
-    if (before?.encoder.takes(picture)) return before;
+    if (before?.encoder.takes(picture, this.#maxHeight)) return before;
     before?.encoder[Symbol.dispose]();
     this.#pace.request();
     try {
@@ -216,12 +219,12 @@ export class BurnIn implements Disposable {
   #open(picture: Frame): Running {
     const { encoders, camera, clock } = this.#options;
     const device = this.#patience.allows(clock.monotonic()) ? encoders.encodingDevice(camera) : null;
-    if (device === null) return { encoder: encoders.encoder(picture, null), device };
+    if (device === null) return { encoder: encoders.encoder(picture, null, this.#maxHeight), device };
     try {
-      return { encoder: encoders.encoder(picture, device), device };
+      return { encoder: encoders.encoder(picture, device, this.#maxHeight), device };
     } catch (error) {
       this.#giveUp(device, error);
-      return { encoder: encoders.encoder(picture, null), device: null };
+      return { encoder: encoders.encoder(picture, null, this.#maxHeight), device: null };
     }
   }
 

@@ -128,9 +128,9 @@ export class CameraExtraction implements Disposable {
     this.#guarded(() => { (spec.annotated ? this.#annotated : this.#pictures).still(id, spec); });
   }
 
-  /** Its video with boxes burned in is wanted, or not. */
-  setBurnIn(on: boolean): void {
-    this.#guarded(() => { this.#burnIn.set(on); });
+  /** Its video with boxes burned in is wanted, or not; of so many lines at most, null: of its own. */
+  setBurnIn(on: boolean, maxHeight: number | null): void {
+    this.#guarded(() => { this.#burnIn.set(on, maxHeight); });
   }
 
   /** The next picture with boxes burned in is to be random access. */

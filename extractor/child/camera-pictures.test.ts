@@ -158,6 +158,19 @@ test.each([['that look at every second picture', (index: number) => index % 2 ==
   expect((sent[0]?.dropped ?? 0) + (sent[1]?.dropped ?? 0)).toBe(Math.floor((7 - first) / 2) - 1);
 });
 
+test('[EXT-2] who watches pictures is shown them in another size from the next one on, without being asked for anew', async () => {
+  const { pictures, sent } = setUp();
+  using _pictures = pictures;
+  for (const [i, height] of [null, 360, null].entries()) {
+    pictures.setStreams([{ id: 1, spec: { ...JPEG, width: null, height }, fps: 30 }]);
+    expect(sent).toHaveLength(i);
+    using frame = grey(1280, 720);
+    take(pictures, frame, i);
+    await until('it is shown', () => sent.length === i + 1);
+    expect(sent[i]).toMatchObject({ streams: [1], height: height ?? 720, sourceHeight: 720 });
+  }
+});
+
 test('[EXT-9] a new epoch shows nobody the past', async () => {
   const { pictures, sent } = setUp();
   using _pictures = pictures;

@@ -42,7 +42,7 @@ export interface PictureMeta {
 }
 
 interface Stream {
-  readonly message: PictureStream;
+  message: PictureStream;
   readonly gate: FpsGate;
   /** Pictures it may still let pass to begin with one that detectors look at: at the same rate it then has all of those. */
   patience: number;
@@ -94,7 +94,7 @@ export class CameraPictures implements Disposable {
     const before = new Map(this.#streams.map((stream) => [stream.message.id, stream]));
     this.#streams = messages.map((message) => {
       const same = before.get(message.id);
-      if (same?.message.fps === message.fps) return same;
+      if (same?.message.fps === message.fps) return Object.assign(same, { message }); // of another size perhaps
       return { message, gate: new FpsGate(message.fps, GATE_CLOCK_RATE), patience: PATIENCE, output: same?.output ?? null };
     });
     const newest = this.#newest;

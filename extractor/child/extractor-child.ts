@@ -128,7 +128,7 @@ export class ExtractorChild implements Disposable {
         this.#cameras.get(message.handle)?.still(message);
         return;
       case 'burn-in':
-        this.#cameras.get(message.handle)?.setBurnIn(message.on);
+        this.#cameras.get(message.handle)?.setBurnIn(message.on, message.maxHeight);
         return;
       case 'keyframe':
         this.#cameras.get(message.handle)?.requestKeyframe();

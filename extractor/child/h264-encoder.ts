@@ -3,6 +3,7 @@ import { Codec, CodecContext, FFmpegError, Frame, HardwareFramesContext, Packet,
 import { annexBNals, toAvcc } from '../../core/codec/h264/nal.ts';
 import type { DrawnBox } from '../../core/drawing/drawn-box.ts';
 import type { MediaTicks } from '../../core/units.ts';
+import { pictureSize } from '../picture-size.ts';
 import { DEVICE_ENCODERS, SOFTWARE_ENCODER } from './encoder-kinds.ts';
 import type { EncoderKind } from './encoder-kinds.ts';
 import type { HardwareDevice } from './hardware-device.ts';
@@ -19,6 +20,11 @@ const NOMINAL_FPS = 30;
 const NOMINAL_STEP: MediaTicks = CLOCK_RATE / NOMINAL_FPS;
 
 const even = (side: number): number => Math.max(2, side - (side % 2));
+/** A picture's size as it is encoded: of so many lines at most (null: of its own), and of even sides. */
+const encodedSize = (picture: Frame, maxHeight: number | null): { readonly width: number; readonly height: number } => {
+  const { width, height } = pictureSize(picture.width, picture.height, { width: null, height: maxHeight });
+  return { width: even(width), height: even(height) };
+};
 const set = (context: CodecContext, name: string, value: string | number): void => { FFmpegError.throwIfError(context.setOption(name, value), name); };
 
 const framesOn = (device: HardwareDevice, layout: Pick<HardwareFramesContext, 'format' | 'swFormat' | 'width' | 'height'>): HardwareFramesContext => {
@@ -62,13 +68,13 @@ export class H264Encoder implements Disposable {
   #busy = false;
   #disposed = false;
 
-  /** For pictures like `first`, of even sides. Throws when FFmpeg has no such encoder, the device is lost, or it refuses the size. */
-  constructor(first: Frame, device: HardwareDevice | null = null) {
+  /** For pictures like `first`, of even sides, and of so many lines at most (null: of their own). Throws when FFmpeg has no such encoder, the device is lost, or it refuses the size. */
+  constructor(first: Frame, device: HardwareDevice | null = null, maxHeight: number | null = null) {
     const kind = kindOn(device);
     const codec = Codec.findEncoderByName(kind.name);
     if (!codec) throw new Error(`FFmpeg was built without the encoder ${String(kind.name)}`);
     this.#kind = kindOf(first);
-    const [width, height] = [even(first.width), even(first.height)];
+    const { width, height } = encodedSize(first, maxHeight);
     const range = first.format === AV_PIX_FMT_YUVJ420P ? AVCOL_RANGE_JPEG : first.colorRange;
     this.#scaler = new PictureScaler(width, height, { format: AV_PIX_FMT_YUV420P, space: first.colorSpace, range });
     this.#packer = kind.pixels === AV_PIX_FMT_YUV420P ? null : new PictureScaler(width, height, { format: kind.pixels, space: first.colorSpace, range });
@@ -101,9 +107,10 @@ export class H264Encoder implements Disposable {
     this.#input.alloc();
   }
 
-  /** Whether it encodes pictures like this one. */
-  takes(picture: Frame): boolean {
-    return kindOf(picture) === this.#kind;
+  /** Whether it encodes pictures like this one, at this size. */
+  takes(picture: Frame, maxHeight: number | null = null): boolean {
+    const { width, height } = encodedSize(picture, maxHeight);
+    return kindOf(picture) === this.#kind && width === this.#context.width && height === this.#context.height;
   }
 
   /**

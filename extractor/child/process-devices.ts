@@ -44,8 +44,8 @@ export class ProcessDevices implements DecoderSource, EncoderSource, Disposable 
     return new Decoder(codec, device === null ? null : this.#open(device));
   }
 
-  encoder(first: Frame, device: string | null): H264Encoder {
-    return new H264Encoder(first, device === null ? null : this.#open(device));
+  encoder(first: Frame, device: string | null, maxHeight: number | null): H264Encoder {
+    return new H264Encoder(first, device === null ? null : this.#open(device), maxHeight);
   }
 
   doubt(device: string): void {

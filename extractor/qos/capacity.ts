@@ -1,5 +1,5 @@
 import type { Milliseconds } from '../../core/units.ts';
-import type { Allocation } from './allocation.ts';
+import type { Allocation } from './share-out.ts';
 
 /** What became of the pictures of all cameras in a stretch of time. */
 export interface Measured {

@@ -81,8 +81,8 @@ const followSettings = (step: CameraStep | undefined, demand: CameraDemand): Pre
   return { demand, full, steps, level: levelOf(steps, step?.lowered ?? null), told: step?.told ?? { fps: full, light: 0 }, toldLighter: step?.toldLighter ?? '', steppedAt: step?.steppedAt ?? -Infinity };
 };
 
-/** One step at most, and not too soon after the last: 1 down, -1 up. */
-const stepTowards = (level: number, target: number, since: Milliseconds): number => {
+/** One step at most, and not too soon after the last, `since` ago: 1 down, -1 up. */
+export const stepTowards = (level: number, target: number, since: Milliseconds): number => {
   if (target > level && since >= LEAST_MS_DOWN) return 1;
   if (target < level && since >= LEAST_MS_UP) return -1;
   return 0;

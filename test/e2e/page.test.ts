@@ -91,17 +91,19 @@ test('[DIS-5] a wrong password is said in words, the right one leads to the wall
   expect(await page.locator('.idle-list li').count()).toBe(cameras.size - 1);
 });
 
-test('[EXT-2] a camera that is detected at fewer pictures a second than it should be says so on its page, since when and why', async () => {
+test('[EXT-2] a camera that is detected at fewer pictures a second, or shown smaller, than it should be says so on its page, since when and why', async () => {
   const url = `${server.http}/v1/cameras/${COUNTER}`;
   const qos = { fps: 4, full_fps: 15, since: new Date().toISOString(), cause: 'worker_busy' };
+  const shown = { height: 720, full_height: 2160, since: new Date().toISOString(), cause: 'cpu_busy' };
   await page.route(url, async (route) => {
     const response = await route.fetch();
     const body = await response.json() as { stats: object | null };
-    await route.fulfill({ response, json: { ...body, stats: { ...body.stats, detection: { qos } } } });
+    await route.fulfill({ response, json: { ...body, stats: { ...body.stats, detection: { qos, shown } } } });
   });
   try {
     await open(`/cameras/${COUNTER}`);
     expect(await page.textContent('[data-note=detection-rate]', { timeout: SLOW })).toMatch(/^Detected at 4 of 15 pictures a second since \S.*: the detector has no room for more\.$/);
+    expect(await page.textContent('[data-note=shown-height]')).toMatch(/^Burned-in video and pictures for other programs are 720 of 2160 lines high since \S.*: the machine has no idle time\.$/);
     expect(await overflow()).toBeLessThanOrEqual(0);
   } finally {
     await page.unrouteAll({ behavior: 'wait' });

@@ -2,6 +2,7 @@
 import { toApiError } from './api-error.ts';
 import { json, pages, request } from './http.ts';
 import type { Page } from './http.ts';
+import type { ShownHeight } from './live/height-words.ts';
 import type { DetectionRate } from './live/rate-words.ts';
 import type { Pipeline } from './scene/draft.ts';
 import { forgetTokens, keepTokens, refreshToken } from './session.ts';
@@ -46,7 +47,7 @@ export interface Camera {
   readonly distribution: { readonly state: 'on' | 'off' };
   readonly session?: CameraSession | null;
   /** The edge's figures while there is a session. */
-  readonly stats?: { readonly video_codec?: string | null; readonly audio_codec?: string | null; readonly detection?: { readonly decoder?: string | null; readonly qos?: DetectionRate | null; readonly detectors?: readonly RunningDetector[] } | null } | null;
+  readonly stats?: { readonly video_codec?: string | null; readonly audio_codec?: string | null; readonly detection?: { readonly decoder?: string | null; readonly qos?: DetectionRate | null; readonly shown?: ShownHeight | null; readonly detectors?: readonly RunningDetector[] } | null } | null;
 }
 
 /** A detector of a camera that runs; times are milliseconds of a picture. */

@@ -11,7 +11,7 @@ export interface DetectionRate {
   readonly cause: string | null;
 }
 
-/** Why less is detected; a cause of a later version is told as it is. */
+/** Why less is detected, or shown; a cause of a later version is told as it is. */
 const WHY: Readonly<Record<string, string>> = {
   worker_busy: 'the detector has no room for more',
   queue_wait: 'pictures waited too long for the detector',
@@ -19,12 +19,16 @@ const WHY: Readonly<Record<string, string>> = {
   cpu_busy: 'the machine has no idle time',
 };
 
+/** Of a change, as the end of a sentence. */
+export const sinceAndWhy = ({ since, cause }: Pick<DetectionRate, 'since' | 'cause'>, at: (moment: number) => string): string => {
+  const when = since === null ? '' : ` since ${at(Date.parse(since))}`;
+  return when + (cause === 'recovered' ? ': it is on its way back' : cause === null || cause === 'settings' ? '' : `: ${WHY[cause] ?? cause}`);
+};
+
 /** Nothing while a camera is detected as it should be, at full rate and on its own models. `at` says a moment as the page does. */
 export const rateInWords = ({ fps, full_fps: full, models = [], since, cause }: DetectionRate, at: (moment: number) => string): string | null => {
   const lighter = [...new Set(models.filter(({ model, full_model: own }) => model !== own).map(({ model }) => model))];
   if (fps >= full && lighter.length === 0) return null;
   const how = [...(fps < full ? [` at ${String(fps)} of ${String(full)} pictures a second`] : []), ...(lighter.length > 0 ? [` with the lighter model${lighter.length > 1 ? 's' : ''} ${lighter.join(' and ')}`] : [])].join(',');
-  const when = since === null ? '' : ` since ${at(Date.parse(since))}`;
-  const why = cause === 'recovered' ? ': it is on its way back' : cause === null || cause === 'settings' ? '' : `: ${WHY[cause] ?? cause}`;
-  return `Detected${how}${when}${why}.`;
+  return `Detected${how}${sinceAndWhy({ since, cause }, at)}.`;
 };

@@ -15,6 +15,7 @@ import { NotRecorded } from '../ui/not-recorded.tsx';
 import { Readout } from '../ui/readout.tsx';
 import { RecordingState } from '../ui/recording-state.tsx';
 import { RuleEvents } from '../ui/rule-events.tsx';
+import { ShownHeight } from '../ui/shown-height.tsx';
 import { usePolling } from '../ui/use-polling.ts';
 import { useRecentlyOn } from '../ui/use-recently-on.ts';
 import { Publish } from './publish.tsx';
@@ -68,6 +69,7 @@ export const CameraPage = (props: { id: string }) => {
           {shown && <Readout values={readout} transport={state?.transport ?? null} />}
           <NotRecorded camera={camera} />
           <DetectionRate camera={camera} />
+          <ShownHeight camera={camera} />
           {state?.status === 'playing' && state.transport === 'hls' && <p class="note" data-note="hls"><strong>Shown by LL-HLS, a second or more behind.</strong> {state.note}</p>}
           {mode === 'exact' && (readout?.boxesMs ?? 0) > BOXES_TOO_LATE_MS && state?.transport === 'webrtc' && (
             <p class="note">The detector is behind: boxes come {(readout?.boxesMs ?? 0).toFixed(0)} ms after their picture, longer than the video waits. “Lowest latency” shows the newest ones there are.</p>

@@ -5,6 +5,9 @@ import { pipelineId } from '../scene/draft.ts';
 /** Why a detector is not lowered to a model that it names. */
 const WHY_UNUSED: Readonly<Record<string, string>> = { not_ready: 'no worker has it ready', other_classes: 'not used, as it knows other classes than the detector\'s own', failing: 'not used for a minute, as it saw no picture' };
 
+/** What a preset bounds burned-in video to, and pictures for which no size is named. */
+const MOST_LINES: Readonly<Record<string, number>> = { high: 2160, medium: 1080, low: 720 };
+
 const ms = (value: number): string => `${value < 10 ? value.toFixed(1) : value.toFixed(0)} ms`;
 
 /** What runs on a camera: each detector with its model, the pictures a second it really sees, and where a picture's time goes; and what decodes its pictures. */
@@ -40,7 +43,7 @@ export const Detectors = (props: { camera: Camera }) => {
         })}
       </ul>
       {decoder !== null && <p class="muted small">Pictures are decoded {decoder === 'software' ? 'in software' : <>on <strong>{decoder}</strong></>}.</p>}
-      {preset !== 'auto' && <p class="muted small">The preset {preset} bounds them to {camera.stats?.detection?.qos?.full_fps} pictures a second.</p>}
+      {preset !== 'auto' && <p class="muted small">The preset {preset} bounds them to {camera.stats?.detection?.qos?.full_fps} pictures a second{preset in MOST_LINES && `, and what other programs are shown to ${String(MOST_LINES[preset])} lines`}.</p>}
       <a class="link small" {...linkTo('/models')}>Models on this server</a>
     </section>
   );
