@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file imageflow/v1/media_control.proto.
  */
 export const file_imageflow_v1_media_control: GenFile = /*@__PURE__*/
-  fileDesc("CiBpbWFnZWZsb3cvdjEvbWVkaWFfY29udHJvbC5wcm90bxIMaW1hZ2VmbG93LnYxIr8BCg1BdHRhY2hSZXF1ZXN0EiQKBWhlbGxvGAEgASgLMhMuaW1hZ2VmbG93LnYxLkhlbGxvSAASKQoFYmF0Y2gYAiABKAsyGC5pbWFnZWZsb3cudjEuRXZlbnRCYXRjaEgAEiwKCWludmVudG9yeRgDIAEoCzIXLmltYWdlZmxvdy52MS5JbnZlbnRvcnlIABIkCgV0YWtlbhgEIAEoCzITLmltYWdlZmxvdy52MS5UYWtlbkgAQgkKB21lc3NhZ2UirAEKDkF0dGFjaFJlc3BvbnNlEigKB3dlbGNvbWUYASABKAsyFS5pbWFnZWZsb3cudjEuV2VsY29tZUgAEisKBXN0YXRlGAIgASgLMhouaW1hZ2VmbG93LnYxLkRlc2lyZWRTdGF0ZUgAEjgKD2Fja25vd2xlZGdlbWVudBgDIAEoCzIdLmltYWdlZmxvdy52MS5BY2tub3dsZWRnZW1lbnRIAEIJCgdtZXNzYWdlIooBCgVIZWxsbxIPCgdlZGdlX2lkGAEgASgJEhIKCmpvdXJuYWxfaWQYAiABKAkSFgoObWVkaWFfYmFzZV91cmwYAyABKAkSFwoPZGVzaXJlZF92ZXJzaW9uGAQgASgJEhcKD2RlbGV0ZWRfdGhyb3VnaBgFIAEoBBISCgpuZXdlc3Rfc2VxGAYgASgEIjUKB1dlbGNvbWUSEAoIbGFzdF9zZXEYASABKAQSGAoQaW52ZW50b3J5X3dhbnRlZBgCIAEoCCIYCgVUYWtlbhIPCgd2ZXJzaW9uGAEgASgJIiMKD0Fja25vd2xlZGdlbWVudBIQCghsYXN0X3NlcRgBIAEoBCIxCgpFdmVudEJhdGNoEiMKBmV2ZW50cxgBIAMoCzITLmltYWdlZmxvdy52MS5FdmVudCKUAQoJSW52ZW50b3J5EicKCHNlZ21lbnRzGAEgAygLMhUuaW1hZ2VmbG93LnYxLlNlZ21lbnQSJQoHY2FtZXJhcxgCIAMoCzIULmltYWdlZmxvdy52MS5DYW1lcmESJQoEa2V5cxgDIAMoCzIXLmltYWdlZmxvdy52MS5DYW1lcmFLZXkSEAoIY29tcGxldGUYBCABKAgiuwMKBUV2ZW50EgsKA3NlcRgBIAEoBBIoCgdzZXNzaW9uGAIgASgLMhUuaW1hZ2VmbG93LnYxLlNlc3Npb25IABIoCgdzZWdtZW50GAMgASgLMhUuaW1hZ2VmbG93LnYxLlNlZ21lbnRIABI3Cg9zZWdtZW50X2V4cGlyZWQYBCABKAsyHC5pbWFnZWZsb3cudjEuU2VnbWVudEV4cGlyZWRIABIuCgpkZXRlY3Rpb25zGAUgASgLMhguaW1hZ2VmbG93LnYxLkRldGVjdGlvbnNIABIkCgVhbGFybRgGIAEoCzITLmltYWdlZmxvdy52MS5BbGFybUgAEiAKA2dhcBgHIAEoCzIRLmltYWdlZmxvdy52MS5HYXBIABIxCgxlZGdlX3N0YXJ0ZWQYCCABKAsyGS5pbWFnZWZsb3cudjEuRWRnZVN0YXJ0ZWRIABIxCgxyYXRlX2NoYW5nZWQYCSABKAsyGS5pbWFnZWZsb3cudjEuUmF0ZUNoYW5nZWRIABIxCgxydWxlX2ZpbmRpbmcYCiABKAsyGS5pbWFnZWZsb3cudjEuUnVsZUZpbmRpbmdIAEIHCgVldmVudCK8AQoHU2Vzc2lvbhIKCgJpZBgBIAEoCRIOCgZjYW1lcmEYAiABKAkSDQoFcGhhc2UYAyABKAkSEAoIcHJvdG9jb2wYBCABKAkSEgoKc3RhcnRlZF9hdBgFIAEoARIVCghlbmRlZF9hdBgGIAEoAUgAiAEBEhMKBnJlYXNvbhgHIAEoCUgBiAEBEhIKBWVwb2NoGAggASgBSAKIAQFCCwoJX2VuZGVkX2F0QgkKB19yZWFzb25CCAoGX2Vwb2NoImkKDFNlZ21lbnRUcmFjaxIMCgRraW5kGAEgASgJEg0KBWNvZGVjGAIgASgJEhIKBXdpZHRoGAMgASgNSACIAQESEwoGaGVpZ2h0GAQgASgNSAGIAQFCCAoGX3dpZHRoQgkKB19oZWlnaHQiygIKB1NlZ21lbnQSCgoCaWQYASABKAkSDgoGY2FtZXJhGAIgASgJEhIKCnNlc3Npb25faWQYAyABKAkSDQoFZXBvY2gYBCABKAESDQoFc3RhcnQYBSABKAESEAoIZHVyYXRpb24YBiABKAESDQoFYnl0ZXMYByABKAQSEwoGc2hhMjU2GAggASgJSACIAQESDAoEb3BlbhgJIAEoCBIqCgZ0cmFja3MYCiADKAsyGi5pbWFnZWZsb3cudjEuU2VnbWVudFRyYWNrEhcKCmdhcF9iZWZvcmUYCyABKAFIAYgBARIWCglnYXBfY2F1c2UYDCABKAlIAogBARIYCgtwcmV2X3NoYTI1NhgNIAEoCUgDiAEBQgkKB19zaGEyNTZCDQoLX2dhcF9iZWZvcmVCDAoKX2dhcF9jYXVzZUIOCgxfcHJldl9zaGEyNTYiLAoOU2VnbWVudEV4cGlyZWQSCgoCaWQYASABKAkSDgoGY2FtZXJhGAIgASgJIjwKCkRldGVjdGlvbnMSLgoHcmVzdWx0cxgBIAMoCzIdLmltYWdlZmxvdy52MS5EZXRlY3Rpb25SZXN1bHQinwIKD0RldGVjdGlvblJlc3VsdBIOCgZjYW1lcmEYASABKAkSDQoFZXBvY2gYAiABKAESFQoNcnRwX3RpbWVzdGFtcBgDIAEoDRIYCgtjYXB0dXJlX250cBgEIAEoAUgAiAEBEhAKCHNlcXVlbmNlGAUgASgEEhMKC2NhcHR1cmVkX2F0GAYgASgBEg0KBW1vZGVsGAcgASgJEhQKDG1vZGVsX2RpZ2VzdBgIIAEoCRIUCgxpbmZlcmVuY2VfbXMYCSABKAESDQoFd2lkdGgYCiABKA0SDgoGaGVpZ2h0GAsgASgNEisKCmRldGVjdGlvbnMYDCADKAsyFy5pbWFnZWZsb3cudjEuRGV0ZWN0aW9uQg4KDF9jYXB0dXJlX250cCKeAQoJRGV0ZWN0aW9uEhIKCmNsYXNzX25hbWUYASABKAkSEAoIY2xhc3NfaWQYAiABKAUSEgoKY29uZmlkZW5jZRgDIAEoARIJCgF4GAQgASgBEgkKAXkYBSABKAESDQoFd2lkdGgYBiABKAESDgoGaGVpZ2h0GAcgASgBEhUKCHRyYWNrX2lkGAggASgJSACIAQFCCwoJX3RyYWNrX2lkIm4KBUFsYXJtEgoKAmlkGAEgASgJEhMKBmNhbWVyYRgCIAEoCUgAiAEBEgwKBGNvZGUYAyABKAkSDwoHbWVzc2FnZRgEIAEoCRIOCgZyYWlzZWQYBSABKAgSCgoCYXQYBiABKAFCCQoHX2NhbWVyYSKaAQoLUmF0ZUNoYW5nZWQSDgoGY2FtZXJhGAEgASgJEgoKAmF0GAIgASgBEhAKCGZyb21fZnBzGAMgASgBEg4KBnRvX2ZwcxgEIAEoARIQCghmdWxsX2ZwcxgFIAEoARINCgVjYXVzZRgGIAEoCRIsCgZtb2RlbHMYByADKAsyHC5pbWFnZWZsb3cudjEuRGV0ZWN0b3JNb2RlbHMiXAoORGV0ZWN0b3JNb2RlbHMSEAoIZGV0ZWN0b3IYASABKAkSEgoKZnJvbV9tb2RlbBgCIAEoCRIQCgh0b19tb2RlbBgDIAEoCRISCgpmdWxsX21vZGVsGAQgASgJIqkCCgtSdWxlRmluZGluZxIKCgJpZBgBIAEoCRINCgVwaGFzZRgCIAEoCRIOCgZjYW1lcmEYAyABKAkSEAoIZGV0ZWN0b3IYBCABKAkSDQoFbW9kZWwYBSABKAkSDAoEcnVsZRgGIAEoCRIMCgR0eXBlGAcgASgJEhIKBXBsYWNlGAggASgJSACIAQESDAoEZnJvbRgJIAEoARIKCgJ0bxgKIAEoARINCgVjb3VudBgLIAEoDRIPCgdjbGFzc2VzGAwgAygJEg4KBnRyYWNrcxgNIAMoCRIWCglkaXJlY3Rpb24YDiABKAlIAYgBARINCgVlcG9jaBgPIAEoARIVCg1ydHBfdGltZXN0YW1wGBAgASgNQggKBl9wbGFjZUIMCgpfZGlyZWN0aW9uIhkKC0VkZ2VTdGFydGVkEgoKAmF0GAEgASgBIjQKA0dhcBIMCgR0eXBlGAEgASgJEg4KBmV2ZW50cxgCIAEoBBIPCgdyZXN1bHRzGAMgASgEIqICCgxEZXNpcmVkU3RhdGUSDwoHdmVyc2lvbhgBIAEoCRIlCgdjYW1lcmFzGAIgAygLMhQuaW1hZ2VmbG93LnYxLkNhbWVyYRIlCgRrZXlzGAMgAygLMhcuaW1hZ2VmbG93LnYxLkNhbWVyYUtleRIqCgp0b2tlbl9rZXlzGAQgAygLMhYuaW1hZ2VmbG93LnYxLlRva2VuS2V5EhYKDnJldm9rZWRfdG9rZW5zGAUgAygJEhgKEHdvcmtlcl9hZGRyZXNzZXMYBiADKAkSJQoEa2VwdBgHIAMoCzIXLmltYWdlZmxvdy52MS5LZXB0UmFuZ2USGwoOY29uZmlybWVkX2hvbGQYCCABKAFIAIgBAUIRCg9fY29uZmlybWVkX2hvbGQiNQoJS2VwdFJhbmdlEg4KBmNhbWVyYRgBIAEoCRIMCgRmcm9tGAIgASgBEgoKAnRvGAMgASgBIksKDlJlY29yZGluZ0hvdXJzEhAKCHRpbWV6b25lGAEgASgJEicKBXRpbWVzGAIgAygLMhguaW1hZ2VmbG93LnYxLldlZWtseVRpbWUiNAoKV2Vla2x5VGltZRIMCgRkYXlzGAEgAygNEgwKBGZyb20YAiABKA0SCgoCdG8YAyABKA0iowEKCERldGVjdG9yEgoKAmlkGAEgASgJEg0KBW1vZGVsGAIgASgJEgsKA2ZwcxgDIAEoARIXCgpjb25maWRlbmNlGAQgASgBSACIAQESFAoMdHJhY2tpbmdfb2ZmGAUgASgIEiIKBXNjZW5lGAYgASgLMhMuaW1hZ2VmbG93LnYxLlNjZW5lEg0KBWxpZ2h0GAcgAygJQg0KC19jb25maWRlbmNlIrQBCgVTY2VuZRIPCgdjbGFzc2VzGAEgAygJEhIKCnpvbmVzX29ubHkYAiABKAgSDgoGYW5jaG9yGAMgASgJEiYKBXpvbmVzGAQgAygLMhcuaW1hZ2VmbG93LnYxLlNjZW5lWm9uZRImCgVsaW5lcxgFIAMoCzIXLmltYWdlZmxvdy52MS5TY2VuZUxpbmUSJgoFcnVsZXMYBiADKAsyFy5pbWFnZWZsb3cudjEuU2NlbmVSdWxlIiIKClNjZW5lUG9pbnQSCQoBeBgBIAEoARIJCgF5GAIgASgBIkIKCVNjZW5lWm9uZRIKCgJpZBgBIAEoCRIpCgdwb2x5Z29uGAIgAygLMhguaW1hZ2VmbG93LnYxLlNjZW5lUG9pbnQiZQoJU2NlbmVMaW5lEgoKAmlkGAEgASgJEiYKBGZyb20YAiABKAsyGC5pbWFnZWZsb3cudjEuU2NlbmVQb2ludBIkCgJ0bxgDIAEoCzIYLmltYWdlZmxvdy52MS5TY2VuZVBvaW50IsYBCglTY2VuZVJ1bGUSCgoCaWQYASABKAkSDwoHY2xhc3NlcxgCIAMoCRIWCg5taW5fY29uZmlkZW5jZRgDIAEoARIoCgVjb3VudBgEIAEoCzIXLmltYWdlZmxvdy52MS5Db3VudFJ1bGVIABIoCgVkd2VsbBgFIAEoCzIXLmltYWdlZmxvdy52MS5Ed2VsbFJ1bGVIABIoCgVjcm9zcxgGIAEoCzIXLmltYWdlZmxvdy52MS5Dcm9zc1J1bGVIAEIGCgRydWxlIlsKCUNvdW50UnVsZRIRCgR6b25lGAEgASgJSACIAQESEAoIYXRfbGVhc3QYAiABKA0SDgoGZm9yX21zGAMgASgBEhAKCGNsZWFyX21zGAQgASgBQgcKBV96b25lIkkKCUR3ZWxsUnVsZRIRCgR6b25lGAEgASgJSACIAQESDgoGZm9yX21zGAIgASgBEhAKCGNsZWFyX21zGAMgASgBQgcKBV96b25lIiwKCUNyb3NzUnVsZRIMCgRsaW5lGAEgASgJEhEKCWRpcmVjdGlvbhgCIAEoCSLuAwoGQ2FtZXJhEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSKAoEcHVzaBgDIAEoCzIYLmltYWdlZmxvdy52MS5QdXNoU291cmNlSAASKAoEZmlsZRgEIAEoCzIYLmltYWdlZmxvdy52MS5GaWxlU291cmNlSAASKQoJZGV0ZWN0b3JzGAUgAygLMhYuaW1hZ2VmbG93LnYxLkRldGVjdG9yEhEKCXJlY29yZGluZxgGIAEoCRIUCgxjb250cm9sX2pzb24YByABKAkSMAoFaG91cnMYCCABKAsyHC5pbWFnZWZsb3cudjEuUmVjb3JkaW5nSG91cnNIAYgBARIbCg53aW5kb3dfbWludXRlcxgJIAEoAUgCiAEBEhYKCW1heF9ieXRlcxgKIAEoBEgDiAEBEhgKEGRpc3RyaWJ1dGlvbl9vZmYYCyABKAgSEAoDcW9zGAwgASgJSASIAQESFQoIcHJpb3JpdHkYDSABKA1IBYgBARIbCg5iYW5kd2lkdGhfaGludBgOIAEoDUgGiAEBQggKBnNvdXJjZUIICgZfaG91cnNCEQoPX3dpbmRvd19taW51dGVzQgwKCl9tYXhfYnl0ZXNCBgoEX3Fvc0ILCglfcHJpb3JpdHlCEQoPX2JhbmR3aWR0aF9oaW50IgwKClB1c2hTb3VyY2UiGQoKRmlsZVNvdXJjZRILCgN1cmwYASABKAkiVAoJQ2FtZXJhS2V5EgoKAmlkGAEgASgJEg4KBmNhbWVyYRgCIAEoCRIOCgZncmFudHMYAyABKAkSDgoGc2hhMjU2GAQgASgJEgsKA2hhMRgFIAEoCSIkCghUb2tlbktleRILCgNraWQYASABKAkSCwoDandrGAIgASgJIk4KFFJlc29sdmVDYW1lcmFSZXF1ZXN0Eg4KBmNhbWVyYRgBIAEoCRIXCgpjcmVkZW50aWFsGAIgASgJSACIAQFCDQoLX2NyZWRlbnRpYWwiTQoVUmVzb2x2ZUNhbWVyYVJlc3BvbnNlEikKBmNhbWVyYRgBIAEoCzIULmltYWdlZmxvdy52MS5DYW1lcmFIAIgBAUIJCgdfY2FtZXJhMrQBCg9FZGdlTGlua1NlcnZpY2USRwoGQXR0YWNoEhsuaW1hZ2VmbG93LnYxLkF0dGFjaFJlcXVlc3QaHC5pbWFnZWZsb3cudjEuQXR0YWNoUmVzcG9uc2UoATABElgKDVJlc29sdmVDYW1lcmESIi5pbWFnZWZsb3cudjEuUmVzb2x2ZUNhbWVyYVJlcXVlc3QaIy5pbWFnZWZsb3cudjEuUmVzb2x2ZUNhbWVyYVJlc3BvbnNlYgZwcm90bzM");
+  fileDesc("CiBpbWFnZWZsb3cvdjEvbWVkaWFfY29udHJvbC5wcm90bxIMaW1hZ2VmbG93LnYxIr8BCg1BdHRhY2hSZXF1ZXN0EiQKBWhlbGxvGAEgASgLMhMuaW1hZ2VmbG93LnYxLkhlbGxvSAASKQoFYmF0Y2gYAiABKAsyGC5pbWFnZWZsb3cudjEuRXZlbnRCYXRjaEgAEiwKCWludmVudG9yeRgDIAEoCzIXLmltYWdlZmxvdy52MS5JbnZlbnRvcnlIABIkCgV0YWtlbhgEIAEoCzITLmltYWdlZmxvdy52MS5UYWtlbkgAQgkKB21lc3NhZ2UirAEKDkF0dGFjaFJlc3BvbnNlEigKB3dlbGNvbWUYASABKAsyFS5pbWFnZWZsb3cudjEuV2VsY29tZUgAEisKBXN0YXRlGAIgASgLMhouaW1hZ2VmbG93LnYxLkRlc2lyZWRTdGF0ZUgAEjgKD2Fja25vd2xlZGdlbWVudBgDIAEoCzIdLmltYWdlZmxvdy52MS5BY2tub3dsZWRnZW1lbnRIAEIJCgdtZXNzYWdlIooBCgVIZWxsbxIPCgdlZGdlX2lkGAEgASgJEhIKCmpvdXJuYWxfaWQYAiABKAkSFgoObWVkaWFfYmFzZV91cmwYAyABKAkSFwoPZGVzaXJlZF92ZXJzaW9uGAQgASgJEhcKD2RlbGV0ZWRfdGhyb3VnaBgFIAEoBBISCgpuZXdlc3Rfc2VxGAYgASgEIjUKB1dlbGNvbWUSEAoIbGFzdF9zZXEYASABKAQSGAoQaW52ZW50b3J5X3dhbnRlZBgCIAEoCCIYCgVUYWtlbhIPCgd2ZXJzaW9uGAEgASgJIiMKD0Fja25vd2xlZGdlbWVudBIQCghsYXN0X3NlcRgBIAEoBCIxCgpFdmVudEJhdGNoEiMKBmV2ZW50cxgBIAMoCzITLmltYWdlZmxvdy52MS5FdmVudCKUAQoJSW52ZW50b3J5EicKCHNlZ21lbnRzGAEgAygLMhUuaW1hZ2VmbG93LnYxLlNlZ21lbnQSJQoHY2FtZXJhcxgCIAMoCzIULmltYWdlZmxvdy52MS5DYW1lcmESJQoEa2V5cxgDIAMoCzIXLmltYWdlZmxvdy52MS5DYW1lcmFLZXkSEAoIY29tcGxldGUYBCABKAgi6AMKBUV2ZW50EgsKA3NlcRgBIAEoBBIoCgdzZXNzaW9uGAIgASgLMhUuaW1hZ2VmbG93LnYxLlNlc3Npb25IABIoCgdzZWdtZW50GAMgASgLMhUuaW1hZ2VmbG93LnYxLlNlZ21lbnRIABI3Cg9zZWdtZW50X2V4cGlyZWQYBCABKAsyHC5pbWFnZWZsb3cudjEuU2VnbWVudEV4cGlyZWRIABIuCgpkZXRlY3Rpb25zGAUgASgLMhguaW1hZ2VmbG93LnYxLkRldGVjdGlvbnNIABIkCgVhbGFybRgGIAEoCzITLmltYWdlZmxvdy52MS5BbGFybUgAEiAKA2dhcBgHIAEoCzIRLmltYWdlZmxvdy52MS5HYXBIABIxCgxlZGdlX3N0YXJ0ZWQYCCABKAsyGS5pbWFnZWZsb3cudjEuRWRnZVN0YXJ0ZWRIABIxCgxyYXRlX2NoYW5nZWQYCSABKAsyGS5pbWFnZWZsb3cudjEuUmF0ZUNoYW5nZWRIABIxCgxydWxlX2ZpbmRpbmcYCiABKAsyGS5pbWFnZWZsb3cudjEuUnVsZUZpbmRpbmdIABIrCgljb2RlX3NlZW4YCyABKAsyFi5pbWFnZWZsb3cudjEuQ29kZVNlZW5IAEIHCgVldmVudCK8AQoHU2Vzc2lvbhIKCgJpZBgBIAEoCRIOCgZjYW1lcmEYAiABKAkSDQoFcGhhc2UYAyABKAkSEAoIcHJvdG9jb2wYBCABKAkSEgoKc3RhcnRlZF9hdBgFIAEoARIVCghlbmRlZF9hdBgGIAEoAUgAiAEBEhMKBnJlYXNvbhgHIAEoCUgBiAEBEhIKBWVwb2NoGAggASgBSAKIAQFCCwoJX2VuZGVkX2F0QgkKB19yZWFzb25CCAoGX2Vwb2NoImkKDFNlZ21lbnRUcmFjaxIMCgRraW5kGAEgASgJEg0KBWNvZGVjGAIgASgJEhIKBXdpZHRoGAMgASgNSACIAQESEwoGaGVpZ2h0GAQgASgNSAGIAQFCCAoGX3dpZHRoQgkKB19oZWlnaHQiygIKB1NlZ21lbnQSCgoCaWQYASABKAkSDgoGY2FtZXJhGAIgASgJEhIKCnNlc3Npb25faWQYAyABKAkSDQoFZXBvY2gYBCABKAESDQoFc3RhcnQYBSABKAESEAoIZHVyYXRpb24YBiABKAESDQoFYnl0ZXMYByABKAQSEwoGc2hhMjU2GAggASgJSACIAQESDAoEb3BlbhgJIAEoCBIqCgZ0cmFja3MYCiADKAsyGi5pbWFnZWZsb3cudjEuU2VnbWVudFRyYWNrEhcKCmdhcF9iZWZvcmUYCyABKAFIAYgBARIWCglnYXBfY2F1c2UYDCABKAlIAogBARIYCgtwcmV2X3NoYTI1NhgNIAEoCUgDiAEBQgkKB19zaGEyNTZCDQoLX2dhcF9iZWZvcmVCDAoKX2dhcF9jYXVzZUIOCgxfcHJldl9zaGEyNTYiLAoOU2VnbWVudEV4cGlyZWQSCgoCaWQYASABKAkSDgoGY2FtZXJhGAIgASgJIjwKCkRldGVjdGlvbnMSLgoHcmVzdWx0cxgBIAMoCzIdLmltYWdlZmxvdy52MS5EZXRlY3Rpb25SZXN1bHQinwIKD0RldGVjdGlvblJlc3VsdBIOCgZjYW1lcmEYASABKAkSDQoFZXBvY2gYAiABKAESFQoNcnRwX3RpbWVzdGFtcBgDIAEoDRIYCgtjYXB0dXJlX250cBgEIAEoAUgAiAEBEhAKCHNlcXVlbmNlGAUgASgEEhMKC2NhcHR1cmVkX2F0GAYgASgBEg0KBW1vZGVsGAcgASgJEhQKDG1vZGVsX2RpZ2VzdBgIIAEoCRIUCgxpbmZlcmVuY2VfbXMYCSABKAESDQoFd2lkdGgYCiABKA0SDgoGaGVpZ2h0GAsgASgNEisKCmRldGVjdGlvbnMYDCADKAsyFy5pbWFnZWZsb3cudjEuRGV0ZWN0aW9uQg4KDF9jYXB0dXJlX250cCKeAQoJRGV0ZWN0aW9uEhIKCmNsYXNzX25hbWUYASABKAkSEAoIY2xhc3NfaWQYAiABKAUSEgoKY29uZmlkZW5jZRgDIAEoARIJCgF4GAQgASgBEgkKAXkYBSABKAESDQoFd2lkdGgYBiABKAESDgoGaGVpZ2h0GAcgASgBEhUKCHRyYWNrX2lkGAggASgJSACIAQFCCwoJX3RyYWNrX2lkIm4KBUFsYXJtEgoKAmlkGAEgASgJEhMKBmNhbWVyYRgCIAEoCUgAiAEBEgwKBGNvZGUYAyABKAkSDwoHbWVzc2FnZRgEIAEoCRIOCgZyYWlzZWQYBSABKAgSCgoCYXQYBiABKAFCCQoHX2NhbWVyYSKaAQoLUmF0ZUNoYW5nZWQSDgoGY2FtZXJhGAEgASgJEgoKAmF0GAIgASgBEhAKCGZyb21fZnBzGAMgASgBEg4KBnRvX2ZwcxgEIAEoARIQCghmdWxsX2ZwcxgFIAEoARINCgVjYXVzZRgGIAEoCRIsCgZtb2RlbHMYByADKAsyHC5pbWFnZWZsb3cudjEuRGV0ZWN0b3JNb2RlbHMiXAoORGV0ZWN0b3JNb2RlbHMSEAoIZGV0ZWN0b3IYASABKAkSEgoKZnJvbV9tb2RlbBgCIAEoCRIQCgh0b19tb2RlbBgDIAEoCRISCgpmdWxsX21vZGVsGAQgASgJIqkCCgtSdWxlRmluZGluZxIKCgJpZBgBIAEoCRINCgVwaGFzZRgCIAEoCRIOCgZjYW1lcmEYAyABKAkSEAoIZGV0ZWN0b3IYBCABKAkSDQoFbW9kZWwYBSABKAkSDAoEcnVsZRgGIAEoCRIMCgR0eXBlGAcgASgJEhIKBXBsYWNlGAggASgJSACIAQESDAoEZnJvbRgJIAEoARIKCgJ0bxgKIAEoARINCgVjb3VudBgLIAEoDRIPCgdjbGFzc2VzGAwgAygJEg4KBnRyYWNrcxgNIAMoCRIWCglkaXJlY3Rpb24YDiABKAlIAYgBARINCgVlcG9jaBgPIAEoARIVCg1ydHBfdGltZXN0YW1wGBAgASgNQggKBl9wbGFjZUIMCgpfZGlyZWN0aW9uIucBCghDb2RlU2VlbhIOCgZjYW1lcmEYASABKAkSDgoGZm9ybWF0GAIgASgJEhEKBHRleHQYAyABKAlIAIgBARISCgVieXRlcxgEIAEoDEgBiAEBEikKB2Nvcm5lcnMYBSADKAsyGC5pbWFnZWZsb3cudjEuU2NlbmVQb2ludBISCgpmaXJzdF9zZWVuGAYgASgBEgoKAmF0GAcgASgBEg0KBWVwb2NoGAggASgBEhUKDXJ0cF90aW1lc3RhbXAYCSABKA0SEAoIc2VxdWVuY2UYCiABKARCBwoFX3RleHRCCAoGX2J5dGVzIhkKC0VkZ2VTdGFydGVkEgoKAmF0GAEgASgBIjQKA0dhcBIMCgR0eXBlGAEgASgJEg4KBmV2ZW50cxgCIAEoBBIPCgdyZXN1bHRzGAMgASgEIqICCgxEZXNpcmVkU3RhdGUSDwoHdmVyc2lvbhgBIAEoCRIlCgdjYW1lcmFzGAIgAygLMhQuaW1hZ2VmbG93LnYxLkNhbWVyYRIlCgRrZXlzGAMgAygLMhcuaW1hZ2VmbG93LnYxLkNhbWVyYUtleRIqCgp0b2tlbl9rZXlzGAQgAygLMhYuaW1hZ2VmbG93LnYxLlRva2VuS2V5EhYKDnJldm9rZWRfdG9rZW5zGAUgAygJEhgKEHdvcmtlcl9hZGRyZXNzZXMYBiADKAkSJQoEa2VwdBgHIAMoCzIXLmltYWdlZmxvdy52MS5LZXB0UmFuZ2USGwoOY29uZmlybWVkX2hvbGQYCCABKAFIAIgBAUIRCg9fY29uZmlybWVkX2hvbGQiNQoJS2VwdFJhbmdlEg4KBmNhbWVyYRgBIAEoCRIMCgRmcm9tGAIgASgBEgoKAnRvGAMgASgBIksKDlJlY29yZGluZ0hvdXJzEhAKCHRpbWV6b25lGAEgASgJEicKBXRpbWVzGAIgAygLMhguaW1hZ2VmbG93LnYxLldlZWtseVRpbWUiNAoKV2Vla2x5VGltZRIMCgRkYXlzGAEgAygNEgwKBGZyb20YAiABKA0SCgoCdG8YAyABKA0iowEKCERldGVjdG9yEgoKAmlkGAEgASgJEg0KBW1vZGVsGAIgASgJEgsKA2ZwcxgDIAEoARIXCgpjb25maWRlbmNlGAQgASgBSACIAQESFAoMdHJhY2tpbmdfb2ZmGAUgASgIEiIKBXNjZW5lGAYgASgLMhMuaW1hZ2VmbG93LnYxLlNjZW5lEg0KBWxpZ2h0GAcgAygJQg0KC19jb25maWRlbmNlIrQBCgVTY2VuZRIPCgdjbGFzc2VzGAEgAygJEhIKCnpvbmVzX29ubHkYAiABKAgSDgoGYW5jaG9yGAMgASgJEiYKBXpvbmVzGAQgAygLMhcuaW1hZ2VmbG93LnYxLlNjZW5lWm9uZRImCgVsaW5lcxgFIAMoCzIXLmltYWdlZmxvdy52MS5TY2VuZUxpbmUSJgoFcnVsZXMYBiADKAsyFy5pbWFnZWZsb3cudjEuU2NlbmVSdWxlIiIKClNjZW5lUG9pbnQSCQoBeBgBIAEoARIJCgF5GAIgASgBIkIKCVNjZW5lWm9uZRIKCgJpZBgBIAEoCRIpCgdwb2x5Z29uGAIgAygLMhguaW1hZ2VmbG93LnYxLlNjZW5lUG9pbnQiZQoJU2NlbmVMaW5lEgoKAmlkGAEgASgJEiYKBGZyb20YAiABKAsyGC5pbWFnZWZsb3cudjEuU2NlbmVQb2ludBIkCgJ0bxgDIAEoCzIYLmltYWdlZmxvdy52MS5TY2VuZVBvaW50IsYBCglTY2VuZVJ1bGUSCgoCaWQYASABKAkSDwoHY2xhc3NlcxgCIAMoCRIWCg5taW5fY29uZmlkZW5jZRgDIAEoARIoCgVjb3VudBgEIAEoCzIXLmltYWdlZmxvdy52MS5Db3VudFJ1bGVIABIoCgVkd2VsbBgFIAEoCzIXLmltYWdlZmxvdy52MS5Ed2VsbFJ1bGVIABIoCgVjcm9zcxgGIAEoCzIXLmltYWdlZmxvdy52MS5Dcm9zc1J1bGVIAEIGCgRydWxlIlsKCUNvdW50UnVsZRIRCgR6b25lGAEgASgJSACIAQESEAoIYXRfbGVhc3QYAiABKA0SDgoGZm9yX21zGAMgASgBEhAKCGNsZWFyX21zGAQgASgBQgcKBV96b25lIkkKCUR3ZWxsUnVsZRIRCgR6b25lGAEgASgJSACIAQESDgoGZm9yX21zGAIgASgBEhAKCGNsZWFyX21zGAMgASgBQgcKBV96b25lIiwKCUNyb3NzUnVsZRIMCgRsaW5lGAEgASgJEhEKCWRpcmVjdGlvbhgCIAEoCSKYBAoGQ2FtZXJhEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSKAoEcHVzaBgDIAEoCzIYLmltYWdlZmxvdy52MS5QdXNoU291cmNlSAASKAoEZmlsZRgEIAEoCzIYLmltYWdlZmxvdy52MS5GaWxlU291cmNlSAASKQoJZGV0ZWN0b3JzGAUgAygLMhYuaW1hZ2VmbG93LnYxLkRldGVjdG9yEhEKCXJlY29yZGluZxgGIAEoCRIUCgxjb250cm9sX2pzb24YByABKAkSMAoFaG91cnMYCCABKAsyHC5pbWFnZWZsb3cudjEuUmVjb3JkaW5nSG91cnNIAYgBARIbCg53aW5kb3dfbWludXRlcxgJIAEoAUgCiAEBEhYKCW1heF9ieXRlcxgKIAEoBEgDiAEBEhgKEGRpc3RyaWJ1dGlvbl9vZmYYCyABKAgSEAoDcW9zGAwgASgJSASIAQESFQoIcHJpb3JpdHkYDSABKA1IBYgBARIbCg5iYW5kd2lkdGhfaGludBgOIAEoDUgGiAEBEigKBWNvZGVzGA8gASgLMhkuaW1hZ2VmbG93LnYxLkNvZGVSZWFkaW5nQggKBnNvdXJjZUIICgZfaG91cnNCEQoPX3dpbmRvd19taW51dGVzQgwKCl9tYXhfYnl0ZXNCBgoEX3Fvc0ILCglfcHJpb3JpdHlCEQoPX2JhbmR3aWR0aF9oaW50Ij4KC0NvZGVSZWFkaW5nEgsKA2ZwcxgBIAEoARIPCgdmb3JtYXRzGAIgAygJEhEKCXJlcGVhdF9tcxgDIAEoASIMCgpQdXNoU291cmNlIhkKCkZpbGVTb3VyY2USCwoDdXJsGAEgASgJIlQKCUNhbWVyYUtleRIKCgJpZBgBIAEoCRIOCgZjYW1lcmEYAiABKAkSDgoGZ3JhbnRzGAMgASgJEg4KBnNoYTI1NhgEIAEoCRILCgNoYTEYBSABKAkiJAoIVG9rZW5LZXkSCwoDa2lkGAEgASgJEgsKA2p3axgCIAEoCSJOChRSZXNvbHZlQ2FtZXJhUmVxdWVzdBIOCgZjYW1lcmEYASABKAkSFwoKY3JlZGVudGlhbBgCIAEoCUgAiAEBQg0KC19jcmVkZW50aWFsIk0KFVJlc29sdmVDYW1lcmFSZXNwb25zZRIpCgZjYW1lcmEYASABKAsyFC5pbWFnZWZsb3cudjEuQ2FtZXJhSACIAQFCCQoHX2NhbWVyYTK0AQoPRWRnZUxpbmtTZXJ2aWNlEkcKBkF0dGFjaBIbLmltYWdlZmxvdy52MS5BdHRhY2hSZXF1ZXN0GhwuaW1hZ2VmbG93LnYxLkF0dGFjaFJlc3BvbnNlKAEwARJYCg1SZXNvbHZlQ2FtZXJhEiIuaW1hZ2VmbG93LnYxLlJlc29sdmVDYW1lcmFSZXF1ZXN0GiMuaW1hZ2VmbG93LnYxLlJlc29sdmVDYW1lcmFSZXNwb25zZWIGcHJvdG8z");
 
 /**
  * @generated from message imageflow.v1.AttachRequest
@@ -321,6 +321,12 @@ export type Event = Message<"imageflow.v1.Event"> & {
      */
     value: RuleFinding;
     case: "ruleFinding";
+  } | {
+    /**
+     * @generated from field: imageflow.v1.CodeSeen code_seen = 11;
+     */
+    value: CodeSeen;
+    case: "codeSeen";
   } | { case: undefined; value?: undefined };
 };
 
@@ -917,6 +923,80 @@ export const RuleFindingSchema: GenMessage<RuleFinding> = /*@__PURE__*/
   messageDesc(file_imageflow_v1_media_control, 19);
 
 /**
+ * A printed code (QR, bar code) has come into a camera's picture.
+ *
+ * @generated from message imageflow.v1.CodeSeen
+ */
+export type CodeSeen = Message<"imageflow.v1.CodeSeen"> & {
+  /**
+   * @generated from field: string camera = 1;
+   */
+  camera: string;
+
+  /**
+   * qr, data_matrix, code_128, ...
+   *
+   * @generated from field: string format = 2;
+   */
+  format: string;
+
+  /**
+   * What it says; absent: it holds no text, but `bytes`.
+   *
+   * @generated from field: optional string text = 3;
+   */
+  text?: string | undefined;
+
+  /**
+   * @generated from field: optional bytes bytes = 4;
+   */
+  bytes?: Uint8Array | undefined;
+
+  /**
+   * Top left, top right, bottom right, bottom left of the code as it was printed.
+   *
+   * @generated from field: repeated imageflow.v1.ScenePoint corners = 5;
+   */
+  corners: ScenePoint[];
+
+  /**
+   * Since when it is to be seen, and of the picture it is told of.
+   *
+   * @generated from field: double first_seen = 6;
+   */
+  firstSeen: number;
+
+  /**
+   * @generated from field: double at = 7;
+   */
+  at: number;
+
+  /**
+   * That picture.
+   *
+   * @generated from field: double epoch = 8;
+   */
+  epoch: number;
+
+  /**
+   * @generated from field: uint32 rtp_timestamp = 9;
+   */
+  rtpTimestamp: number;
+
+  /**
+   * @generated from field: uint64 sequence = 10;
+   */
+  sequence: bigint;
+};
+
+/**
+ * Describes the message imageflow.v1.CodeSeen.
+ * Use `create(CodeSeenSchema)` to create a new message.
+ */
+export const CodeSeenSchema: GenMessage<CodeSeen> = /*@__PURE__*/
+  messageDesc(file_imageflow_v1_media_control, 20);
+
+/**
  * A new edge process begins: whatever the one before it had not ended has ended.
  *
  * @generated from message imageflow.v1.EdgeStarted
@@ -933,7 +1013,7 @@ export type EdgeStarted = Message<"imageflow.v1.EdgeStarted"> & {
  * Use `create(EdgeStartedSchema)` to create a new message.
  */
 export const EdgeStartedSchema: GenMessage<EdgeStarted> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 20);
+  messageDesc(file_imageflow_v1_media_control, 21);
 
 /**
  * Events the edge gave up because its journal was full; their sequence numbers are missing below this one.
@@ -962,7 +1042,7 @@ export type Gap = Message<"imageflow.v1.Gap"> & {
  * Use `create(GapSchema)` to create a new message.
  */
 export const GapSchema: GenMessage<Gap> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 21);
+  messageDesc(file_imageflow_v1_media_control, 22);
 
 /**
  * Everything an edge needs to run without control.
@@ -1026,7 +1106,7 @@ export type DesiredState = Message<"imageflow.v1.DesiredState"> & {
  * Use `create(DesiredStateSchema)` to create a new message.
  */
 export const DesiredStateSchema: GenMessage<DesiredState> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 22);
+  messageDesc(file_imageflow_v1_media_control, 23);
 
 /**
  * [from, to), Unix ms.
@@ -1055,7 +1135,7 @@ export type KeptRange = Message<"imageflow.v1.KeptRange"> & {
  * Use `create(KeptRangeSchema)` to create a new message.
  */
 export const KeptRangeSchema: GenMessage<KeptRange> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 23);
+  messageDesc(file_imageflow_v1_media_control, 24);
 
 /**
  * Times of the week at which a camera is recorded.
@@ -1081,7 +1161,7 @@ export type RecordingHours = Message<"imageflow.v1.RecordingHours"> & {
  * Use `create(RecordingHoursSchema)` to create a new message.
  */
 export const RecordingHoursSchema: GenMessage<RecordingHours> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 24);
+  messageDesc(file_imageflow_v1_media_control, 25);
 
 /**
  * @generated from message imageflow.v1.WeeklyTime
@@ -1112,7 +1192,7 @@ export type WeeklyTime = Message<"imageflow.v1.WeeklyTime"> & {
  * Use `create(WeeklyTimeSchema)` to create a new message.
  */
 export const WeeklyTimeSchema: GenMessage<WeeklyTime> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 25);
+  messageDesc(file_imageflow_v1_media_control, 26);
 
 /**
  * @generated from message imageflow.v1.Detector
@@ -1167,7 +1247,7 @@ export type Detector = Message<"imageflow.v1.Detector"> & {
  * Use `create(DetectorSchema)` to create a new message.
  */
 export const DetectorSchema: GenMessage<Detector> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 26);
+  messageDesc(file_imageflow_v1_media_control, 27);
 
 /**
  * What is made of a detector's results.
@@ -1217,7 +1297,7 @@ export type Scene = Message<"imageflow.v1.Scene"> & {
  * Use `create(SceneSchema)` to create a new message.
  */
 export const SceneSchema: GenMessage<Scene> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 27);
+  messageDesc(file_imageflow_v1_media_control, 28);
 
 /**
  * Shares of the picture's width and height, y downwards.
@@ -1241,7 +1321,7 @@ export type ScenePoint = Message<"imageflow.v1.ScenePoint"> & {
  * Use `create(ScenePointSchema)` to create a new message.
  */
 export const ScenePointSchema: GenMessage<ScenePoint> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 28);
+  messageDesc(file_imageflow_v1_media_control, 29);
 
 /**
  * @generated from message imageflow.v1.SceneZone
@@ -1263,7 +1343,7 @@ export type SceneZone = Message<"imageflow.v1.SceneZone"> & {
  * Use `create(SceneZoneSchema)` to create a new message.
  */
 export const SceneZoneSchema: GenMessage<SceneZone> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 29);
+  messageDesc(file_imageflow_v1_media_control, 30);
 
 /**
  * @generated from message imageflow.v1.SceneLine
@@ -1290,7 +1370,7 @@ export type SceneLine = Message<"imageflow.v1.SceneLine"> & {
  * Use `create(SceneLineSchema)` to create a new message.
  */
 export const SceneLineSchema: GenMessage<SceneLine> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 30);
+  messageDesc(file_imageflow_v1_media_control, 31);
 
 /**
  * @generated from message imageflow.v1.SceneRule
@@ -1344,7 +1424,7 @@ export type SceneRule = Message<"imageflow.v1.SceneRule"> & {
  * Use `create(SceneRuleSchema)` to create a new message.
  */
 export const SceneRuleSchema: GenMessage<SceneRule> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 31);
+  messageDesc(file_imageflow_v1_media_control, 32);
 
 /**
  * So many objects are in a zone for so long, ms; it has ended when it was not so for `clear_ms`.
@@ -1380,7 +1460,7 @@ export type CountRule = Message<"imageflow.v1.CountRule"> & {
  * Use `create(CountRuleSchema)` to create a new message.
  */
 export const CountRuleSchema: GenMessage<CountRule> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 32);
+  messageDesc(file_imageflow_v1_media_control, 33);
 
 /**
  * One object stays in a zone for so long, ms.
@@ -1411,7 +1491,7 @@ export type DwellRule = Message<"imageflow.v1.DwellRule"> & {
  * Use `create(DwellRuleSchema)` to create a new message.
  */
 export const DwellRuleSchema: GenMessage<DwellRule> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 33);
+  messageDesc(file_imageflow_v1_media_control, 34);
 
 /**
  * An object crosses a line.
@@ -1437,7 +1517,7 @@ export type CrossRule = Message<"imageflow.v1.CrossRule"> & {
  * Use `create(CrossRuleSchema)` to create a new message.
  */
 export const CrossRuleSchema: GenMessage<CrossRule> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 34);
+  messageDesc(file_imageflow_v1_media_control, 35);
 
 /**
  * @generated from message imageflow.v1.Camera
@@ -1535,6 +1615,13 @@ export type Camera = Message<"imageflow.v1.Camera"> & {
    * @generated from field: optional uint32 bandwidth_hint = 14;
    */
   bandwidthHint?: number | undefined;
+
+  /**
+   * Absent: no codes are read in its pictures.
+   *
+   * @generated from field: imageflow.v1.CodeReading codes = 15;
+   */
+  codes?: CodeReading | undefined;
 };
 
 /**
@@ -1542,7 +1629,42 @@ export type Camera = Message<"imageflow.v1.Camera"> & {
  * Use `create(CameraSchema)` to create a new message.
  */
 export const CameraSchema: GenMessage<Camera> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 35);
+  messageDesc(file_imageflow_v1_media_control, 36);
+
+/**
+ * Printed codes that are looked for in a camera's pictures.
+ *
+ * @generated from message imageflow.v1.CodeReading
+ */
+export type CodeReading = Message<"imageflow.v1.CodeReading"> & {
+  /**
+   * Pictures a second.
+   *
+   * @generated from field: double fps = 1;
+   */
+  fps: number;
+
+  /**
+   * Those of a later version are not looked for.
+   *
+   * @generated from field: repeated string formats = 2;
+   */
+  formats: string[];
+
+  /**
+   * A code is told again after it was away for so long, ms.
+   *
+   * @generated from field: double repeat_ms = 3;
+   */
+  repeatMs: number;
+};
+
+/**
+ * Describes the message imageflow.v1.CodeReading.
+ * Use `create(CodeReadingSchema)` to create a new message.
+ */
+export const CodeReadingSchema: GenMessage<CodeReading> = /*@__PURE__*/
+  messageDesc(file_imageflow_v1_media_control, 37);
 
 /**
  * @generated from message imageflow.v1.PushSource
@@ -1555,7 +1677,7 @@ export type PushSource = Message<"imageflow.v1.PushSource"> & {
  * Use `create(PushSourceSchema)` to create a new message.
  */
 export const PushSourceSchema: GenMessage<PushSource> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 36);
+  messageDesc(file_imageflow_v1_media_control, 38);
 
 /**
  * @generated from message imageflow.v1.FileSource
@@ -1572,7 +1694,7 @@ export type FileSource = Message<"imageflow.v1.FileSource"> & {
  * Use `create(FileSourceSchema)` to create a new message.
  */
 export const FileSourceSchema: GenMessage<FileSource> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 37);
+  messageDesc(file_imageflow_v1_media_control, 39);
 
 /**
  * @generated from message imageflow.v1.CameraKey
@@ -1615,7 +1737,7 @@ export type CameraKey = Message<"imageflow.v1.CameraKey"> & {
  * Use `create(CameraKeySchema)` to create a new message.
  */
 export const CameraKeySchema: GenMessage<CameraKey> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 38);
+  messageDesc(file_imageflow_v1_media_control, 40);
 
 /**
  * A public key that access tokens are signed with.
@@ -1641,7 +1763,7 @@ export type TokenKey = Message<"imageflow.v1.TokenKey"> & {
  * Use `create(TokenKeySchema)` to create a new message.
  */
 export const TokenKeySchema: GenMessage<TokenKey> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 39);
+  messageDesc(file_imageflow_v1_media_control, 41);
 
 /**
  * @generated from message imageflow.v1.ResolveCameraRequest
@@ -1663,7 +1785,7 @@ export type ResolveCameraRequest = Message<"imageflow.v1.ResolveCameraRequest"> 
  * Use `create(ResolveCameraRequestSchema)` to create a new message.
  */
 export const ResolveCameraRequestSchema: GenMessage<ResolveCameraRequest> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 40);
+  messageDesc(file_imageflow_v1_media_control, 42);
 
 /**
  * @generated from message imageflow.v1.ResolveCameraResponse
@@ -1682,7 +1804,7 @@ export type ResolveCameraResponse = Message<"imageflow.v1.ResolveCameraResponse"
  * Use `create(ResolveCameraResponseSchema)` to create a new message.
  */
 export const ResolveCameraResponseSchema: GenMessage<ResolveCameraResponse> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 41);
+  messageDesc(file_imageflow_v1_media_control, 43);
 
 /**
  * Between an edge and the control process, never public: desired state down, journalled events up (ARCHITECTURE D-9, D-10, D-12).
