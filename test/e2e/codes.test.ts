@@ -1,11 +1,13 @@
-/** QR codes that a camera sees become events. */
+/** QR codes that a camera sees become events, and the page shows the last one. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { VideoAnalysisEvent } from '../../control-api/events/service.ts';
+import { startChromium } from '../support/chromium.ts';
 import { codeClip } from '../support/code-clip.ts';
 import { ffmpegPush } from '../support/media.ts';
+import { clumsyTargets, openAs, sideways } from '../support/pages.ts';
 import { TestServer, until } from '../support/server.ts';
 
 const CAMERA = 'packing';
@@ -56,4 +58,27 @@ test('[PRO-2] [EXT-1] a QR code that a camera shows is one event with what it sa
   await server.request('PATCH', `/v1/cameras/${CAMERA}`, { codes: null });
   await until('nothing is decoded', async () => await server.metric('imageflow_decoders_active', { camera: CAMERA }) === 0, 60_000);
   expect(push.child.exitCode).toBeNull();
+});
+
+test('[PRO-2] [DIS-5] the page reads QR codes at a click, shows the last one with its time, and stops', { timeout: 240_000 }, async () => {
+  const camera = await server.addCamera('shown', { pipelines: [] });
+  await using _push = ffmpegPush(clip, server.rtspUrl(camera), { loop: true });
+  await until('live', async () => (await server.request<{ phase: string }>('GET', '/v1/cameras/shown')).phase === 'live', 60_000);
+  const page = await stack.use(await startChromium({ viewport: { width: 1280, height: 800 } })).context.newPage();
+  await openAs(page, server, '/cameras/shown');
+  await page.getByRole('button', { name: 'Read QR codes' }).click();
+  await page.getByText('QR, in 2 pictures a second.').waitFor({ timeout: 60_000 });
+  const shown = page.locator(`.last-code[data-code="${TEXT}"]`);
+  await shown.waitFor({ timeout: 60_000 });
+  expect(await shown.locator('.badge').textContent()).toBe('QR');
+  expect(Date.parse(await shown.locator('time').getAttribute('datetime') ?? '')).toBeGreaterThan(0);
+  for (const size of [{ width: 390, height: 844 }, { width: 1280, height: 800 }]) {
+    await page.setViewportSize(size);
+    expect(await sideways(page), String(size.width)).toBeLessThanOrEqual(0);
+    expect(await clumsyTargets(page), String(size.width)).toEqual([]);
+  }
+  await page.getByRole('button', { name: 'Stop reading codes' }).click();
+  await page.getByRole('button', { name: 'Read QR codes' }).waitFor({ timeout: 60_000 });
+  await expect.poll(() => page.locator('.last-code').count()).toBe(0);
+  expect((await server.request<{ codes: unknown }>('GET', '/v1/cameras/shown')).codes).toBeNull();
 });
