@@ -29,7 +29,7 @@ export class CameraDetections implements Disposable {
     this.hub = new Hub<DetectionUnit>({ onDrop: (branch, reason, units) => { metrics.branchDropped.inc({ camera, branch, reason }, units); } });
   }
 
-  get stats(): Omit<ExtractorStats, 'qos' | 'shown'> {
+  get stats(): Omit<ExtractorStats, 'qos' | 'shown' | 'lastCode'> {
     return {
       decodersActive: this.#active.size, decoder: this.#decoder, decodedFrames: this.#decodedFrames, inferredFrames: this.#inferredFrames, skipped: Object.fromEntries(this.#skipped),
       detectors: this.#meter.figures(this.#clock.monotonic()),

@@ -8,7 +8,7 @@ import type { Extractor } from './extractor-process.ts';
 import { KeyframeRhythm } from './keyframe-rhythm.ts';
 import type { Wanted } from './keyframe-rhythm.ts';
 import { MAX_ACCESS_UNIT_BYTES } from './protocol.ts';
-import type { BurnInMessage, CodecMessage, PictureStream, StillMessage } from './protocol.ts';
+import type { BurnInMessage, CodecMessage, CodesWanted, PictureStream, StillMessage } from './protocol.ts';
 import type { SentDetector } from './sent-detector.ts';
 
 /** Later than this a picture is decoded for those that follow, and shown to no detector. */
@@ -24,6 +24,8 @@ export interface CameraFeedOptions {
   readonly handle: number;
   readonly extractor: Extractor;
   readonly detectors: readonly SentDetector[];
+  /** Printed codes that are looked for; null: none. */
+  readonly codes: CodesWanted | null;
   /** Pictures for viewers. */
   readonly pictures: readonly PictureStream[];
   /** Whether its video with boxes burned in is wanted, and how large at most. */
@@ -48,6 +50,7 @@ export class CameraFeed implements Disposable {
   readonly #branch: Branch<AccessUnit>;
   readonly #startedAt: Milliseconds;
   #detectors: readonly SentDetector[];
+  #codes: CodesWanted | null;
   #pictures: readonly PictureStream[];
   #burnIn: Omit<BurnInMessage, 'handle'>;
   /** Stills asked for while there are older units to be sent. */
@@ -70,6 +73,7 @@ export class CameraFeed implements Disposable {
     this.handle = options.handle;
     this.extractor = options.extractor;
     this.#detectors = options.detectors;
+    this.#codes = options.codes;
     this.#pictures = options.pictures;
     this.#burnIn = options.burnIn;
     this.#owed = options.pictures.length > 0;
@@ -82,6 +86,13 @@ export class CameraFeed implements Disposable {
 
   setDetectors(detectors: readonly SentDetector[]): void {
     this.#detectors = detectors;
+    this.#wanted = this.#wants();
+    const video = this.#tracks?.video;
+    if (video) this.#tell(video);
+  }
+
+  setCodes(codes: CodesWanted | null): void {
+    this.#codes = codes;
     this.#wanted = this.#wants();
     const video = this.#tracks?.video;
     if (video) this.#tell(video);
@@ -193,7 +204,7 @@ export class CameraFeed implements Disposable {
   }
 
   #wants(): Wanted {
-    return { motion: this.#detectors.length > 0 || this.#burnIn.on, rates: this.#pictures.map(({ fps }) => fps) };
+    return { motion: this.#detectors.length > 0 || this.#burnIn.on, rates: [...this.#pictures.map(({ fps }) => fps), ...(this.#codes ? [this.#codes.fps] : [])] };
   }
 
   #count(late: boolean): void {
@@ -215,7 +226,7 @@ export class CameraFeed implements Disposable {
 
   #tell(video: VideoTrack): void {
     const detectors = this.#detectors.map(({ id, model, fps, confidence, tracking, shown }) => ({ id, model, fps, confidence, tracking: tracking !== false, ...(shown && { shown }) }));
-    this.extractor.setCamera({ handle: this.handle, camera: this.#options.stream.camera, codec: codecOf(video), clockRate: video.clockRate, detectors, lastTrack: this.#options.lastTrack() });
+    this.extractor.setCamera({ handle: this.handle, camera: this.#options.stream.camera, codec: codecOf(video), clockRate: video.clockRate, detectors, lastTrack: this.#options.lastTrack(), ...(this.#codes && { codes: this.#codes }) });
     if (this.#pictures.length > 0) this.setPictures(this.#pictures);
     if (this.#burnIn.on) this.extractor.setBurnIn({ handle: this.handle, ...this.#burnIn });
   }

@@ -5,6 +5,8 @@ import type { CameraStream } from '../ingest/port.ts';
 import { MAX_WORKERS } from '../inference/port.ts';
 import { messageOf } from '../core/errors.ts';
 import { AnnotatedStreams } from './annotated-streams.ts';
+import { CameraCodes } from './codes/camera-codes.ts';
+import { codesWanted } from './codes/codes-wanted.ts';
 import { CameraDetections } from './camera-detections.ts';
 import { CameraFeed } from './camera-feed.ts';
 import { DetectionLog } from './detection-log.ts';
@@ -31,18 +33,20 @@ interface CameraState {
   readonly stream: CameraStream;
   readonly detections: CameraDetections;
   readonly scene: CameraScene;
+  readonly codes: CameraCodes;
   readonly listening: Disposable;
   feed: CameraFeed | null;
   slot: Slot | null;
-  /** JSON of the detectors, and of the pictures for viewers, that the feed has. */
+  /** JSON of the detectors, the codes, and the pictures for viewers, that the feed has. */
   detectors: string;
+  wantedCodes: string;
   pictures: string;
   idle: Disposable | null;
   keyframeAskedAt: Milliseconds;
 }
 
 /**
- * The edge's side of decoding: a live camera with detectors, or of which viewers want pictures, is decoded in an extractor process, exactly once; nothing
+ * The edge's side of decoding: a live camera with detectors, in which codes are read, or of which viewers want pictures, is decoded in an extractor process, exactly once; nothing
  * else is. Processes start when the first camera needs them and end with the last.
  */
 export class ExtractorPool implements DetectionSource, AsyncDisposable {
@@ -133,7 +137,7 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
   stats(camera: CameraId): ExtractorStats | null {
     const state = this.#cameras.get(camera);
     if (!state) return null;
-    return { ...state.detections.stats, qos: this.#rates.present(camera), shown: this.#heights.present(camera) };
+    return { ...state.detections.stats, qos: this.#rates.present(camera), shown: this.#heights.present(camera), lastCode: state.codes.last };
   }
 
   get pictures(): PictureSource {
@@ -173,8 +177,9 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
         camera, clock: this.#options.clock, metrics: this.#options.metrics,
         onFinding: (finding) => { this.#options.journal.append({ type: 'rule', finding }); },
       }),
+      codes: new CameraCodes({ camera, metrics: this.#options.metrics, onSeen: (seen) => { this.#options.journal.append({ type: 'code', seen }); } }),
       listening: stream.onSession(() => { this.#evaluate(camera); }),
-      feed: null, slot: null, detectors: '', pictures: '', idle: null, keyframeAskedAt: -Infinity,
+      feed: null, slot: null, detectors: '', wantedCodes: '', pictures: '', idle: null, keyframeAskedAt: -Infinity,
     });
     this.#evaluate(camera);
   }
@@ -212,8 +217,10 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
     const state = this.#cameras.get(camera);
     if (!state) return;
     const detectors = this.#rates.detectors(camera);
-    state.scene.follow(this.#options.specs(camera)?.detectors ?? []);
-    const wanted = (detectors.length > 0 || this.#pictures.wanted(camera) || this.#annotated.wanted(camera)) && state.stream.session?.phase === 'live';
+    const spec = this.#options.specs(camera);
+    state.scene.follow(spec?.detectors ?? []);
+    state.codes.follow(spec?.codes);
+    const wanted = (detectors.length > 0 || spec?.codes !== undefined || this.#pictures.wanted(camera) || this.#annotated.wanted(camera)) && state.stream.session?.phase === 'live';
     if (wanted) {
       state.idle?.[Symbol.dispose]();
       state.idle = null;
@@ -231,6 +238,12 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
     if (detectorsJson !== state.detectors) {
       state.detectors = detectorsJson;
       feed.setDetectors(detectors);
+    }
+    const codes = codesWanted(this.#options.specs(camera));
+    const codesJson = JSON.stringify(codes);
+    if (codesJson !== state.wantedCodes) {
+      state.wantedCodes = codesJson;
+      feed.setCodes(codes);
     }
     const pictures = this.#streams(camera);
     const picturesJson = JSON.stringify(pictures);
@@ -258,10 +271,12 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
     slot.cameras.set(handle, camera);
     state.slot = slot;
     const pictures = this.#streams(camera);
+    const codes = codesWanted(this.#options.specs(camera));
     state.detectors = JSON.stringify(detectors);
+    state.wantedCodes = JSON.stringify(codes);
     state.pictures = JSON.stringify(pictures);
     state.feed = new CameraFeed({
-      stream: state.stream, handle, extractor: slot.extractor, detectors, pictures, burnIn: this.#burnIn(camera), clock: this.#options.clock,
+      stream: state.stream, handle, extractor: slot.extractor, detectors, codes, pictures, burnIn: this.#burnIn(camera), clock: this.#options.clock,
       lastTrack: () => state.detections.lastTrack,
       onSkip: (reason) => { state.detections.skip(reason, 1); },
       onUnit: (late) => { this.#rates.onUnit(late); },
@@ -353,6 +368,14 @@ export class ExtractorPool implements DetectionSource, AsyncDisposable {
     }
     if (message.type === 'annotated' || message.type === 'burn-in-stats') {
       if (state.feed?.handle === message.handle) this.#annotated.receive(camera, message); // not of a decoder that was let go
+      return;
+    }
+    if (message.type === 'codes') {
+      if (message.frame.stream === camera && state.feed?.handle === message.handle) state.codes.see(message);
+      return;
+    }
+    if (message.type === 'code-stats') {
+      state.codes.onStats(message);
       return;
     }
     state.detections.onStats(message);

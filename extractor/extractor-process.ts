@@ -6,7 +6,8 @@ import { ChildProcess, describeExit } from '../platform/child-process.ts';
 import { ONE_THREAD_COLLECTS } from '../platform/heap-growth.ts';
 import type { Logger } from '../platform/logging.ts';
 import { BlackBox } from './black-box.ts';
-import { MessageReader, decodeFromChild, encodeAccessUnitHeader, encodeBurnIn, encodeCamera, encodeFlush, encodeHardware, encodeHello, encodeKeyframe, encodePictures, encodeRemove, encodeStill, encodeWorkers } from './protocol.ts';
+import { MessageReader } from './message-reader.ts';
+import { decodeFromChild, encodeAccessUnitHeader, encodeBurnIn, encodeCamera, encodeFlush, encodeHardware, encodeHello, encodeKeyframe, encodePictures, encodeRemove, encodeStill, encodeWorkers } from './protocol.ts';
 import type { BurnInMessage, CameraMessage, FromChild, HardwareMessage, Hello, PicturesMessage, SentUnit, StillMessage } from './protocol.ts';
 
 /** `ps` and the operator's scripts know the process by this. */

@@ -1,4 +1,5 @@
 /** extractor/: Hub → decoded frames → detections. The edge's side; pixels never leave the child processes. */
+import type { CodeFormat } from '../core/code-formats.ts';
 import type { Detection, DetectionResult } from '../core/detection.ts';
 import type { CameraId, FrameRef } from '../core/frame-ref.ts';
 import type { Hub, Publishable } from '../core/hub.ts';
@@ -64,6 +65,15 @@ export interface ShownHeight {
   readonly cause: HeightCause | null;
 }
 
+/** A printed code as it was read last. */
+export interface LastCode {
+  readonly format: CodeFormat;
+  /** Null: it holds no text. */
+  readonly text: string | null;
+  /** Of the last picture in which it was read, Unix ms. */
+  readonly at: Milliseconds;
+}
+
 export interface ExtractorStats {
   readonly decodersActive: number;
   /** `software`, or the name of the device; null: there is no decoder. */
@@ -77,6 +87,8 @@ export interface ExtractorStats {
   readonly qos: CameraQos | null;
   /** Null: nobody is shown its pictures, or its video with boxes burned in, all the time. */
   readonly shown: ShownHeight | null;
+  /** Null: none since codes are read here, or none are. */
+  readonly lastCode: LastCode | null;
 }
 
 export interface DetectionSource {

@@ -2,8 +2,9 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { AccessUnit } from '../core/access-unit.ts';
 import { MediaError } from '../core/errors.ts';
-import { MAX_MESSAGE_BYTES, MAX_PICTURE_BYTES, MessageReader, decodeFromChild, decodeToChild, encodeAccessUnitHeader, encodeAnnotatedUnitHeader, encodeBurnIn, encodeBurnInStats, encodeCamera, encodeHardware, encodeHello, encodeKeyframe, encodeModels, encodeNoStill, encodePictureHeader, encodePictures, encodeRemove, encodeResult, encodeStats, encodeStill } from './protocol.ts';
-import type { CameraMessage, CodecMessage, HardwareMessage, PictureHeader, ResultMessage } from './protocol.ts';
+import { MessageReader } from './message-reader.ts';
+import { MAX_MESSAGE_BYTES, MAX_PICTURE_BYTES, decodeFromChild, decodeToChild, encodeAccessUnitHeader, encodeAnnotatedUnitHeader, encodeBurnIn, encodeBurnInStats, encodeCamera, encodeCodeStats, encodeCodes, encodeHardware, encodeHello, encodeKeyframe, encodeModels, encodeNoStill, encodePictureHeader, encodePictures, encodeRemove, encodeResult, encodeStats, encodeStill } from './protocol.ts';
+import type { CameraMessage, CodecMessage, CodesMessage, HardwareMessage, PictureHeader, ResultMessage } from './protocol.ts';
 
 const unit = (data: Buffer, over: Partial<AccessUnit> = {}): AccessUnit => ({
   kind: 'video', frame: { stream: 'line-1', epoch: 1_750_000_000_000, rtpTs: 4_000_000_000, captureNtp: null, seq: 42 },
@@ -50,6 +51,7 @@ test('every message that is written is read, however the pipe cuts it', () => {
     encodeKeyframe(3),
     encodeHardware(HARDWARE),
     ...CODECS_OF_CAMERAS.map((codec) => encodeCamera({ ...CAMERA, codec })),
+    encodeCamera({ ...CAMERA, codes: { fps: 0.5, formats: ['qr', 'code_128'] } }),
     encodeRemove(3),
   ]);
   fc.assert(fc.property(fc.integer({ min: 1, max: bytes.length }), (size) => {
@@ -65,6 +67,7 @@ test('every message that is written is read, however the pipe cuts it', () => {
       { type: 'keyframe', handle: 3 },
       { type: 'hardware', ...HARDWARE },
       ...CODECS_OF_CAMERAS.map((codec) => ({ type: 'camera', ...CAMERA, codec })),
+      { type: 'camera', ...CAMERA, codes: { fps: 0.5, formats: ['qr', 'code_128'] } },
       { type: 'remove', handle: 3 },
     ]);
   }));
@@ -90,6 +93,18 @@ test('what a child says is read', () => {
   expect(a && decodeFromChild(a.type, a.body)).toEqual({ type: 'result', ...RESULT });
   expect(b && decodeFromChild(b.type, b.body)).toEqual({ type: 'stats', ...stats });
   expect(c && decodeFromChild(c.type, c.body)).toEqual({ type: 'models', models });
+});
+
+test('[PRO-2] codes come as they were read, the most that fit into a picture, too; what lies outside of it, or is longer than any code, is refused', () => {
+  const code: CodesMessage['codes'][number] = { format: 'qr', text: '製'.repeat(2_000), bytes: null, corners: [[0, 0], [1, 0], [1, 1], [0, 1]] };
+  const message: CodesMessage = { handle: 3, frame: RESULT.result.frame, capturedAt: 5.5, codes: [...Array.from({ length: 15 }, () => code), { ...code, format: 'data_bar', text: null, bytes: 'AP8=' }] };
+  const stats = { handle: 3, looked: 2, skipped: { superseded: 1, late: 4 } };
+  const messages = read(Buffer.concat([encodeCodes(message), encodeCodeStats(stats)]), 4096).map(({ type, body }) => decodeFromChild(type, body));
+  expect(messages).toEqual([{ type: 'codes', ...message }, { type: 'code-stats', ...stats }]);
+  for (const wrong of [{ corners: [[0, 0], [1.1, 0], [1, 1], [0, 1]] }, { text: 'x'.repeat(7_090) }, { format: 'of a later version' }, { bytes: 'no base64' }]) {
+    const [refused] = read(encodeCodes({ ...message, codes: [{ ...code, ...wrong } as typeof code] }), 4096);
+    expect(() => decodeFromChild(refused!.type, refused!.body)).toThrow(MediaError);
+  }
 });
 
 test('[DIS-4] an access unit with boxes burned in comes back as it went, and what became of the others', () => {
@@ -140,7 +155,7 @@ test('any bytes are messages or are refused, and never crash', () => {
   };
   fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), tryAll));
   // Well framed, wrong inside.
-  fc.assert(fc.property(fc.constantFrom(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 18, 19, 20, 21, 22, 23, 99), fc.oneof(fc.uint8Array({ maxLength: 100 }), fc.json().map((text) => new TextEncoder().encode(text))), (type, body) => {
+  fc.assert(fc.property(fc.constantFrom(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 99), fc.oneof(fc.uint8Array({ maxLength: 100 }), fc.json().map((text) => new TextEncoder().encode(text))), (type, body) => {
     const head = Buffer.alloc(5);
     head.writeUInt32BE(body.length + 1);
     head.writeUInt8(type, 4);

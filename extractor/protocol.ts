@@ -6,6 +6,7 @@
  */
 import * as z from 'zod';
 import type { AccessUnit } from '../core/access-unit.ts';
+import { CODE_FORMATS, MAX_CODE_BYTES } from '../core/code-formats.ts';
 import { MediaError } from '../core/errors.ts';
 import { CAMERA_ID } from '../core/frame-ref.ts';
 import type { FrameRef } from '../core/frame-ref.ts';
@@ -21,13 +22,13 @@ const MAX_JSON_BYTES = 1 << 20;
 export const MAX_MODELS = 1000;
 export const MAX_MODEL_NAME = 256;
 
-const LENGTH_BYTES = 4;
+export const LENGTH_BYTES = 4;
 const ACCESS_UNIT_HEADER_BYTES = 52;
 export const MAX_MESSAGE_BYTES = MAX_ACCESS_UNIT_BYTES + ACCESS_UNIT_HEADER_BYTES;
 /** An encoded picture, or an access unit with boxes burned in, has at most this many bytes: its header and it fit into a message. A PNG of 4K can have more. */
 export const MAX_PICTURE_BYTES = MAX_ACCESS_UNIT_BYTES - (64 << 10);
 
-const TYPE = { hello: 1, camera: 2, remove: 3, accessUnit: 4, flush: 5, pictures: 6, still: 7, workers: 8, burnIn: 9, keyframe: 10, hardware: 11, result: 16, stats: 17, flushed: 18, picture: 19, noStill: 20, reports: 21, annotated: 22, burnInStats: 23, models: 24 } as const;
+const TYPE = { hello: 1, camera: 2, remove: 3, accessUnit: 4, flush: 5, pictures: 6, still: 7, workers: 8, burnIn: 9, keyframe: 10, hardware: 11, result: 16, stats: 17, flushed: 18, picture: 19, noStill: 20, reports: 21, annotated: 22, burnInStats: 23, models: 24, codes: 25, codeStats: 26 } as const;
 
 const Bytes = z.base64().max(8192);
 /** Parameter sets are NAL units in base64, without start codes; VP8, VP9 and AV1 carry what a decoder needs in their random access units. */
@@ -43,6 +44,9 @@ const Share = z.number().min(0).max(1);
 const Shown = z.strictObject({ classes: z.array(z.string()).readonly(), zonesOnly: z.boolean(), anchor: z.enum(['foot', 'centre']), zones: z.array(z.strictObject({ id: z.string(), polygon: z.array(z.tuple([Share, Share]).readonly()).readonly() })).readonly() });
 const Detector = z.strictObject({ id: z.string().max(256), model: z.string().max(MAX_MODEL_NAME), fps: z.number().positive(), confidence: z.number().min(0).max(1).nullable(), tracking: z.boolean(), shown: Shown.optional() });
 
+/** Printed codes that are looked for, and in how many pictures a second. */
+const Codes = z.strictObject({ fps: z.number().positive(), formats: z.array(z.enum(CODE_FORMATS)).min(1).max(CODE_FORMATS.length).readonly() });
+
 /** The tokens come here, and not in the arguments, which every user of the machine can list. */
 const WorkerList = z.array(z.strictObject({ address: z.string(), token: z.string().optional() })).max(MAX_WORKERS);
 /** First message to a child. */
@@ -52,6 +56,8 @@ const Workers = z.strictObject({ workers: WorkerList });
 /** A camera to decode, or what changed about it. `handle` names it in all later messages. Its tracks are numbered from `lastTrack` + 1 on. */
 const Camera = z.strictObject({
   handle: z.int().min(0), camera: z.string().regex(CAMERA_ID), codec: Codec, clockRate: z.number().positive(), detectors: z.array(Detector).max(64), lastTrack: z.int().min(0),
+  /** Absent: none are looked for. */
+  codes: Codes.optional(),
 });
 const Remove = z.strictObject({ handle: z.int().min(0) });
 /** Nothing continues what was sent: give out the pictures the decoder holds back, and say how many were offered to detectors. */
@@ -148,6 +154,23 @@ const Stats = z.strictObject({
   awaitingRandomAccess: z.boolean(),
 });
 
+/** More codes in one picture are not told. */
+export const MAX_CODES_IN_PICTURE = 16;
+const Corner = z.tuple([Share, Share]).readonly();
+const Code = z.strictObject({
+  format: z.enum(CODE_FORMATS),
+  /** What it says; null: it holds no text, but these bytes, in base64. */
+  text: z.string().max(MAX_CODE_BYTES).nullable(),
+  bytes: z.base64().max(2 * MAX_CODE_BYTES).nullable(),
+  /** Top left, top right, bottom right, bottom left of the code as it was printed; shares of the picture's width and height. */
+  corners: z.tuple([Corner, Corner, Corner, Corner]).readonly(),
+});
+/** Codes read in one picture. */
+const CodesRead = z.strictObject({ handle: Id, frame: Frame, capturedAt: Finite, codes: z.array(Code).max(MAX_CODES_IN_PICTURE).readonly() });
+export const CODE_SKIPS = ['fps', 'late', 'superseded', 'deadline', 'failed'] as const;
+/** Pictures in which codes were looked for, and those in which they were not, since the last such message. */
+const CodeStats = z.strictObject({ handle: Id, looked: Id, skipped: z.partialRecord(z.enum(CODE_SKIPS), Id) });
+
 export const BURN_IN_DROPS = ['late', 'repeated', 'interrupted', 'encoder_busy', 'pipe_full', 'failed'] as const;
 /** What became of pictures on their way to the encoder since the last such message. */
 const BurnInStats = z.strictObject({ handle: Id, encoders: z.int().min(0).max(1), encoded: Id, dropped: z.partialRecord(z.enum(BURN_IN_DROPS), Id) });
@@ -168,6 +191,10 @@ export type NoStillMessage = z.output<typeof NoStill>;
 export type PictureHeader = z.output<typeof Picture>;
 export type BurnInMessage = z.output<typeof BurnIn>;
 export type BurnInStatsMessage = z.output<typeof BurnInStats>;
+export type CodesWanted = z.output<typeof Codes>;
+export type ReadCode = z.output<typeof Code>;
+export type CodesMessage = z.output<typeof CodesRead>;
+export type CodeStatsMessage = z.output<typeof CodeStats>;
 
 /** An access unit with boxes burned in: H.264 as in `AccessUnit`, with its parameter sets where it is random access; the FrameRef and times of the picture they were burned into. */
 export interface AnnotatedUnitMessage {
@@ -211,7 +238,9 @@ export type FromCamera =
   | ({ readonly type: 'picture'; readonly bytes: Buffer } & PictureHeader)
   | ({ readonly type: 'no-still' } & NoStillMessage)
   | ({ readonly type: 'annotated' } & AnnotatedUnitMessage)
-  | ({ readonly type: 'burn-in-stats' } & BurnInStatsMessage);
+  | ({ readonly type: 'burn-in-stats' } & BurnInStatsMessage)
+  | ({ readonly type: 'codes' } & CodesMessage)
+  | ({ readonly type: 'code-stats' } & CodeStatsMessage);
 
 const encodeJson = (type: number, body: unknown): Buffer => {
   const json = Buffer.from(JSON.stringify(body));
@@ -235,6 +264,8 @@ export const encodeBurnIn = (burnIn: BurnInMessage): Buffer => encodeJson(TYPE.b
 export const encodeKeyframe = (handle: number): Buffer => encodeJson(TYPE.keyframe, { handle });
 export const encodeHardware = (hardware: HardwareMessage): Buffer => encodeJson(TYPE.hardware, hardware);
 export const encodeBurnInStats = (stats: BurnInStatsMessage): Buffer => encodeJson(TYPE.burnInStats, stats);
+export const encodeCodes = (codes: CodesMessage): Buffer => encodeJson(TYPE.codes, codes);
+export const encodeCodeStats = (stats: CodeStatsMessage): Buffer => encodeJson(TYPE.codeStats, stats);
 export const encodeNoStill = (failure: NoStillMessage): Buffer => encodeJson(TYPE.noStill, failure);
 export const encodeFlushed = (flushed: FlushedMessage): Buffer => encodeJson(TYPE.flushed, flushed);
 export const encodeResult = (result: ResultMessage): Buffer => encodeJson(TYPE.result, result);
@@ -280,7 +311,7 @@ const encodeUnitHeader = (type: number, handle: number, unit: SentUnit, decodeOn
   return header;
 };
 
-const refuse = (why: string, cause?: unknown): MediaError => new MediaError('INVALID_ARGUMENT', `extractor pipe: ${why}`, cause === undefined ? {} : { cause });
+export const refuse = (why: string, cause?: unknown): MediaError => new MediaError('INVALID_ARGUMENT', `extractor pipe: ${why}`, cause === undefined ? {} : { cause });
 
 /** `stream` of the frame is empty: the receiver knows the camera by its handle. */
 const decodeAccessUnit = (body: Buffer): AccessUnitMessage => {
@@ -346,53 +377,9 @@ export const decodeFromChild = (type: number, body: Buffer): FromChild => {
     case TYPE.picture: return decodePicture(body);
     case TYPE.noStill: return { type: 'no-still', ...parseJson(NoStill, body) };
     case TYPE.annotated: return { type: 'annotated', ...annotatedUnit(decodeAccessUnit(body)) };
+    case TYPE.codes: return { type: 'codes', ...parseJson(CodesRead, body) };
+    case TYPE.codeStats: return { type: 'code-stats', ...parseJson(CodeStats, body) };
     case TYPE.burnInStats: return { type: 'burn-in-stats', ...parseJson(BurnInStats, body) };
     default: throw refuse(`message type ${type}`);
   }
 };
-
-/** Cuts a byte stream into messages. A body that lies whole in one chunk is handed on without being copied. */
-export class MessageReader {
-  readonly #onMessage: (type: number, body: Buffer) => void;
-  readonly #head = Buffer.alloc(LENGTH_BYTES + 1);
-  #headFilled = 0;
-  #body: Buffer | null = null;
-  #bodyFilled = 0;
-
-  constructor(onMessage: (type: number, body: Buffer) => void) {
-    this.#onMessage = onMessage;
-  }
-
-  /** Throws INVALID_ARGUMENT when the stream is no such stream; what `onMessage` throws passes through. The reader is of no use after that. */
-  push(chunk: Buffer): void {
-    let at = 0;
-    while (at < chunk.length) {
-      if (this.#body) {
-        const copied = chunk.copy(this.#body, this.#bodyFilled, at);
-        at += copied;
-        this.#bodyFilled += copied;
-        if (this.#bodyFilled < this.#body.length) return;
-        const body = this.#body;
-        this.#body = null;
-        this.#headFilled = 0;
-        this.#onMessage(this.#head.readUInt8(LENGTH_BYTES), body);
-        continue;
-      }
-      const copied = chunk.copy(this.#head, this.#headFilled, at);
-      at += copied;
-      this.#headFilled += copied;
-      if (this.#headFilled < this.#head.length) return;
-      const length = this.#head.readUInt32BE(0) - 1;
-      if (length < 0 || length > MAX_MESSAGE_BYTES) throw refuse(`a message of ${length} bytes`);
-      if (chunk.length - at >= length) {
-        this.#headFilled = 0;
-        const body = chunk.subarray(at, at + length);
-        at += length;
-        this.#onMessage(this.#head.readUInt8(LENGTH_BYTES), body);
-      } else {
-        this.#body = Buffer.allocUnsafeSlow(length);
-        this.#bodyFilled = 0;
-      }
-    }
-  }
-}

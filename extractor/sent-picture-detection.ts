@@ -8,7 +8,7 @@ import { ChildProcess, describeExit } from '../platform/child-process.ts';
 import { ONE_THREAD_COLLECTS } from '../platform/heap-growth.ts';
 import type { Logger } from '../platform/logging.ts';
 import type { SentPicture, SentPictureDetector, SentPictureOutcome } from './port.ts';
-import { MessageReader } from './protocol.ts';
+import { MessageReader } from './message-reader.ts';
 import { decodeFromDecoder, encodeHello, encodePictureHead, encodeWorkers } from './sent-picture-protocol.ts';
 import type { SentPictureHello } from './sent-picture-protocol.ts';
 

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { MediaError } from '../core/errors.ts';
 import { MAX_SENT_PICTURE_BYTES } from './port.ts';
-import { MessageReader } from './protocol.ts';
+import { MessageReader } from './message-reader.ts';
 import { decodeFromDecoder, decodeToDecoder, encodeAnswer, encodeHello, encodePictureHead, encodeReady, encodeWorkers } from './sent-picture-protocol.ts';
 import type { SentPictureAnswer } from './sent-picture-protocol.ts';
 

@@ -8,7 +8,7 @@ import { silentLogger } from '../platform/logging.ts';
 import { createMetrics } from '../platform/metrics.ts';
 import { ExtractorPool } from './extractor-pool.ts';
 import type { Extractor, ExtractorProcessOptions } from './extractor-process.ts';
-import type { AnnotatedUnitMessage, BurnInMessage, BurnInStatsMessage, CameraMessage, HardwareMessage, ModelsMessage, PictureHeader, PicturesMessage, ResultMessage, StatsMessage, StillMessage } from './protocol.ts';
+import type { AnnotatedUnitMessage, BurnInMessage, BurnInStatsMessage, CameraMessage, CodeStatsMessage, CodesMessage, HardwareMessage, ModelsMessage, PictureHeader, PicturesMessage, ResultMessage, StatsMessage, StillMessage } from './protocol.ts';
 
 /** An extractor that only remembers. */
 export class FakeExtractor implements Extractor {
@@ -60,6 +60,8 @@ export class FakeExtractor implements Extractor {
   stats(handle: number, decodersActive: number, awaitingRandomAccess = false, skipped: StatsMessage['skipped'] = { fps: 5 }, decoder = 'software', failedDevices: string[] = [], refusedModels: string[] = []): void {
     this.#options.onMessage({ type: 'stats', handle, decodersActive, decoder: decodersActive > 0 ? decoder : null, failedDevices, decodedFrames: 10, skipped, refusedModels, awaitingRandomAccess });
   }
+  codes(message: CodesMessage): void { this.#options.onMessage({ type: 'codes', ...message }); }
+  codeStats(message: CodeStatsMessage): void { this.#options.onMessage({ type: 'code-stats', ...message }); }
   models(models: ModelsMessage['models']): void { this.#options.onMessage({ type: 'models', models }); }
   result(message: ResultMessage): void { this.#options.onMessage({ type: 'result', ...message }); }
   picture(header: PictureHeader): void { this.#options.onMessage({ type: 'picture', ...header, bytes: Buffer.from('JPEG') }); }
@@ -108,7 +110,7 @@ export const setUp = (cameras: readonly string[], processes = 1, workers: { read
   const detectors = new Map<string, readonly DetectorSpec[]>(cameras.map((camera) => [camera, [DETECTOR]]));
   const extractors: FakeExtractor[] = [];
   const journal: EdgeEvent[] = [];
-  const settings = new Map<string, Pick<CameraSpec, 'qos' | 'priority'>>();
+  const settings = new Map<string, Pick<CameraSpec, 'qos' | 'priority' | 'codes'>>();
   /** What the next attempts to start a process end with. */
   const refusals: Error[] = [];
   let changed = (): void => undefined;
@@ -140,7 +142,7 @@ export const setUp = (cameras: readonly string[], processes = 1, workers: { read
     });
   };
   const set = (camera: string, specs: readonly DetectorSpec[]): void => { detectors.set(camera, specs); changed(); };
-  const adjust = (camera: string, to: Pick<CameraSpec, 'qos' | 'priority'>): void => { settings.set(camera, to); changed(); };
+  const adjust = (camera: string, to: Pick<CameraSpec, 'qos' | 'priority' | 'codes'>): void => { settings.set(camera, to); changed(); };
   return { adjust, clock, hardware, machine, refusals, streams, extractors, journal, pool, metrics, publish, set, remove: (camera: string) => { removed(camera); } };
 };
 /** Lets the pumps run. */

@@ -4,17 +4,24 @@ import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { Clock } from '../core/clock.ts';
+import { isCodeFormat } from '../core/code-formats.ts';
 import type { CameraId } from '../core/frame-ref.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Milliseconds } from '../core/units.ts';
 import type { Logger } from '../platform/logging.ts';
 import { DesiredStateSchema } from '../proto/gen/imageflow/v1/media_control_pb.ts';
-import type { Camera, DesiredState } from '../proto/gen/imageflow/v1/media_control_pb.ts';
+import type { Camera, CodeReading as WireCodes, DesiredState } from '../proto/gen/imageflow/v1/media_control_pb.ts';
 import type { CameraSpec, KeptRange } from './port.ts';
 import { sceneOf } from './wire-scene.ts';
 
 /** One of a later version is as none. */
 const isPreset = (qos: string | undefined): qos is NonNullable<CameraSpec['qos']> => qos === 'high' || qos === 'medium' || qos === 'low';
+
+/** Formats of a later version are left out; where none is left, none are read. */
+const codesOf = (codes: WireCodes | undefined): Pick<CameraSpec, 'codes'> => {
+  const formats = codes?.formats.filter(isCodeFormat) ?? [];
+  return codes && formats.length > 0 && codes.fps > 0 ? { codes: { fps: codes.fps, formats, repeatMs: Math.max(0, codes.repeatMs) } } : {};
+};
 
 /** A camera of the desired state as the edge's modules know it. */
 export const toCameraSpec = (camera: Camera): CameraSpec => ({
@@ -28,6 +35,7 @@ export const toCameraSpec = (camera: Camera): CameraSpec => ({
   ...(isPreset(camera.qos) && { qos: camera.qos }),
   ...(camera.priority !== undefined && { priority: Math.min(10, Math.max(1, camera.priority)) }),
   ...(camera.bandwidthHint !== undefined && camera.bandwidthHint > 0 && { bandwidthHint: camera.bandwidthHint }),
+  ...codesOf(camera.codes),
   ...(camera.distributionOff && { distribution: 'off' as const }),
   ...(camera.hours && { hours: { timezone: camera.hours.timezone, times: camera.hours.times.map(({ days, from, to }) => ({ days: [...days], from, to })) } }),
   ...((camera.windowMinutes ?? camera.maxBytes) !== undefined && { window: { minutes: camera.windowMinutes ?? null, maxBytes: camera.maxBytes === undefined ? null : Number(camera.maxBytes) } }),

@@ -1,4 +1,5 @@
 /** media-control/: the edge's side of MediaControl. What the other edge modules may know of the control plane. */
+import type { CodeFormat } from '../core/code-formats.ts';
 import type { CameraId } from '../core/frame-ref.ts';
 import type { DetectionResult } from '../core/detection.ts';
 import type { SessionInfo } from '../ingest/port.ts';
@@ -102,10 +103,21 @@ export interface CameraSpec {
   readonly priority?: number;
   /** Bits per second that a publisher may send and the way from it carries; absent: as the edge's configuration says. */
   readonly bandwidthHint?: number;
+  /** Printed codes that are read in its pictures; absent: none. */
+  readonly codes?: CodeReading;
   /** Shown to nobody live (SD-53); absent: shown. */
   readonly distribution?: 'off';
   /** Absent: `recorder.window_minutes` and no limit but that of all. */
   readonly window?: RecordingWindow;
+}
+
+/** QR and bar codes that are looked for in a camera's pictures [PRO-2]. */
+export interface CodeReading {
+  /** Pictures a second that are looked at. */
+  readonly fps: number;
+  readonly formats: readonly CodeFormat[];
+  /** A code that stays in the picture is told once; again after it was away for so long. */
+  readonly repeatMs: Milliseconds;
 }
 
 /** How much of a camera's recordings is kept where no mark asks for more. Null: as the edge's configuration says. */
@@ -179,7 +191,8 @@ export type EdgeEvent =
   | { readonly type: 'alarm'; readonly alarm: Alarm }
   | { readonly type: 'rate-changed'; readonly change: RateChange }
   | { readonly type: 'height-changed'; readonly change: HeightChange }
-  | { readonly type: 'rule'; readonly finding: RuleFinding };
+  | { readonly type: 'rule'; readonly finding: RuleFinding }
+  | { readonly type: 'code'; readonly seen: CodeSeen };
 
 /** A rule of a camera's scene says that something began, ended or happened [INF-6]. */
 export interface RuleFinding {
@@ -204,6 +217,24 @@ export interface RuleFinding {
   /** The picture it was seen in first or, of `ended`, last. */
   readonly epoch: number;
   readonly rtpTs: number;
+}
+
+/** A printed code has come into a camera's picture [PRO-2]. */
+export interface CodeSeen {
+  readonly camera: CameraId;
+  readonly format: CodeFormat;
+  /** What it says; null: it holds no text, but `bytes`, in base64. */
+  readonly text: string | null;
+  readonly bytes: string | null;
+  /** Top left, top right, bottom right, bottom left of the code as it was printed. */
+  readonly corners: readonly ScenePoint[];
+  /** Unix ms: since when it is to be seen, and of the picture it is told of. */
+  readonly firstSeen: Milliseconds;
+  readonly at: Milliseconds;
+  /** That picture. */
+  readonly epoch: number;
+  readonly rtpTs: number;
+  readonly seq: number;
 }
 
 /** A camera is detected at another rate, pictures a second of its fastest detector, or with other models. */

@@ -84,6 +84,12 @@ export const toWireEvent = (event: EdgeEvent): Event => {
       const { place, direction, rtpTs, classes, tracks, ...same } = event.finding;
       return create(EventSchema, { event: { case: 'ruleFinding', value: { ...same, classes: [...classes], tracks: [...tracks], rtpTimestamp: rtpTs, ...optional('place', place), ...optional('direction', direction) } } });
     }
+    case 'code': {
+      const { text, bytes, corners, rtpTs, seq, ...same } = event.seen;
+      return create(EventSchema, { event: { case: 'codeSeen', value: {
+        ...same, ...optional('text', text), ...(bytes !== null && { bytes: Uint8Array.from(Buffer.from(bytes, 'base64')) }), corners: corners.map(([x, y]) => ({ x, y })), rtpTimestamp: rtpTs, sequence: BigInt(seq),
+      } } });
+    }
   }
 };
 

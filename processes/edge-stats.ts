@@ -1,6 +1,6 @@
 import { MediaError } from '../core/errors.ts';
 import type { CameraId } from '../core/frame-ref.ts';
-import type { CameraQos, DetectionSource, DetectorFigures, ShownHeight } from '../extractor/port.ts';
+import type { CameraQos, DetectionSource, DetectorFigures, LastCode, ShownHeight } from '../extractor/port.ts';
 import type { SessionInfo, SessionStats, StreamRegistry } from '../ingest/port.ts';
 import type { Authorizer } from '../media-control/port.ts';
 import type { MediaRouter } from '../transport/http/port.ts';
@@ -28,6 +28,7 @@ export const serveEdgeStats = ({ router, authorizer, registry, detections, viewe
       session: sessionView(stream.session),
       ...statsView(stats),
       viewers: viewers(camera),
+      last_code: extractor?.lastCode ? codeView(extractor.lastCode) : null,
       detection: extractor && {
         decoders_active: extractor.decodersActive, decoder: extractor.decoder, decoded_frames: extractor.decodedFrames, inferred_frames: extractor.inferredFrames, skipped: extractor.skipped,
         qos: extractor.qos && qosView(extractor.qos),
@@ -45,6 +46,7 @@ const qosView = ({ preset, priority, fps, fullFps, level, models, since, cause }
 });
 
 const shownView = ({ height, fullHeight, since, cause }: ShownHeight) => ({ height, full_height: fullHeight, since: since === null ? null : new Date(since).toISOString(), cause });
+const codeView = ({ format, text, at }: LastCode) => ({ format, text, at: new Date(at).toISOString() });
 
 const tenths = (value: number): number => Math.round(value * 10) / 10;
 

@@ -73,6 +73,37 @@ describe('cameras', () => {
     for (const wrong of [99_999, 1e9 + 1, 500_000.5, '500000']) expect((await set('PATCH', { bandwidth_hint: wrong })).status, String(wrong)).toBe(400);
   });
 
+  test('[PRO-2] which codes are read is kept with its defaults, shown and sent to the edge until it is null or PUT without it', async () => {
+    const sent = (): unknown => h.api.desiredState.current().cameras.find(({ id }) => id === 'codes')?.codes;
+    const shown = async (): Promise<unknown> => (await h.call<{ codes: unknown }>('GET', '/v1/cameras/codes', { token })).body.codes;
+    const set = (method: 'PATCH' | 'PUT', json: object) => h.call(method, '/v1/cameras/codes', { token, json });
+    expect((await post({ id: 'codes' })).body).toMatchObject({ codes: null });
+    expect(sent()).toBeUndefined();
+    await set('PATCH', { codes: {} });
+    expect([await shown(), sent()]).toEqual([{ fps: 2, formats: ['qr'], repeat_seconds: 10 }, { fps: 2, formats: ['qr'], repeatMs: 10_000 }]);
+    const codes = { fps: 0.2, formats: ['data_matrix', 'code_128'], repeat_seconds: 2.5 };
+    await set('PATCH', { codes });
+    await set('PATCH', { name: 'Codes' });
+    await h.call('PUT', '/v1/cameras/codes/qos', { token, json: { priority: 2 } });
+    expect([await shown(), sent()]).toEqual([codes, { fps: 0.2, formats: ['data_matrix', 'code_128'], repeatMs: 2_500 }]);
+    await set('PATCH', { codes: null });
+    expect([await shown(), sent()]).toEqual([null, undefined]);
+    expect((await set('PUT', { codes: { formats: ['qr'] } })).status).toBe(200);
+    expect(sent()).toMatchObject({ formats: ['qr'] });
+    await set('PUT', { name: 'Codes' });
+    expect([await shown(), sent()]).toEqual([null, undefined]);
+    for (const [wrong, field] of [
+      [{ fps: 0.1 }, 'codes.fps'], [{ fps: 11 }, 'codes.fps'], [{ formats: [] }, 'codes.formats'], [{ formats: ['qr', 'qr'] }, 'codes.formats'], [{ formats: ['swiss_cross'] }, 'codes.formats.0'],
+      [{ repeat_seconds: 0 }, 'codes.repeat_seconds'], [{ rate: 2 }, 'codes.rate'], ['qr', 'codes'],
+    ] as const) {
+      const { status, body } = await set('PATCH', { codes: wrong }) as { readonly status: number; readonly body: { readonly validation_errors?: readonly { readonly field: string }[] } };
+      expect([status, body.validation_errors?.map((error) => error.field)], JSON.stringify(wrong)).toEqual([400, [field]]);
+    }
+    // Of another version, or by another hand: one row must not take the list away.
+    await h.db.updateTable('cameras').set({ extra: JSON.stringify({ codes: { fps: 100 } }) }).where('id', '=', 'codes').execute();
+    expect([(await h.call('GET', '/v1/cameras/codes', { token })).status, await shown()]).toEqual([200, null]);
+  });
+
   test('[EXT-2] the preset of the configuration holds for cameras that have none of their own', async () => {
     await using low = await startApi({ config: { inference: { qos: 'low' } } });
     const { access_token: admin } = await low.login();

@@ -27,7 +27,7 @@ export const cameraQosRoutes = (options: { readonly cameras: CameraService; read
   const view = async (c: Context<ApiEnv>, row: CameraRow) => {
     // Without a session, or an edge that answers, nothing is known to be detected.
     const figures = await stats.get(row.id, c.req.header('authorization') ?? '').catch(() => null);
-    const { bandwidth_hint: _, ...rates } = settingsOf(row).extra;
+    const { bandwidth_hint: _, codes: __, ...rates } = settingsOf(row).extra;
     const { detection } = EdgeFigures.safeParse(figures).data ?? {};
     return { ...CameraRates.parse(rates), now: detection?.qos ?? null, shown: detection?.shown ?? null };
   };

@@ -1,5 +1,6 @@
 /** The JSON of cameras and their keys (contract 0.3), strict in what it takes. */
 import { z } from '@hono/zod-openapi';
+import { CODE_FORMATS } from '../../core/code-formats.ts';
 import { CameraId, Timestamp } from '../schemas.ts';
 import { SCENE } from './scene.ts';
 
@@ -81,11 +82,19 @@ export type CameraRates = z.output<typeof CameraRates>;
 const BandwidthHint = z
   .int().min(100_000).max(1_000_000_000).nullable()
   .describe('What the way from the camera carries, in bits per second: a WebRTC publisher is told to send no more, within a second of a change too. By RTSP nobody can be told. Null: `webrtc.max_bitrate_bps` alone.');
+const Codes = z
+  .strictObject({
+    fps: z.number().min(0.2).max(10).prefault(2).describe('Pictures a second that are looked at.'),
+    formats: z.array(z.enum(CODE_FORMATS)).min(1).refine((formats) => new Set(formats).size === formats.length, 'must name each format once').prefault(['qr']).describe('Each costs time of its own: name those that are printed.'),
+    repeat_seconds: z.number().min(1).max(86_400).prefault(10).describe('A code that stays in the picture is told once; again after it was away for so long.'),
+  })
+  .openapi('CameraCodes', { description: 'QR and bar codes are read in the live pictures, and each is told as `code_seen` on the topic `video-analysis-events`.' });
+const CodesSetting = Codes.nullable().describe('Null: none are read.');
 /** As stored, perhaps by another version: what is not known here counts as left out. */
-export const StoredHints = z.object({ qos: Qos.optional().catch(undefined), priority: Priority.optional().catch(undefined), bandwidth_hint: BandwidthHint.optional().catch(undefined) });
+export const StoredHints = z.object({ qos: Qos.optional().catch(undefined), priority: Priority.optional().catch(undefined), bandwidth_hint: BandwidthHint.optional().catch(undefined), codes: CodesSetting.optional().catch(undefined) });
 export type StoredHints = z.output<typeof StoredHints>;
 
-const Settings = { name: Name, source: Source, pipelines: z.array(Pipeline).max(16), recording: Recording, ...Rates, bandwidth_hint: BandwidthHint.optional() };
+const Settings = { name: Name, source: Source, pipelines: z.array(Pipeline).max(16), recording: Recording, ...Rates, bandwidth_hint: BandwidthHint.optional(), codes: CodesSetting.optional() };
 
 export const NewCamera = z
   .strictObject({ ...Settings, id: CameraId, name: Name.optional(), source: Source.prefault({ type: 'push' }), pipelines: Settings.pipelines.prefault(['detect']), recording: Recording.prefault({ policy: 'always' }) })
@@ -118,7 +127,7 @@ export const CameraDistribution = z
 
 export const Camera = z
   .object({
-    id: CameraId, name: z.string(), source: Source, pipelines: z.array(Pipeline), recording: StoredRecording, distribution: CameraDistribution, qos: Qos, priority: Priority, bandwidth_hint: BandwidthHint, created_at: Timestamp, updated_at: Timestamp,
+    id: CameraId, name: z.string(), source: Source, pipelines: z.array(Pipeline), recording: StoredRecording, distribution: CameraDistribution, qos: Qos, priority: Priority, bandwidth_hint: BandwidthHint, codes: CodesSetting, created_at: Timestamp, updated_at: Timestamp,
     urls: Urls, direct_urls: DirectUrls.nullable(),
     phase: z.enum(['idle', 'connecting', 'live', 'interrupted']),
     session: CameraSession.nullable().describe('The newest session, also when it has ended.'),

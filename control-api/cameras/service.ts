@@ -42,7 +42,7 @@ export const settingsOf = (row: CameraRow): CameraSettings => ({
 
 /** A camera as the edge needs it. */
 export const toSpec = (row: CameraRow, inference: Config['inference']): CameraSpec => {
-  const { source, pipelines, recording, extra: { qos = 'auto', priority, bandwidth_hint: bandwidthHint } } = settingsOf(row);
+  const { source, pipelines, recording, extra: { qos = 'auto', priority, bandwidth_hint: bandwidthHint, codes } } = settingsOf(row);
   const preset = qos === 'auto' ? inference.qos : qos;
   return {
     id: row.id,
@@ -52,6 +52,7 @@ export const toSpec = (row: CameraRow, inference: Config['inference']): CameraSp
     ...(preset !== 'auto' && { qos: preset }),
     ...(priority !== undefined && { priority }),
     ...(typeof bandwidthHint === 'number' && { bandwidthHint }),
+    ...(codes && { codes: { fps: codes.fps, formats: codes.formats, repeatMs: Math.round(codes.repeat_seconds * 1000) } }),
     ...(row.distribution === 'off' && { distribution: row.distribution }),
     ...recordingSpec(recording),
   };

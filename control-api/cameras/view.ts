@@ -24,9 +24,9 @@ export interface UrlContext {
 }
 
 export const cameraView = (row: CameraRow, session: SessionRow | undefined, context: UrlContext, stats?: EdgeStats | null): z.output<typeof Camera> => {
-  const { source, pipelines, recording, extra: { bandwidth_hint = null, ...rates } } = settingsOf(row);
+  const { source, pipelines, recording, extra: { bandwidth_hint = null, codes = null, ...rates } } = settingsOf(row);
   return {
-    id: row.id, name: row.name, source, pipelines: [...pipelines], recording, distribution: { state: row.distribution }, ...CameraRates.parse(rates), bandwidth_hint, created_at: timestamp(row.created_at), updated_at: timestamp(row.updated_at),
+    id: row.id, name: row.name, source, pipelines: [...pipelines], recording, distribution: { state: row.distribution }, ...CameraRates.parse(rates), bandwidth_hint, codes, created_at: timestamp(row.created_at), updated_at: timestamp(row.updated_at),
     ...urlsOf(row.id, context.origin, context.ports, context.behindProxy),
     phase: session === undefined || session.phase === 'ended' ? 'idle' : session.phase,
     session: session === undefined ? null : sessionView(session),

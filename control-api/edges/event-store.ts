@@ -11,6 +11,7 @@ import type { Alarm, DetectionResult, Event, Gap, Hello, RuleFinding, Session } 
 import { Outbox } from '../events/service.ts';
 import type { NewEvent } from '../events/service.ts';
 import { insertDetections } from './detection-rows.ts';
+import { codeEvent } from './code-event.ts';
 import { heightEvent } from './height-event.ts';
 import { rateEvent } from './rate-event.ts';
 import { endOpenRules, noteRule } from './open-rules.ts';
@@ -141,6 +142,9 @@ export class EventStore {
         case 'ruleFinding':
           await noteRule(tx, event.value);
           told.push(ruleEvent(event.value));
+          break;
+        case 'codeSeen':
+          told.push(...codeEvent(event.value));
           break;
         case 'gap':
           await writeAlarm(tx, gapAlarm(journalId, Number(seq), event.value, this.#clock.now()));

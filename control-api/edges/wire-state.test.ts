@@ -19,6 +19,17 @@ test('[INF-6][EXT-3] a detector travels with what it is told: its own threshold 
   expect(detectors[0]?.confidence).toBeUndefined();
 });
 
+test('[PRO-2] which codes are read comes to the edge as it was set; kinds that it does not know are left out', () => {
+  const camera: DesiredCamera = { id: 'a', name: 'A', source: { type: 'push' }, recording: 'off', controlJson: '{}', detectors: [] };
+  const codes = { fps: 0.5, formats: ['qr', 'ean_13'] as const, repeatMs: 30_000 };
+  const wire = toWireCamera({ ...camera, codes });
+  expect(toCameraSpec(wire).codes).toEqual(codes);
+  wire.codes?.formats.push('of a later version');
+  expect(toCameraSpec(wire).codes).toEqual(codes);
+  expect(toCameraSpec(toWireCamera({ ...camera, codes: { ...codes, formats: [] } }))).not.toHaveProperty('codes');
+  expect(toCameraSpec(toWireCamera(camera))).not.toHaveProperty('codes');
+});
+
 test('[INF-6] a scene comes to the edge as it was set', () => {
   const scene: Scene = {
     classes: ['person'], zonesOnly: true, anchor: 'centre', zones: [{ id: 'z', polygon: [[0, 0], [1, 0], [1, 1]] }], lines: [{ id: 'l', from: [0, 0.5], to: [1, 0.5] }],

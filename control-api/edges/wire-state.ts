@@ -18,6 +18,7 @@ const cameraInit = (camera: DesiredCamera): MessageInitShape<typeof CameraSchema
   ...(camera.qos !== undefined && { qos: camera.qos }),
   ...(camera.priority !== undefined && { priority: camera.priority }),
   ...(camera.bandwidthHint !== undefined && { bandwidthHint: camera.bandwidthHint }),
+  ...(camera.codes && { codes: { fps: camera.codes.fps, formats: [...camera.codes.formats], repeatMs: camera.codes.repeatMs } }),
   controlJson: camera.controlJson,
   ...(camera.hours && { hours: { timezone: camera.hours.timezone, times: camera.hours.times.map(({ days, from, to }) => ({ days: [...days], from, to })) } }),
   ...(typeof camera.window?.minutes === 'number' && { windowMinutes: camera.window.minutes }),

@@ -19,7 +19,7 @@ export type { EventBatch, NewEvent } from './outbox.ts';
 export type { DetectionRateEvent, ShownHeightEvent } from './system-metrics-event.ts';
 export { TOPICS } from './topics.ts';
 export { VideoAnalysisEvent, videoOf } from './video-analysis-event.ts';
-export type { AnalysisEvent, PlaybackEvent, ProductInfo, RuleEvent, SearchEvent } from './video-analysis-event.ts';
+export type { AnalysisEvent, CodeEvent, PlaybackEvent, ProductInfo, RuleEvent, SearchEvent } from './video-analysis-event.ts';
 export { VideoStreamArchiveEvent } from './video-stream-archive-event.ts';
 
 /** How many of a topic stay, whatever their age. */

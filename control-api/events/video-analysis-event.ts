@@ -1,5 +1,6 @@
 /** What is told on the topic `video-analysis-events` (SD-56): seed 001 §4.2.2, with members added beside the seed's. */
 import { z } from '@hono/zod-openapi';
+import { CODE_FORMATS } from '../../core/code-formats.ts';
 import type { Milliseconds } from '../../core/units.ts';
 import { CameraId, Timestamp, timestamp } from '../schemas.ts';
 
@@ -7,7 +8,7 @@ const nullableText = z.string().nullable();
 
 const ProductInfo = z
   .object({ work_order_id: nullableText, instruction_id: nullableText, product_type: nullableText, machine_number: nullableText })
-  .describe('Of the marks that overlap the range, as far as they agree; of a search: what was asked for; of a rule always null: what was made then is often told later.');
+  .describe('Of the marks that overlap the range, as far as they agree; of a search: what was asked for; of a rule and of a code always null: what was made then is often told later.');
 export type ProductInfo = z.output<typeof ProductInfo>;
 
 const common = {
@@ -55,7 +56,19 @@ const RuleEvent = z.object({
 });
 export type RuleEvent = z.output<typeof RuleEvent>;
 
-export const VideoAnalysisEvent = z.discriminatedUnion('event_type', [AnalysisEvent, SearchEvent, PlaybackEvent, RuleEvent]).openapi('VideoAnalysisEvent');
+const Share = z.number().min(0).max(1);
+const Corner = z.tuple([Share, Share]);
+const CodeEvent = z.object({
+  event_type: z.literal('code_seen').describe('A QR or bar code has come into the picture. `from`: since when it is to be seen; `to`: the picture it is told of.'), ...common,
+  code: z.object({
+    format: z.enum(CODE_FORMATS), text: nullableText.describe('What it says. Null: it holds no text, but `bytes`.'), bytes: nullableText.describe('Base64.'),
+    corners: z.array(Corner).length(4).describe("Top left, top right, bottom right, bottom left of the code as it was printed; x and y as shares of the picture's width and height."),
+    epoch: z.number(), rtp_timestamp: z.int().describe('With `epoch`: the picture.'), sequence: z.int(),
+  }),
+});
+export type CodeEvent = z.output<typeof CodeEvent>;
+
+export const VideoAnalysisEvent = z.discriminatedUnion('event_type', [AnalysisEvent, SearchEvent, PlaybackEvent, RuleEvent, CodeEvent]).openapi('VideoAnalysisEvent');
 export type VideoAnalysisEvent = z.output<typeof VideoAnalysisEvent>;
 
 export interface VideoRange {

@@ -32,6 +32,7 @@ const setUp = () => {
   }, {
     dispatcher, clock, logger: silentLogger(), blackBox: { enter: () => undefined, leave: () => undefined }, lane: new SlowLane(),
     decoders: { device: () => null, open: (codec) => new Decoder(codec), doubt: unused },
+    codes: { reader: { offer: unused, forget: () => undefined }, send: unused },
     onDecoderChange: () => undefined, sendPicture: unused, sendNoStill: unused,
     burnIn: { encoders: { encodingDevice: () => null, encoder: unused, doubt: unused, stuck: unused }, hasRoom: () => true, send: unused, onEncoderChange: () => undefined },
   });

@@ -12,7 +12,7 @@ import type { SkipReason } from '../port.ts';
 import { SceneFilter } from '../scene/scene-filter.ts';
 import { CameraTracks, FAINT_CONFIDENCE } from '../tracking/camera-tracks.ts';
 import { MAX_REFUSED_MODELS } from '../protocol.ts';
-import type { AccessUnitMessage, BurnInStatsMessage, CameraMessage, PictureStream, StatsMessage, StillMessage } from '../protocol.ts';
+import type { AccessUnitMessage, BurnInStatsMessage, CameraMessage, CodeStatsMessage, PictureStream, StatsMessage, StillMessage } from '../protocol.ts';
 import { AnnotatedFrames } from './annotated-frames.ts';
 import { BurnIn } from './burn-in.ts';
 import type { BurnInOptions } from './burn-in.ts';
@@ -20,6 +20,8 @@ import { CameraDecoder } from './camera-decoder.ts';
 import type { DecoderSource } from './camera-decoder.ts';
 import { CameraPictures } from './camera-pictures.ts';
 import type { CameraPicturesOptions, PictureMeta } from './camera-pictures.ts';
+import { CodePictures } from './code-pictures.ts';
+import type { CodePicturesOptions } from './code-pictures.ts';
 import { Scaler } from './scaler.ts';
 
 export interface CameraExtractionOptions {
@@ -35,6 +37,7 @@ export interface CameraExtractionOptions {
   readonly sendNoStill: CameraPicturesOptions['sendNoStill'];
   /** Of the video with boxes burned in. */
   readonly burnIn: Pick<BurnInOptions, 'encoders' | 'hasRoom' | 'send' | 'onEncoderChange'>;
+  readonly codes: Pick<CodePicturesOptions, 'reader' | 'send'>;
 }
 
 type DetectorMessage = CameraMessage['detectors'][number];
@@ -85,6 +88,7 @@ export class CameraExtraction implements Disposable {
   readonly #annotated: CameraPictures;
   readonly #burnIn: BurnIn;
   readonly #frames: AnnotatedFrames;
+  readonly #codes: CodePictures;
   readonly #metas: (Meta | undefined)[] = Array.from({ length: REMEMBERED }, () => undefined);
   #index = 0;
   #epoch: number | null = null;
@@ -112,6 +116,7 @@ export class CameraExtraction implements Disposable {
     this.#annotated = new CameraPictures(pictures);
     this.#burnIn = new BurnIn({ ...options.burnIn, handle: message.handle, camera: message.camera, guarded: pictures.guarded, clock: options.clock, logger: options.logger });
     this.#frames = new AnnotatedFrames({ clock: options.clock, deliver: (picture, meta) => { this.#guarded(() => { this.#showAnnotated(picture, meta); }); } });
+    this.#codes = new CodePictures({ ...options.codes, handle: message.handle, logger: options.logger });
     this.#setDetectors(message);
   }
 
@@ -143,7 +148,12 @@ export class CameraExtraction implements Disposable {
     return this.#burnIn.takeStats();
   }
 
-  /** Other detectors, or other parameters of the codec. */
+  /** In which pictures codes were looked for since the last call, and in which not; null: in none. */
+  takeCodeStats(): CodeStatsMessage | null {
+    return this.#codes.takeStats();
+  }
+
+  /** Other detectors, other codes, or other parameters of the codec. */
   update(message: CameraMessage): void {
     if (JSON.stringify(message.codec) !== JSON.stringify(this.#message.codec)) {
       this.#decoder.end();
@@ -182,6 +192,7 @@ export class CameraExtraction implements Disposable {
     });
     this.#awaitingRandomAccess = true;
     for (const { gate } of this.#detectors) gate.reset();
+    this.#codes.forget();
     const offered = this.#offered;
     this.#offered = 0;
     return offered;
@@ -225,6 +236,7 @@ export class CameraExtraction implements Disposable {
 
   [Symbol.dispose](): void {
     this.#decoder[Symbol.dispose]();
+    this.#codes[Symbol.dispose]();
     this.#frames[Symbol.dispose]();
     this.#burnIn[Symbol.dispose]();
     this.#annotated[Symbol.dispose]();
@@ -235,6 +247,7 @@ export class CameraExtraction implements Disposable {
   }
 
   #setDetectors(message: CameraMessage): void {
+    this.#codes.set(message.codes, message.clockRate);
     this.#tracks.keep(message.detectors.filter(({ tracking }) => tracking).map(({ id }) => id));
     const before = new Map(this.#detectors.map((detector) => [detector.spec.id, detector]));
     this.#detectors = message.detectors.map((spec) => {
@@ -251,6 +264,7 @@ export class CameraExtraction implements Disposable {
     this.#annotated.forget();
     this.#burnIn.forget(this.#frames.forget());
     for (const { gate } of this.#detectors) gate.reset();
+    this.#codes.forget();
   }
 
   /** Native code at work on this camera's pictures; one such piece of work may be part of another. */
@@ -287,6 +301,7 @@ export class CameraExtraction implements Disposable {
       return;
     }
     const { detected, offered } = this.#offer(frame, meta);
+    this.#codes.take(frame, meta);
     const picture: PictureMeta = { index, frame: meta.frame, wall: meta.wall, pts: (meta.pts * 1000) / this.#message.clockRate, late: meta.decodeOnly, detected };
     if (!this.#pictures.wanted) this.#pictures.forget();
     else this.#pictures.take(frame, picture);

@@ -4,9 +4,11 @@ import { invariant } from '../../core/errors.ts';
 import type { DispatchListener, FrameDispatcher, ModelDirectory } from '../../inference/port.ts';
 import type { Logger } from '../../platform/logging.ts';
 import type { BlackBox } from '../black-box.ts';
-import { MessageReader, decodeToChild, encodeAnnotatedUnitHeader, encodeBurnInStats, encodeFlushed, encodeModels, encodeNoStill, encodePictureHeader, encodeReports, encodeResult, encodeStats } from '../protocol.ts';
+import { MessageReader } from '../message-reader.ts';
+import { decodeToChild, encodeAnnotatedUnitHeader, encodeBurnInStats, encodeCodeStats, encodeCodes, encodeFlushed, encodeModels, encodeNoStill, encodePictureHeader, encodeReports, encodeResult, encodeStats } from '../protocol.ts';
 import type { Hello, PictureHeader, SentUnit, ToChild } from '../protocol.ts';
 import { CameraExtraction } from './camera-extraction.ts';
+import { CodeReader } from './code-reader.ts';
 import { ProcessDevices } from './process-devices.ts';
 import { readyModels } from './ready-models.ts';
 import { SlowLane } from './slow-lane.ts';
@@ -40,6 +42,7 @@ export class ExtractorChild implements Disposable {
   #next = 0;
   #scheduled = false;
   readonly #lane = new SlowLane();
+  readonly #codes: CodeReader;
   readonly #devices: ProcessDevices;
   #dispatcher: ChildDispatcher | null = null;
   /** JSON of the models that the edge knows. */
@@ -47,6 +50,7 @@ export class ExtractorChild implements Disposable {
 
   constructor(options: ExtractorChildOptions) {
     this.#options = options;
+    this.#codes = new CodeReader(options);
     this.#devices = new ProcessDevices(options.onStuck);
     const reader = new MessageReader((type, body) => { this.#inbox.push(decodeToChild(type, body)); });
     options.pipe.on('data', (chunk: Buffer) => {
@@ -60,6 +64,7 @@ export class ExtractorChild implements Disposable {
       for (const camera of this.#cameras.values()) {
         this.#sendStats(camera);
         this.#sendBurnInStats(camera);
+        this.#sendCodeStats(camera);
       }
       if (!this.#dispatcher) return;
       this.#sendModels(this.#dispatcher);
@@ -71,6 +76,7 @@ export class ExtractorChild implements Disposable {
     this.#timer[Symbol.dispose]();
     for (const camera of this.#cameras.values()) camera[Symbol.dispose]();
     this.#cameras.clear();
+    this.#codes[Symbol.dispose]();
     this.#devices[Symbol.dispose]();
     this.#dispatcher?.[Symbol.dispose]();
   }
@@ -157,6 +163,7 @@ export class ExtractorChild implements Disposable {
         const camera = this.#cameras.get(handle);
         if (camera) this.#sendStats(camera);
       },
+      codes: { reader: this.#codes, send: (message) => { this.#send(encodeCodes(message)); } },
       lane: this.#lane,
       sendPicture: (header, bytes) => this.#sendPicture(header, bytes),
       sendNoStill: (failure) => { this.#send(encodeNoStill(failure)); },
@@ -176,6 +183,7 @@ export class ExtractorChild implements Disposable {
     const camera = this.#cameras.get(handle);
     if (!camera) return;
     camera[Symbol.dispose](); // its last statistics say: no decoder, no encoder
+    this.#sendCodeStats(camera);
     this.#sendStats(camera);
     this.#cameras.delete(handle);
   }
@@ -224,6 +232,11 @@ export class ExtractorChild implements Disposable {
   #sendBurnInStats(camera: CameraExtraction): void {
     const stats = camera.takeBurnInStats();
     if (stats) this.#send(encodeBurnInStats(stats));
+  }
+
+  #sendCodeStats(camera: CameraExtraction): void {
+    const stats = camera.takeCodeStats();
+    if (stats) this.#send(encodeCodeStats(stats));
   }
 
   #write(header: Buffer, bytes: Buffer): void {

@@ -10,7 +10,7 @@ import type { DispatchListener, DispatchSkip, FrameDispatcher, ModelDirectory, M
 import type { Logger } from '../../platform/logging.ts';
 import { MAX_SENT_PICTURE_BYTES } from '../port.ts';
 import type { AnnotatedPicture } from '../port.ts';
-import { MessageReader } from '../protocol.ts';
+import { MessageReader } from '../message-reader.ts';
 import { decodeToDecoder, encodeAnswer, encodeReady } from '../sent-picture-protocol.ts';
 import type { SentPictureAnswer, SentPictureHello, SentPictureRequest } from '../sent-picture-protocol.ts';
 import { annotatedStill } from './annotated-still.ts';

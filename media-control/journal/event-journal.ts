@@ -107,7 +107,7 @@ export class FileEventJournal implements EventJournal, Disposable {
       this.#flushWithin(FLUSH_MS);
       return;
     }
-    if (event.type === 'rule') {
+    if (event.type === 'rule' || event.type === 'code') {
       // As many as detections may be: they give way with them.
       this.#add(this.#detectionBuffer, event);
       this.#flushWithin(FLUSH_MS);

@@ -43,11 +43,26 @@ export interface Camera {
   readonly direct_urls?: Pick<CameraUrls, 'whip' | 'whep' | 'hls'> | null;
   readonly pipelines: readonly Pipeline[];
   readonly recording: CameraRecording;
+  /** Which codes are read in its pictures; null: none. */
+  readonly codes: CodesSetting | null;
   /** Whether it is shown live. */
   readonly distribution: { readonly state: 'on' | 'off' };
   readonly session?: CameraSession | null;
   /** The edge's figures while there is a session. */
-  readonly stats?: { readonly video_codec?: string | null; readonly audio_codec?: string | null; readonly detection?: { readonly decoder?: string | null; readonly qos?: DetectionRate | null; readonly shown?: ShownHeight | null; readonly detectors?: readonly RunningDetector[] } | null } | null;
+  readonly stats?: { readonly video_codec?: string | null; readonly audio_codec?: string | null; readonly last_code?: SeenCode | null; readonly detection?: { readonly decoder?: string | null; readonly qos?: DetectionRate | null; readonly shown?: ShownHeight | null; readonly detectors?: readonly RunningDetector[] } | null } | null;
+}
+
+export interface CodesSetting {
+  readonly fps: number;
+  readonly formats: readonly string[];
+}
+
+/** The code that a camera has shown last. */
+export interface SeenCode {
+  readonly format: string;
+  /** Null: it holds no text. */
+  readonly text: string | null;
+  readonly at: string;
 }
 
 /** A detector of a camera that runs; times are milliseconds of a picture. */
@@ -113,6 +128,8 @@ export const api = {
   /** Those that are raised, newest first. */
   alarms: async (camera?: string): Promise<readonly Alarm[]> => (await json<Page<Alarm>>(`/v1/alarms?limit=100${camera === undefined ? '' : `&camera=${camera}`}`)).items,
   setPipelines: (id: string, pipelines: readonly Pipeline[]) => json<Camera>(`/v1/cameras/${id}`, 'PATCH', { pipelines }),
+  /** QR codes with the server's defaults, or none. */
+  setCodes: (id: string, to: 'read' | 'off') => json<Camera>(`/v1/cameras/${id}`, 'PATCH', { codes: to === 'read' ? {} : null }),
   /** What the camera sees now, JPEG. */
   snapshot: async (id: string, width: number, signal: AbortSignal): Promise<Blob> => (await request(`/v1/cameras/${id}/snapshot?width=${String(width)}`, { signal })).blob(),
   switchRecording: (id: string, to: 'start' | 'stop') => json<CameraRecording>(`/v1/cameras/${id}/recording/${to}`, 'POST'),

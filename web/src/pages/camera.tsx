@@ -6,9 +6,11 @@ import type { LiveReadout, LiveState, Mode } from '../live/live-player.ts';
 import { Alarms } from '../ui/alarms.tsx';
 import { BrowserPublisher } from '../ui/browser-publisher.tsx';
 import { CameraTitle } from '../ui/camera-title.tsx';
+import { CodesState } from '../ui/codes-state.tsx';
 import { DetectionRate } from '../ui/detection-rate.tsx';
 import { Detectors } from '../ui/detectors.tsx';
 import { DistributionState } from '../ui/distribution-state.tsx';
+import { LastCode } from '../ui/last-code.tsx';
 import { LiveView } from '../ui/live-view.tsx';
 import { Missing } from '../ui/missing.tsx';
 import { NotRecorded } from '../ui/not-recorded.tsx';
@@ -67,6 +69,7 @@ export const CameraPage = (props: { id: string }) => {
             <button type="button" class="quiet" onClick={() => setShowPublish(!showPublish)} aria-expanded={showPublish}>How to publish</button>
           </div>
           {shown && <Readout values={readout} transport={state?.transport ?? null} />}
+          <LastCode camera={camera} />
           <NotRecorded camera={camera} />
           <DetectionRate camera={camera} />
           <ShownHeight camera={camera} />
@@ -80,6 +83,7 @@ export const CameraPage = (props: { id: string }) => {
       <RuleEvents camera={camera} />
       <DistributionState camera={camera} onSwitched={load} />
       <RecordingState camera={camera} onSwitched={load} />
+      <CodesState camera={camera} onSwitched={load} />
       <Detectors camera={camera} />
       <BrowserPublisher key="publisher" camera={camera} offered={!on || showPublish} />
       {(!on || showPublish) && <Publish camera={camera} idle={!on} />}

@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file imageflow/v1/media_control.proto.
  */
 export const file_imageflow_v1_media_control: GenFile = /*@__PURE__*/
-  fileDesc("CiBpbWFnZWZsb3cvdjEvbWVkaWFfY29udHJvbC5wcm90bxIMaW1hZ2VmbG93LnYxIr8BCg1BdHRhY2hSZXF1ZXN0EiQKBWhlbGxvGAEgASgLMhMuaW1hZ2VmbG93LnYxLkhlbGxvSAASKQoFYmF0Y2gYAiABKAsyGC5pbWFnZWZsb3cudjEuRXZlbnRCYXRjaEgAEiwKCWludmVudG9yeRgDIAEoCzIXLmltYWdlZmxvdy52MS5JbnZlbnRvcnlIABIkCgV0YWtlbhgEIAEoCzITLmltYWdlZmxvdy52MS5UYWtlbkgAQgkKB21lc3NhZ2UirAEKDkF0dGFjaFJlc3BvbnNlEigKB3dlbGNvbWUYASABKAsyFS5pbWFnZWZsb3cudjEuV2VsY29tZUgAEisKBXN0YXRlGAIgASgLMhouaW1hZ2VmbG93LnYxLkRlc2lyZWRTdGF0ZUgAEjgKD2Fja25vd2xlZGdlbWVudBgDIAEoCzIdLmltYWdlZmxvdy52MS5BY2tub3dsZWRnZW1lbnRIAEIJCgdtZXNzYWdlIooBCgVIZWxsbxIPCgdlZGdlX2lkGAEgASgJEhIKCmpvdXJuYWxfaWQYAiABKAkSFgoObWVkaWFfYmFzZV91cmwYAyABKAkSFwoPZGVzaXJlZF92ZXJzaW9uGAQgASgJEhcKD2RlbGV0ZWRfdGhyb3VnaBgFIAEoBBISCgpuZXdlc3Rfc2VxGAYgASgEIjUKB1dlbGNvbWUSEAoIbGFzdF9zZXEYASABKAQSGAoQaW52ZW50b3J5X3dhbnRlZBgCIAEoCCIYCgVUYWtlbhIPCgd2ZXJzaW9uGAEgASgJIiMKD0Fja25vd2xlZGdlbWVudBIQCghsYXN0X3NlcRgBIAEoBCIxCgpFdmVudEJhdGNoEiMKBmV2ZW50cxgBIAMoCzITLmltYWdlZmxvdy52MS5FdmVudCKUAQoJSW52ZW50b3J5EicKCHNlZ21lbnRzGAEgAygLMhUuaW1hZ2VmbG93LnYxLlNlZ21lbnQSJQoHY2FtZXJhcxgCIAMoCzIULmltYWdlZmxvdy52MS5DYW1lcmESJQoEa2V5cxgDIAMoCzIXLmltYWdlZmxvdy52MS5DYW1lcmFLZXkSEAoIY29tcGxldGUYBCABKAgi8gMKBUV2ZW50EgsKA3NlcRgBIAEoBBIoCgdzZXNzaW9uGAIgASgLMhUuaW1hZ2VmbG93LnYxLlNlc3Npb25IABIoCgdzZWdtZW50GAMgASgLMhUuaW1hZ2VmbG93LnYxLlNlZ21lbnRIABI3Cg9zZWdtZW50X2V4cGlyZWQYBCABKAsyHC5pbWFnZWZsb3cudjEuU2VnbWVudEV4cGlyZWRIABIuCgpkZXRlY3Rpb25zGAUgASgLMhguaW1hZ2VmbG93LnYxLkRldGVjdGlvbnNIABIkCgVhbGFybRgGIAEoCzITLmltYWdlZmxvdy52MS5BbGFybUgAEiAKA2dhcBgHIAEoCzIRLmltYWdlZmxvdy52MS5HYXBIABIxCgxlZGdlX3N0YXJ0ZWQYCCABKAsyGS5pbWFnZWZsb3cudjEuRWRnZVN0YXJ0ZWRIABIxCgxyYXRlX2NoYW5nZWQYCSABKAsyGS5pbWFnZWZsb3cudjEuUmF0ZUNoYW5nZWRIABIxCgxydWxlX2ZpbmRpbmcYCiABKAsyGS5pbWFnZWZsb3cudjEuUnVsZUZpbmRpbmdIABI1Cg5oZWlnaHRfY2hhbmdlZBgLIAEoCzIbLmltYWdlZmxvdy52MS5IZWlnaHRDaGFuZ2VkSABCBwoFZXZlbnQivAEKB1Nlc3Npb24SCgoCaWQYASABKAkSDgoGY2FtZXJhGAIgASgJEg0KBXBoYXNlGAMgASgJEhAKCHByb3RvY29sGAQgASgJEhIKCnN0YXJ0ZWRfYXQYBSABKAESFQoIZW5kZWRfYXQYBiABKAFIAIgBARITCgZyZWFzb24YByABKAlIAYgBARISCgVlcG9jaBgIIAEoAUgCiAEBQgsKCV9lbmRlZF9hdEIJCgdfcmVhc29uQggKBl9lcG9jaCJpCgxTZWdtZW50VHJhY2sSDAoEa2luZBgBIAEoCRINCgVjb2RlYxgCIAEoCRISCgV3aWR0aBgDIAEoDUgAiAEBEhMKBmhlaWdodBgEIAEoDUgBiAEBQggKBl93aWR0aEIJCgdfaGVpZ2h0IsoCCgdTZWdtZW50EgoKAmlkGAEgASgJEg4KBmNhbWVyYRgCIAEoCRISCgpzZXNzaW9uX2lkGAMgASgJEg0KBWVwb2NoGAQgASgBEg0KBXN0YXJ0GAUgASgBEhAKCGR1cmF0aW9uGAYgASgBEg0KBWJ5dGVzGAcgASgEEhMKBnNoYTI1NhgIIAEoCUgAiAEBEgwKBG9wZW4YCSABKAgSKgoGdHJhY2tzGAogAygLMhouaW1hZ2VmbG93LnYxLlNlZ21lbnRUcmFjaxIXCgpnYXBfYmVmb3JlGAsgASgBSAGIAQESFgoJZ2FwX2NhdXNlGAwgASgJSAKIAQESGAoLcHJldl9zaGEyNTYYDSABKAlIA4gBAUIJCgdfc2hhMjU2Qg0KC19nYXBfYmVmb3JlQgwKCl9nYXBfY2F1c2VCDgoMX3ByZXZfc2hhMjU2IiwKDlNlZ21lbnRFeHBpcmVkEgoKAmlkGAEgASgJEg4KBmNhbWVyYRgCIAEoCSI8CgpEZXRlY3Rpb25zEi4KB3Jlc3VsdHMYASADKAsyHS5pbWFnZWZsb3cudjEuRGV0ZWN0aW9uUmVzdWx0Ip8CCg9EZXRlY3Rpb25SZXN1bHQSDgoGY2FtZXJhGAEgASgJEg0KBWVwb2NoGAIgASgBEhUKDXJ0cF90aW1lc3RhbXAYAyABKA0SGAoLY2FwdHVyZV9udHAYBCABKAFIAIgBARIQCghzZXF1ZW5jZRgFIAEoBBITCgtjYXB0dXJlZF9hdBgGIAEoARINCgVtb2RlbBgHIAEoCRIUCgxtb2RlbF9kaWdlc3QYCCABKAkSFAoMaW5mZXJlbmNlX21zGAkgASgBEg0KBXdpZHRoGAogASgNEg4KBmhlaWdodBgLIAEoDRIrCgpkZXRlY3Rpb25zGAwgAygLMhcuaW1hZ2VmbG93LnYxLkRldGVjdGlvbkIOCgxfY2FwdHVyZV9udHAingEKCURldGVjdGlvbhISCgpjbGFzc19uYW1lGAEgASgJEhAKCGNsYXNzX2lkGAIgASgFEhIKCmNvbmZpZGVuY2UYAyABKAESCQoBeBgEIAEoARIJCgF5GAUgASgBEg0KBXdpZHRoGAYgASgBEg4KBmhlaWdodBgHIAEoARIVCgh0cmFja19pZBgIIAEoCUgAiAEBQgsKCV90cmFja19pZCJuCgVBbGFybRIKCgJpZBgBIAEoCRITCgZjYW1lcmEYAiABKAlIAIgBARIMCgRjb2RlGAMgASgJEg8KB21lc3NhZ2UYBCABKAkSDgoGcmFpc2VkGAUgASgIEgoKAmF0GAYgASgBQgkKB19jYW1lcmEimgEKC1JhdGVDaGFuZ2VkEg4KBmNhbWVyYRgBIAEoCRIKCgJhdBgCIAEoARIQCghmcm9tX2ZwcxgDIAEoARIOCgZ0b19mcHMYBCABKAESEAoIZnVsbF9mcHMYBSABKAESDQoFY2F1c2UYBiABKAkSLAoGbW9kZWxzGAcgAygLMhwuaW1hZ2VmbG93LnYxLkRldGVjdG9yTW9kZWxzIlwKDkRldGVjdG9yTW9kZWxzEhAKCGRldGVjdG9yGAEgASgJEhIKCmZyb21fbW9kZWwYAiABKAkSEAoIdG9fbW9kZWwYAyABKAkSEgoKZnVsbF9tb2RlbBgEIAEoCSJiCg1IZWlnaHRDaGFuZ2VkEg4KBmNhbWVyYRgBIAEoCRIKCgJhdBgCIAEoARIMCgRmcm9tGAMgASgNEgoKAnRvGAQgASgNEgwKBGZ1bGwYBSABKA0SDQoFY2F1c2UYBiABKAkiqQIKC1J1bGVGaW5kaW5nEgoKAmlkGAEgASgJEg0KBXBoYXNlGAIgASgJEg4KBmNhbWVyYRgDIAEoCRIQCghkZXRlY3RvchgEIAEoCRINCgVtb2RlbBgFIAEoCRIMCgRydWxlGAYgASgJEgwKBHR5cGUYByABKAkSEgoFcGxhY2UYCCABKAlIAIgBARIMCgRmcm9tGAkgASgBEgoKAnRvGAogASgBEg0KBWNvdW50GAsgASgNEg8KB2NsYXNzZXMYDCADKAkSDgoGdHJhY2tzGA0gAygJEhYKCWRpcmVjdGlvbhgOIAEoCUgBiAEBEg0KBWVwb2NoGA8gASgBEhUKDXJ0cF90aW1lc3RhbXAYECABKA1CCAoGX3BsYWNlQgwKCl9kaXJlY3Rpb24iGQoLRWRnZVN0YXJ0ZWQSCgoCYXQYASABKAEiNAoDR2FwEgwKBHR5cGUYASABKAkSDgoGZXZlbnRzGAIgASgEEg8KB3Jlc3VsdHMYAyABKAQiogIKDERlc2lyZWRTdGF0ZRIPCgd2ZXJzaW9uGAEgASgJEiUKB2NhbWVyYXMYAiADKAsyFC5pbWFnZWZsb3cudjEuQ2FtZXJhEiUKBGtleXMYAyADKAsyFy5pbWFnZWZsb3cudjEuQ2FtZXJhS2V5EioKCnRva2VuX2tleXMYBCADKAsyFi5pbWFnZWZsb3cudjEuVG9rZW5LZXkSFgoOcmV2b2tlZF90b2tlbnMYBSADKAkSGAoQd29ya2VyX2FkZHJlc3NlcxgGIAMoCRIlCgRrZXB0GAcgAygLMhcuaW1hZ2VmbG93LnYxLktlcHRSYW5nZRIbCg5jb25maXJtZWRfaG9sZBgIIAEoAUgAiAEBQhEKD19jb25maXJtZWRfaG9sZCI1CglLZXB0UmFuZ2USDgoGY2FtZXJhGAEgASgJEgwKBGZyb20YAiABKAESCgoCdG8YAyABKAEiSwoOUmVjb3JkaW5nSG91cnMSEAoIdGltZXpvbmUYASABKAkSJwoFdGltZXMYAiADKAsyGC5pbWFnZWZsb3cudjEuV2Vla2x5VGltZSI0CgpXZWVrbHlUaW1lEgwKBGRheXMYASADKA0SDAoEZnJvbRgCIAEoDRIKCgJ0bxgDIAEoDSKjAQoIRGV0ZWN0b3ISCgoCaWQYASABKAkSDQoFbW9kZWwYAiABKAkSCwoDZnBzGAMgASgBEhcKCmNvbmZpZGVuY2UYBCABKAFIAIgBARIUCgx0cmFja2luZ19vZmYYBSABKAgSIgoFc2NlbmUYBiABKAsyEy5pbWFnZWZsb3cudjEuU2NlbmUSDQoFbGlnaHQYByADKAlCDQoLX2NvbmZpZGVuY2UitAEKBVNjZW5lEg8KB2NsYXNzZXMYASADKAkSEgoKem9uZXNfb25seRgCIAEoCBIOCgZhbmNob3IYAyABKAkSJgoFem9uZXMYBCADKAsyFy5pbWFnZWZsb3cudjEuU2NlbmVab25lEiYKBWxpbmVzGAUgAygLMhcuaW1hZ2VmbG93LnYxLlNjZW5lTGluZRImCgVydWxlcxgGIAMoCzIXLmltYWdlZmxvdy52MS5TY2VuZVJ1bGUiIgoKU2NlbmVQb2ludBIJCgF4GAEgASgBEgkKAXkYAiABKAEiQgoJU2NlbmVab25lEgoKAmlkGAEgASgJEikKB3BvbHlnb24YAiADKAsyGC5pbWFnZWZsb3cudjEuU2NlbmVQb2ludCJlCglTY2VuZUxpbmUSCgoCaWQYASABKAkSJgoEZnJvbRgCIAEoCzIYLmltYWdlZmxvdy52MS5TY2VuZVBvaW50EiQKAnRvGAMgASgLMhguaW1hZ2VmbG93LnYxLlNjZW5lUG9pbnQixgEKCVNjZW5lUnVsZRIKCgJpZBgBIAEoCRIPCgdjbGFzc2VzGAIgAygJEhYKDm1pbl9jb25maWRlbmNlGAMgASgBEigKBWNvdW50GAQgASgLMhcuaW1hZ2VmbG93LnYxLkNvdW50UnVsZUgAEigKBWR3ZWxsGAUgASgLMhcuaW1hZ2VmbG93LnYxLkR3ZWxsUnVsZUgAEigKBWNyb3NzGAYgASgLMhcuaW1hZ2VmbG93LnYxLkNyb3NzUnVsZUgAQgYKBHJ1bGUiWwoJQ291bnRSdWxlEhEKBHpvbmUYASABKAlIAIgBARIQCghhdF9sZWFzdBgCIAEoDRIOCgZmb3JfbXMYAyABKAESEAoIY2xlYXJfbXMYBCABKAFCBwoFX3pvbmUiSQoJRHdlbGxSdWxlEhEKBHpvbmUYASABKAlIAIgBARIOCgZmb3JfbXMYAiABKAESEAoIY2xlYXJfbXMYAyABKAFCBwoFX3pvbmUiLAoJQ3Jvc3NSdWxlEgwKBGxpbmUYASABKAkSEQoJZGlyZWN0aW9uGAIgASgJIu4DCgZDYW1lcmESCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRIoCgRwdXNoGAMgASgLMhguaW1hZ2VmbG93LnYxLlB1c2hTb3VyY2VIABIoCgRmaWxlGAQgASgLMhguaW1hZ2VmbG93LnYxLkZpbGVTb3VyY2VIABIpCglkZXRlY3RvcnMYBSADKAsyFi5pbWFnZWZsb3cudjEuRGV0ZWN0b3ISEQoJcmVjb3JkaW5nGAYgASgJEhQKDGNvbnRyb2xfanNvbhgHIAEoCRIwCgVob3VycxgIIAEoCzIcLmltYWdlZmxvdy52MS5SZWNvcmRpbmdIb3Vyc0gBiAEBEhsKDndpbmRvd19taW51dGVzGAkgASgBSAKIAQESFgoJbWF4X2J5dGVzGAogASgESAOIAQESGAoQZGlzdHJpYnV0aW9uX29mZhgLIAEoCBIQCgNxb3MYDCABKAlIBIgBARIVCghwcmlvcml0eRgNIAEoDUgFiAEBEhsKDmJhbmR3aWR0aF9oaW50GA4gASgNSAaIAQFCCAoGc291cmNlQggKBl9ob3Vyc0IRCg9fd2luZG93X21pbnV0ZXNCDAoKX21heF9ieXRlc0IGCgRfcW9zQgsKCV9wcmlvcml0eUIRCg9fYmFuZHdpZHRoX2hpbnQiDAoKUHVzaFNvdXJjZSIZCgpGaWxlU291cmNlEgsKA3VybBgBIAEoCSJUCglDYW1lcmFLZXkSCgoCaWQYASABKAkSDgoGY2FtZXJhGAIgASgJEg4KBmdyYW50cxgDIAEoCRIOCgZzaGEyNTYYBCABKAkSCwoDaGExGAUgASgJIiQKCFRva2VuS2V5EgsKA2tpZBgBIAEoCRILCgNqd2sYAiABKAkiTgoUUmVzb2x2ZUNhbWVyYVJlcXVlc3QSDgoGY2FtZXJhGAEgASgJEhcKCmNyZWRlbnRpYWwYAiABKAlIAIgBAUINCgtfY3JlZGVudGlhbCJNChVSZXNvbHZlQ2FtZXJhUmVzcG9uc2USKQoGY2FtZXJhGAEgASgLMhQuaW1hZ2VmbG93LnYxLkNhbWVyYUgAiAEBQgkKB19jYW1lcmEytAEKD0VkZ2VMaW5rU2VydmljZRJHCgZBdHRhY2gSGy5pbWFnZWZsb3cudjEuQXR0YWNoUmVxdWVzdBocLmltYWdlZmxvdy52MS5BdHRhY2hSZXNwb25zZSgBMAESWAoNUmVzb2x2ZUNhbWVyYRIiLmltYWdlZmxvdy52MS5SZXNvbHZlQ2FtZXJhUmVxdWVzdBojLmltYWdlZmxvdy52MS5SZXNvbHZlQ2FtZXJhUmVzcG9uc2ViBnByb3RvMw");
+  fileDesc("CiBpbWFnZWZsb3cvdjEvbWVkaWFfY29udHJvbC5wcm90bxIMaW1hZ2VmbG93LnYxIr8BCg1BdHRhY2hSZXF1ZXN0EiQKBWhlbGxvGAEgASgLMhMuaW1hZ2VmbG93LnYxLkhlbGxvSAASKQoFYmF0Y2gYAiABKAsyGC5pbWFnZWZsb3cudjEuRXZlbnRCYXRjaEgAEiwKCWludmVudG9yeRgDIAEoCzIXLmltYWdlZmxvdy52MS5JbnZlbnRvcnlIABIkCgV0YWtlbhgEIAEoCzITLmltYWdlZmxvdy52MS5UYWtlbkgAQgkKB21lc3NhZ2UirAEKDkF0dGFjaFJlc3BvbnNlEigKB3dlbGNvbWUYASABKAsyFS5pbWFnZWZsb3cudjEuV2VsY29tZUgAEisKBXN0YXRlGAIgASgLMhouaW1hZ2VmbG93LnYxLkRlc2lyZWRTdGF0ZUgAEjgKD2Fja25vd2xlZGdlbWVudBgDIAEoCzIdLmltYWdlZmxvdy52MS5BY2tub3dsZWRnZW1lbnRIAEIJCgdtZXNzYWdlIooBCgVIZWxsbxIPCgdlZGdlX2lkGAEgASgJEhIKCmpvdXJuYWxfaWQYAiABKAkSFgoObWVkaWFfYmFzZV91cmwYAyABKAkSFwoPZGVzaXJlZF92ZXJzaW9uGAQgASgJEhcKD2RlbGV0ZWRfdGhyb3VnaBgFIAEoBBISCgpuZXdlc3Rfc2VxGAYgASgEIjUKB1dlbGNvbWUSEAoIbGFzdF9zZXEYASABKAQSGAoQaW52ZW50b3J5X3dhbnRlZBgCIAEoCCIYCgVUYWtlbhIPCgd2ZXJzaW9uGAEgASgJIiMKD0Fja25vd2xlZGdlbWVudBIQCghsYXN0X3NlcRgBIAEoBCIxCgpFdmVudEJhdGNoEiMKBmV2ZW50cxgBIAMoCzITLmltYWdlZmxvdy52MS5FdmVudCKUAQoJSW52ZW50b3J5EicKCHNlZ21lbnRzGAEgAygLMhUuaW1hZ2VmbG93LnYxLlNlZ21lbnQSJQoHY2FtZXJhcxgCIAMoCzIULmltYWdlZmxvdy52MS5DYW1lcmESJQoEa2V5cxgDIAMoCzIXLmltYWdlZmxvdy52MS5DYW1lcmFLZXkSEAoIY29tcGxldGUYBCABKAginwQKBUV2ZW50EgsKA3NlcRgBIAEoBBIoCgdzZXNzaW9uGAIgASgLMhUuaW1hZ2VmbG93LnYxLlNlc3Npb25IABIoCgdzZWdtZW50GAMgASgLMhUuaW1hZ2VmbG93LnYxLlNlZ21lbnRIABI3Cg9zZWdtZW50X2V4cGlyZWQYBCABKAsyHC5pbWFnZWZsb3cudjEuU2VnbWVudEV4cGlyZWRIABIuCgpkZXRlY3Rpb25zGAUgASgLMhguaW1hZ2VmbG93LnYxLkRldGVjdGlvbnNIABIkCgVhbGFybRgGIAEoCzITLmltYWdlZmxvdy52MS5BbGFybUgAEiAKA2dhcBgHIAEoCzIRLmltYWdlZmxvdy52MS5HYXBIABIxCgxlZGdlX3N0YXJ0ZWQYCCABKAsyGS5pbWFnZWZsb3cudjEuRWRnZVN0YXJ0ZWRIABIxCgxyYXRlX2NoYW5nZWQYCSABKAsyGS5pbWFnZWZsb3cudjEuUmF0ZUNoYW5nZWRIABIxCgxydWxlX2ZpbmRpbmcYCiABKAsyGS5pbWFnZWZsb3cudjEuUnVsZUZpbmRpbmdIABI1Cg5oZWlnaHRfY2hhbmdlZBgLIAEoCzIbLmltYWdlZmxvdy52MS5IZWlnaHRDaGFuZ2VkSAASKwoJY29kZV9zZWVuGAwgASgLMhYuaW1hZ2VmbG93LnYxLkNvZGVTZWVuSABCBwoFZXZlbnQivAEKB1Nlc3Npb24SCgoCaWQYASABKAkSDgoGY2FtZXJhGAIgASgJEg0KBXBoYXNlGAMgASgJEhAKCHByb3RvY29sGAQgASgJEhIKCnN0YXJ0ZWRfYXQYBSABKAESFQoIZW5kZWRfYXQYBiABKAFIAIgBARITCgZyZWFzb24YByABKAlIAYgBARISCgVlcG9jaBgIIAEoAUgCiAEBQgsKCV9lbmRlZF9hdEIJCgdfcmVhc29uQggKBl9lcG9jaCJpCgxTZWdtZW50VHJhY2sSDAoEa2luZBgBIAEoCRINCgVjb2RlYxgCIAEoCRISCgV3aWR0aBgDIAEoDUgAiAEBEhMKBmhlaWdodBgEIAEoDUgBiAEBQggKBl93aWR0aEIJCgdfaGVpZ2h0IsoCCgdTZWdtZW50EgoKAmlkGAEgASgJEg4KBmNhbWVyYRgCIAEoCRISCgpzZXNzaW9uX2lkGAMgASgJEg0KBWVwb2NoGAQgASgBEg0KBXN0YXJ0GAUgASgBEhAKCGR1cmF0aW9uGAYgASgBEg0KBWJ5dGVzGAcgASgEEhMKBnNoYTI1NhgIIAEoCUgAiAEBEgwKBG9wZW4YCSABKAgSKgoGdHJhY2tzGAogAygLMhouaW1hZ2VmbG93LnYxLlNlZ21lbnRUcmFjaxIXCgpnYXBfYmVmb3JlGAsgASgBSAGIAQESFgoJZ2FwX2NhdXNlGAwgASgJSAKIAQESGAoLcHJldl9zaGEyNTYYDSABKAlIA4gBAUIJCgdfc2hhMjU2Qg0KC19nYXBfYmVmb3JlQgwKCl9nYXBfY2F1c2VCDgoMX3ByZXZfc2hhMjU2IiwKDlNlZ21lbnRFeHBpcmVkEgoKAmlkGAEgASgJEg4KBmNhbWVyYRgCIAEoCSI8CgpEZXRlY3Rpb25zEi4KB3Jlc3VsdHMYASADKAsyHS5pbWFnZWZsb3cudjEuRGV0ZWN0aW9uUmVzdWx0Ip8CCg9EZXRlY3Rpb25SZXN1bHQSDgoGY2FtZXJhGAEgASgJEg0KBWVwb2NoGAIgASgBEhUKDXJ0cF90aW1lc3RhbXAYAyABKA0SGAoLY2FwdHVyZV9udHAYBCABKAFIAIgBARIQCghzZXF1ZW5jZRgFIAEoBBITCgtjYXB0dXJlZF9hdBgGIAEoARINCgVtb2RlbBgHIAEoCRIUCgxtb2RlbF9kaWdlc3QYCCABKAkSFAoMaW5mZXJlbmNlX21zGAkgASgBEg0KBXdpZHRoGAogASgNEg4KBmhlaWdodBgLIAEoDRIrCgpkZXRlY3Rpb25zGAwgAygLMhcuaW1hZ2VmbG93LnYxLkRldGVjdGlvbkIOCgxfY2FwdHVyZV9udHAingEKCURldGVjdGlvbhISCgpjbGFzc19uYW1lGAEgASgJEhAKCGNsYXNzX2lkGAIgASgFEhIKCmNvbmZpZGVuY2UYAyABKAESCQoBeBgEIAEoARIJCgF5GAUgASgBEg0KBXdpZHRoGAYgASgBEg4KBmhlaWdodBgHIAEoARIVCgh0cmFja19pZBgIIAEoCUgAiAEBQgsKCV90cmFja19pZCJuCgVBbGFybRIKCgJpZBgBIAEoCRITCgZjYW1lcmEYAiABKAlIAIgBARIMCgRjb2RlGAMgASgJEg8KB21lc3NhZ2UYBCABKAkSDgoGcmFpc2VkGAUgASgIEgoKAmF0GAYgASgBQgkKB19jYW1lcmEimgEKC1JhdGVDaGFuZ2VkEg4KBmNhbWVyYRgBIAEoCRIKCgJhdBgCIAEoARIQCghmcm9tX2ZwcxgDIAEoARIOCgZ0b19mcHMYBCABKAESEAoIZnVsbF9mcHMYBSABKAESDQoFY2F1c2UYBiABKAkSLAoGbW9kZWxzGAcgAygLMhwuaW1hZ2VmbG93LnYxLkRldGVjdG9yTW9kZWxzIlwKDkRldGVjdG9yTW9kZWxzEhAKCGRldGVjdG9yGAEgASgJEhIKCmZyb21fbW9kZWwYAiABKAkSEAoIdG9fbW9kZWwYAyABKAkSEgoKZnVsbF9tb2RlbBgEIAEoCSJiCg1IZWlnaHRDaGFuZ2VkEg4KBmNhbWVyYRgBIAEoCRIKCgJhdBgCIAEoARIMCgRmcm9tGAMgASgNEgoKAnRvGAQgASgNEgwKBGZ1bGwYBSABKA0SDQoFY2F1c2UYBiABKAkiqQIKC1J1bGVGaW5kaW5nEgoKAmlkGAEgASgJEg0KBXBoYXNlGAIgASgJEg4KBmNhbWVyYRgDIAEoCRIQCghkZXRlY3RvchgEIAEoCRINCgVtb2RlbBgFIAEoCRIMCgRydWxlGAYgASgJEgwKBHR5cGUYByABKAkSEgoFcGxhY2UYCCABKAlIAIgBARIMCgRmcm9tGAkgASgBEgoKAnRvGAogASgBEg0KBWNvdW50GAsgASgNEg8KB2NsYXNzZXMYDCADKAkSDgoGdHJhY2tzGA0gAygJEhYKCWRpcmVjdGlvbhgOIAEoCUgBiAEBEg0KBWVwb2NoGA8gASgBEhUKDXJ0cF90aW1lc3RhbXAYECABKA1CCAoGX3BsYWNlQgwKCl9kaXJlY3Rpb24i5wEKCENvZGVTZWVuEg4KBmNhbWVyYRgBIAEoCRIOCgZmb3JtYXQYAiABKAkSEQoEdGV4dBgDIAEoCUgAiAEBEhIKBWJ5dGVzGAQgASgMSAGIAQESKQoHY29ybmVycxgFIAMoCzIYLmltYWdlZmxvdy52MS5TY2VuZVBvaW50EhIKCmZpcnN0X3NlZW4YBiABKAESCgoCYXQYByABKAESDQoFZXBvY2gYCCABKAESFQoNcnRwX3RpbWVzdGFtcBgJIAEoDRIQCghzZXF1ZW5jZRgKIAEoBEIHCgVfdGV4dEIICgZfYnl0ZXMiGQoLRWRnZVN0YXJ0ZWQSCgoCYXQYASABKAEiNAoDR2FwEgwKBHR5cGUYASABKAkSDgoGZXZlbnRzGAIgASgEEg8KB3Jlc3VsdHMYAyABKAQiogIKDERlc2lyZWRTdGF0ZRIPCgd2ZXJzaW9uGAEgASgJEiUKB2NhbWVyYXMYAiADKAsyFC5pbWFnZWZsb3cudjEuQ2FtZXJhEiUKBGtleXMYAyADKAsyFy5pbWFnZWZsb3cudjEuQ2FtZXJhS2V5EioKCnRva2VuX2tleXMYBCADKAsyFi5pbWFnZWZsb3cudjEuVG9rZW5LZXkSFgoOcmV2b2tlZF90b2tlbnMYBSADKAkSGAoQd29ya2VyX2FkZHJlc3NlcxgGIAMoCRIlCgRrZXB0GAcgAygLMhcuaW1hZ2VmbG93LnYxLktlcHRSYW5nZRIbCg5jb25maXJtZWRfaG9sZBgIIAEoAUgAiAEBQhEKD19jb25maXJtZWRfaG9sZCI1CglLZXB0UmFuZ2USDgoGY2FtZXJhGAEgASgJEgwKBGZyb20YAiABKAESCgoCdG8YAyABKAEiSwoOUmVjb3JkaW5nSG91cnMSEAoIdGltZXpvbmUYASABKAkSJwoFdGltZXMYAiADKAsyGC5pbWFnZWZsb3cudjEuV2Vla2x5VGltZSI0CgpXZWVrbHlUaW1lEgwKBGRheXMYASADKA0SDAoEZnJvbRgCIAEoDRIKCgJ0bxgDIAEoDSKjAQoIRGV0ZWN0b3ISCgoCaWQYASABKAkSDQoFbW9kZWwYAiABKAkSCwoDZnBzGAMgASgBEhcKCmNvbmZpZGVuY2UYBCABKAFIAIgBARIUCgx0cmFja2luZ19vZmYYBSABKAgSIgoFc2NlbmUYBiABKAsyEy5pbWFnZWZsb3cudjEuU2NlbmUSDQoFbGlnaHQYByADKAlCDQoLX2NvbmZpZGVuY2UitAEKBVNjZW5lEg8KB2NsYXNzZXMYASADKAkSEgoKem9uZXNfb25seRgCIAEoCBIOCgZhbmNob3IYAyABKAkSJgoFem9uZXMYBCADKAsyFy5pbWFnZWZsb3cudjEuU2NlbmVab25lEiYKBWxpbmVzGAUgAygLMhcuaW1hZ2VmbG93LnYxLlNjZW5lTGluZRImCgVydWxlcxgGIAMoCzIXLmltYWdlZmxvdy52MS5TY2VuZVJ1bGUiIgoKU2NlbmVQb2ludBIJCgF4GAEgASgBEgkKAXkYAiABKAEiQgoJU2NlbmVab25lEgoKAmlkGAEgASgJEikKB3BvbHlnb24YAiADKAsyGC5pbWFnZWZsb3cudjEuU2NlbmVQb2ludCJlCglTY2VuZUxpbmUSCgoCaWQYASABKAkSJgoEZnJvbRgCIAEoCzIYLmltYWdlZmxvdy52MS5TY2VuZVBvaW50EiQKAnRvGAMgASgLMhguaW1hZ2VmbG93LnYxLlNjZW5lUG9pbnQixgEKCVNjZW5lUnVsZRIKCgJpZBgBIAEoCRIPCgdjbGFzc2VzGAIgAygJEhYKDm1pbl9jb25maWRlbmNlGAMgASgBEigKBWNvdW50GAQgASgLMhcuaW1hZ2VmbG93LnYxLkNvdW50UnVsZUgAEigKBWR3ZWxsGAUgASgLMhcuaW1hZ2VmbG93LnYxLkR3ZWxsUnVsZUgAEigKBWNyb3NzGAYgASgLMhcuaW1hZ2VmbG93LnYxLkNyb3NzUnVsZUgAQgYKBHJ1bGUiWwoJQ291bnRSdWxlEhEKBHpvbmUYASABKAlIAIgBARIQCghhdF9sZWFzdBgCIAEoDRIOCgZmb3JfbXMYAyABKAESEAoIY2xlYXJfbXMYBCABKAFCBwoFX3pvbmUiSQoJRHdlbGxSdWxlEhEKBHpvbmUYASABKAlIAIgBARIOCgZmb3JfbXMYAiABKAESEAoIY2xlYXJfbXMYAyABKAFCBwoFX3pvbmUiLAoJQ3Jvc3NSdWxlEgwKBGxpbmUYASABKAkSEQoJZGlyZWN0aW9uGAIgASgJIpgECgZDYW1lcmESCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRIoCgRwdXNoGAMgASgLMhguaW1hZ2VmbG93LnYxLlB1c2hTb3VyY2VIABIoCgRmaWxlGAQgASgLMhguaW1hZ2VmbG93LnYxLkZpbGVTb3VyY2VIABIpCglkZXRlY3RvcnMYBSADKAsyFi5pbWFnZWZsb3cudjEuRGV0ZWN0b3ISEQoJcmVjb3JkaW5nGAYgASgJEhQKDGNvbnRyb2xfanNvbhgHIAEoCRIwCgVob3VycxgIIAEoCzIcLmltYWdlZmxvdy52MS5SZWNvcmRpbmdIb3Vyc0gBiAEBEhsKDndpbmRvd19taW51dGVzGAkgASgBSAKIAQESFgoJbWF4X2J5dGVzGAogASgESAOIAQESGAoQZGlzdHJpYnV0aW9uX29mZhgLIAEoCBIQCgNxb3MYDCABKAlIBIgBARIVCghwcmlvcml0eRgNIAEoDUgFiAEBEhsKDmJhbmR3aWR0aF9oaW50GA4gASgNSAaIAQESKAoFY29kZXMYDyABKAsyGS5pbWFnZWZsb3cudjEuQ29kZVJlYWRpbmdCCAoGc291cmNlQggKBl9ob3Vyc0IRCg9fd2luZG93X21pbnV0ZXNCDAoKX21heF9ieXRlc0IGCgRfcW9zQgsKCV9wcmlvcml0eUIRCg9fYmFuZHdpZHRoX2hpbnQiPgoLQ29kZVJlYWRpbmcSCwoDZnBzGAEgASgBEg8KB2Zvcm1hdHMYAiADKAkSEQoJcmVwZWF0X21zGAMgASgBIgwKClB1c2hTb3VyY2UiGQoKRmlsZVNvdXJjZRILCgN1cmwYASABKAkiVAoJQ2FtZXJhS2V5EgoKAmlkGAEgASgJEg4KBmNhbWVyYRgCIAEoCRIOCgZncmFudHMYAyABKAkSDgoGc2hhMjU2GAQgASgJEgsKA2hhMRgFIAEoCSIkCghUb2tlbktleRILCgNraWQYASABKAkSCwoDandrGAIgASgJIk4KFFJlc29sdmVDYW1lcmFSZXF1ZXN0Eg4KBmNhbWVyYRgBIAEoCRIXCgpjcmVkZW50aWFsGAIgASgJSACIAQFCDQoLX2NyZWRlbnRpYWwiTQoVUmVzb2x2ZUNhbWVyYVJlc3BvbnNlEikKBmNhbWVyYRgBIAEoCzIULmltYWdlZmxvdy52MS5DYW1lcmFIAIgBAUIJCgdfY2FtZXJhMrQBCg9FZGdlTGlua1NlcnZpY2USRwoGQXR0YWNoEhsuaW1hZ2VmbG93LnYxLkF0dGFjaFJlcXVlc3QaHC5pbWFnZWZsb3cudjEuQXR0YWNoUmVzcG9uc2UoATABElgKDVJlc29sdmVDYW1lcmESIi5pbWFnZWZsb3cudjEuUmVzb2x2ZUNhbWVyYVJlcXVlc3QaIy5pbWFnZWZsb3cudjEuUmVzb2x2ZUNhbWVyYVJlc3BvbnNlYgZwcm90bzM");
 
 /**
  * @generated from message imageflow.v1.AttachRequest
@@ -327,6 +327,12 @@ export type Event = Message<"imageflow.v1.Event"> & {
      */
     value: HeightChanged;
     case: "heightChanged";
+  } | {
+    /**
+     * @generated from field: imageflow.v1.CodeSeen code_seen = 12;
+     */
+    value: CodeSeen;
+    case: "codeSeen";
   } | { case: undefined; value?: undefined };
 };
 
@@ -969,6 +975,80 @@ export const RuleFindingSchema: GenMessage<RuleFinding> = /*@__PURE__*/
   messageDesc(file_imageflow_v1_media_control, 20);
 
 /**
+ * A printed code (QR, bar code) has come into a camera's picture.
+ *
+ * @generated from message imageflow.v1.CodeSeen
+ */
+export type CodeSeen = Message<"imageflow.v1.CodeSeen"> & {
+  /**
+   * @generated from field: string camera = 1;
+   */
+  camera: string;
+
+  /**
+   * qr, data_matrix, code_128, ...
+   *
+   * @generated from field: string format = 2;
+   */
+  format: string;
+
+  /**
+   * What it says; absent: it holds no text, but `bytes`.
+   *
+   * @generated from field: optional string text = 3;
+   */
+  text?: string | undefined;
+
+  /**
+   * @generated from field: optional bytes bytes = 4;
+   */
+  bytes?: Uint8Array | undefined;
+
+  /**
+   * Top left, top right, bottom right, bottom left of the code as it was printed.
+   *
+   * @generated from field: repeated imageflow.v1.ScenePoint corners = 5;
+   */
+  corners: ScenePoint[];
+
+  /**
+   * Since when it is to be seen, and of the picture it is told of.
+   *
+   * @generated from field: double first_seen = 6;
+   */
+  firstSeen: number;
+
+  /**
+   * @generated from field: double at = 7;
+   */
+  at: number;
+
+  /**
+   * That picture.
+   *
+   * @generated from field: double epoch = 8;
+   */
+  epoch: number;
+
+  /**
+   * @generated from field: uint32 rtp_timestamp = 9;
+   */
+  rtpTimestamp: number;
+
+  /**
+   * @generated from field: uint64 sequence = 10;
+   */
+  sequence: bigint;
+};
+
+/**
+ * Describes the message imageflow.v1.CodeSeen.
+ * Use `create(CodeSeenSchema)` to create a new message.
+ */
+export const CodeSeenSchema: GenMessage<CodeSeen> = /*@__PURE__*/
+  messageDesc(file_imageflow_v1_media_control, 21);
+
+/**
  * A new edge process begins: whatever the one before it had not ended has ended.
  *
  * @generated from message imageflow.v1.EdgeStarted
@@ -985,7 +1065,7 @@ export type EdgeStarted = Message<"imageflow.v1.EdgeStarted"> & {
  * Use `create(EdgeStartedSchema)` to create a new message.
  */
 export const EdgeStartedSchema: GenMessage<EdgeStarted> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 21);
+  messageDesc(file_imageflow_v1_media_control, 22);
 
 /**
  * Events the edge gave up because its journal was full; their sequence numbers are missing below this one.
@@ -1014,7 +1094,7 @@ export type Gap = Message<"imageflow.v1.Gap"> & {
  * Use `create(GapSchema)` to create a new message.
  */
 export const GapSchema: GenMessage<Gap> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 22);
+  messageDesc(file_imageflow_v1_media_control, 23);
 
 /**
  * Everything an edge needs to run without control.
@@ -1078,7 +1158,7 @@ export type DesiredState = Message<"imageflow.v1.DesiredState"> & {
  * Use `create(DesiredStateSchema)` to create a new message.
  */
 export const DesiredStateSchema: GenMessage<DesiredState> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 23);
+  messageDesc(file_imageflow_v1_media_control, 24);
 
 /**
  * [from, to), Unix ms.
@@ -1107,7 +1187,7 @@ export type KeptRange = Message<"imageflow.v1.KeptRange"> & {
  * Use `create(KeptRangeSchema)` to create a new message.
  */
 export const KeptRangeSchema: GenMessage<KeptRange> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 24);
+  messageDesc(file_imageflow_v1_media_control, 25);
 
 /**
  * Times of the week at which a camera is recorded.
@@ -1133,7 +1213,7 @@ export type RecordingHours = Message<"imageflow.v1.RecordingHours"> & {
  * Use `create(RecordingHoursSchema)` to create a new message.
  */
 export const RecordingHoursSchema: GenMessage<RecordingHours> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 25);
+  messageDesc(file_imageflow_v1_media_control, 26);
 
 /**
  * @generated from message imageflow.v1.WeeklyTime
@@ -1164,7 +1244,7 @@ export type WeeklyTime = Message<"imageflow.v1.WeeklyTime"> & {
  * Use `create(WeeklyTimeSchema)` to create a new message.
  */
 export const WeeklyTimeSchema: GenMessage<WeeklyTime> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 26);
+  messageDesc(file_imageflow_v1_media_control, 27);
 
 /**
  * @generated from message imageflow.v1.Detector
@@ -1219,7 +1299,7 @@ export type Detector = Message<"imageflow.v1.Detector"> & {
  * Use `create(DetectorSchema)` to create a new message.
  */
 export const DetectorSchema: GenMessage<Detector> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 27);
+  messageDesc(file_imageflow_v1_media_control, 28);
 
 /**
  * What is made of a detector's results.
@@ -1269,7 +1349,7 @@ export type Scene = Message<"imageflow.v1.Scene"> & {
  * Use `create(SceneSchema)` to create a new message.
  */
 export const SceneSchema: GenMessage<Scene> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 28);
+  messageDesc(file_imageflow_v1_media_control, 29);
 
 /**
  * Shares of the picture's width and height, y downwards.
@@ -1293,7 +1373,7 @@ export type ScenePoint = Message<"imageflow.v1.ScenePoint"> & {
  * Use `create(ScenePointSchema)` to create a new message.
  */
 export const ScenePointSchema: GenMessage<ScenePoint> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 29);
+  messageDesc(file_imageflow_v1_media_control, 30);
 
 /**
  * @generated from message imageflow.v1.SceneZone
@@ -1315,7 +1395,7 @@ export type SceneZone = Message<"imageflow.v1.SceneZone"> & {
  * Use `create(SceneZoneSchema)` to create a new message.
  */
 export const SceneZoneSchema: GenMessage<SceneZone> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 30);
+  messageDesc(file_imageflow_v1_media_control, 31);
 
 /**
  * @generated from message imageflow.v1.SceneLine
@@ -1342,7 +1422,7 @@ export type SceneLine = Message<"imageflow.v1.SceneLine"> & {
  * Use `create(SceneLineSchema)` to create a new message.
  */
 export const SceneLineSchema: GenMessage<SceneLine> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 31);
+  messageDesc(file_imageflow_v1_media_control, 32);
 
 /**
  * @generated from message imageflow.v1.SceneRule
@@ -1396,7 +1476,7 @@ export type SceneRule = Message<"imageflow.v1.SceneRule"> & {
  * Use `create(SceneRuleSchema)` to create a new message.
  */
 export const SceneRuleSchema: GenMessage<SceneRule> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 32);
+  messageDesc(file_imageflow_v1_media_control, 33);
 
 /**
  * So many objects are in a zone for so long, ms; it has ended when it was not so for `clear_ms`.
@@ -1432,7 +1512,7 @@ export type CountRule = Message<"imageflow.v1.CountRule"> & {
  * Use `create(CountRuleSchema)` to create a new message.
  */
 export const CountRuleSchema: GenMessage<CountRule> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 33);
+  messageDesc(file_imageflow_v1_media_control, 34);
 
 /**
  * One object stays in a zone for so long, ms.
@@ -1463,7 +1543,7 @@ export type DwellRule = Message<"imageflow.v1.DwellRule"> & {
  * Use `create(DwellRuleSchema)` to create a new message.
  */
 export const DwellRuleSchema: GenMessage<DwellRule> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 34);
+  messageDesc(file_imageflow_v1_media_control, 35);
 
 /**
  * An object crosses a line.
@@ -1489,7 +1569,7 @@ export type CrossRule = Message<"imageflow.v1.CrossRule"> & {
  * Use `create(CrossRuleSchema)` to create a new message.
  */
 export const CrossRuleSchema: GenMessage<CrossRule> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 35);
+  messageDesc(file_imageflow_v1_media_control, 36);
 
 /**
  * @generated from message imageflow.v1.Camera
@@ -1587,6 +1667,13 @@ export type Camera = Message<"imageflow.v1.Camera"> & {
    * @generated from field: optional uint32 bandwidth_hint = 14;
    */
   bandwidthHint?: number | undefined;
+
+  /**
+   * Absent: no codes are read in its pictures.
+   *
+   * @generated from field: imageflow.v1.CodeReading codes = 15;
+   */
+  codes?: CodeReading | undefined;
 };
 
 /**
@@ -1594,7 +1681,42 @@ export type Camera = Message<"imageflow.v1.Camera"> & {
  * Use `create(CameraSchema)` to create a new message.
  */
 export const CameraSchema: GenMessage<Camera> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 36);
+  messageDesc(file_imageflow_v1_media_control, 37);
+
+/**
+ * Printed codes that are looked for in a camera's pictures.
+ *
+ * @generated from message imageflow.v1.CodeReading
+ */
+export type CodeReading = Message<"imageflow.v1.CodeReading"> & {
+  /**
+   * Pictures a second.
+   *
+   * @generated from field: double fps = 1;
+   */
+  fps: number;
+
+  /**
+   * Those of a later version are not looked for.
+   *
+   * @generated from field: repeated string formats = 2;
+   */
+  formats: string[];
+
+  /**
+   * A code is told again after it was away for so long, ms.
+   *
+   * @generated from field: double repeat_ms = 3;
+   */
+  repeatMs: number;
+};
+
+/**
+ * Describes the message imageflow.v1.CodeReading.
+ * Use `create(CodeReadingSchema)` to create a new message.
+ */
+export const CodeReadingSchema: GenMessage<CodeReading> = /*@__PURE__*/
+  messageDesc(file_imageflow_v1_media_control, 38);
 
 /**
  * @generated from message imageflow.v1.PushSource
@@ -1607,7 +1729,7 @@ export type PushSource = Message<"imageflow.v1.PushSource"> & {
  * Use `create(PushSourceSchema)` to create a new message.
  */
 export const PushSourceSchema: GenMessage<PushSource> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 37);
+  messageDesc(file_imageflow_v1_media_control, 39);
 
 /**
  * @generated from message imageflow.v1.FileSource
@@ -1624,7 +1746,7 @@ export type FileSource = Message<"imageflow.v1.FileSource"> & {
  * Use `create(FileSourceSchema)` to create a new message.
  */
 export const FileSourceSchema: GenMessage<FileSource> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 38);
+  messageDesc(file_imageflow_v1_media_control, 40);
 
 /**
  * @generated from message imageflow.v1.CameraKey
@@ -1667,7 +1789,7 @@ export type CameraKey = Message<"imageflow.v1.CameraKey"> & {
  * Use `create(CameraKeySchema)` to create a new message.
  */
 export const CameraKeySchema: GenMessage<CameraKey> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 39);
+  messageDesc(file_imageflow_v1_media_control, 41);
 
 /**
  * A public key that access tokens are signed with.
@@ -1693,7 +1815,7 @@ export type TokenKey = Message<"imageflow.v1.TokenKey"> & {
  * Use `create(TokenKeySchema)` to create a new message.
  */
 export const TokenKeySchema: GenMessage<TokenKey> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 40);
+  messageDesc(file_imageflow_v1_media_control, 42);
 
 /**
  * @generated from message imageflow.v1.ResolveCameraRequest
@@ -1715,7 +1837,7 @@ export type ResolveCameraRequest = Message<"imageflow.v1.ResolveCameraRequest"> 
  * Use `create(ResolveCameraRequestSchema)` to create a new message.
  */
 export const ResolveCameraRequestSchema: GenMessage<ResolveCameraRequest> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 41);
+  messageDesc(file_imageflow_v1_media_control, 43);
 
 /**
  * @generated from message imageflow.v1.ResolveCameraResponse
@@ -1734,7 +1856,7 @@ export type ResolveCameraResponse = Message<"imageflow.v1.ResolveCameraResponse"
  * Use `create(ResolveCameraResponseSchema)` to create a new message.
  */
 export const ResolveCameraResponseSchema: GenMessage<ResolveCameraResponse> = /*@__PURE__*/
-  messageDesc(file_imageflow_v1_media_control, 42);
+  messageDesc(file_imageflow_v1_media_control, 44);
 
 /**
  * Between an edge and the control process, never public: desired state down, journalled events up (ARCHITECTURE D-9, D-10, D-12).
