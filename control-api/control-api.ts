@@ -178,7 +178,7 @@ export const createControlApi = async (options: ControlApiOptions): Promise<Cont
   const holds = new RetentionHoldService(db);
   const desiredState = stack.use(new DesiredStateService({ cameras, auth, audit, marks, holds, config, clock, logger, ...(dialectOf(db).shared ? { rereadMs: SHARED_REREAD_MS } : {}) }));
   await desiredState.start();
-  const clips = stack.use(new EventClips({ cameras, marks, desired: desiredState, clock, logger }));
+  const clips = stack.use(new EventClips({ db, cameras, marks, desired: desiredState, clock, logger }));
   await clips.start();
   const alarms = new AlarmService({ store: new AlarmStore(db), clock, metrics, logger });
   const edges = options.edges ?? new DatabaseEdgeDirectory(db, clock);

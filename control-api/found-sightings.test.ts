@@ -49,7 +49,7 @@ const stepOf = (scene: Scene, segment: number, models: readonly string[], stride
   const [first, last] = [segment * SEGMENT_PICTURES, (segment + 1) * SEGMENT_PICTURES - 1];
   const pictures = Array.from({ length: SEGMENT_PICTURES }, (_, i) => first + i).filter((picture) => picture % stride === 0);
   return {
-    position: (last + 1) * PICTURE_MS, of: { epoch: 1, firstSequence: first, lastSequence: last, from: first * PICTURE_MS, to: last * PICTURE_MS }, models, pictures: pictures.length, undecodable: 0, missingSegments: 0, defectPictures: 0,
+    position: (last + 1) * PICTURE_MS, segment: 'cam/1', of: { epoch: 1, firstSequence: first, lastSequence: last, from: first * PICTURE_MS, to: last * PICTURE_MS }, models, pictures: pictures.length, undecodable: 0, missingSegments: 0, defectPictures: 0,
     detections: pictures.flatMap((picture) => seenIn(scene, picture, models)),
   };
 };

@@ -78,7 +78,7 @@ export class AnalysisService implements AsyncDisposable {
     if ((await this.#store.countOpen()) >= MOST_OPEN) throw new MediaError('RESOURCE_EXHAUSTED', `${String(MOST_OPEN)} analyses wait already; try again when some are done.`, { reason: 'TOO_MANY_ANALYSES', retryAfterSeconds: 60 });
     const wanted: RecordedDetector[] = toDetectors(detectors, config.inference).map(({ id, model, confidence }) => ({ id, model, confidence }));
     const row: AnalysisRow = {
-      id: randomUUID(), camera_id: camera, from_ms: from, to_ms: until, fps: fps ?? config.inference.default_fps, detectors: JSON.stringify(wanted), state: 'queued', position_ms: from,
+      id: randomUUID(), camera_id: camera, from_ms: from, to_ms: until, fps: fps ?? config.inference.default_fps, detectors: JSON.stringify(wanted), state: 'queued', position_ms: from, position_segment: null,
       pictures: 0, undecodable: 0, missing_segments: 0, detections: 0, defect_classes: JSON.stringify([...new Set(defect_classes ?? config.inference.defect_classes)].sort()), defect_pictures: 0, defect_count: null, quality_score: null,
       error: null, heartbeat_at: null, created_at: Math.floor(now), created_by: by, started_at: null, finished_at: null,
     };
@@ -144,7 +144,7 @@ export class AnalysisService implements AsyncDisposable {
     const { recordings, clock } = this.#deps;
     const detectors = JSON.parse(job.detectors) as RecordedDetector[];
     const defects = new Set(JSON.parse(job.defect_classes) as string[]);
-    let newest = ''; // the segment looked at last: while it is open, it grows
+    let newest = job.position_segment; // the segment looked at last: while it is open, it grows
     for (let position = job.position_ms; position < job.to_ms;) {
       signal.throwIfAborted();
       const segments = await recordings.segments(job.camera_id, { from: position, to: job.to_ms }, undefined, SEGMENTS_AT_ONCE).catch(nothingLeft);
@@ -156,7 +156,7 @@ export class AnalysisService implements AsyncDisposable {
         position = Math.max(position, segment.end_ms);
         const detections = seen === null ? [] : rowsOf(job.camera_id, seen);
         const step = {
-          position: Math.min(position, job.to_ms), of: seen?.of, models: detectors.map(({ model }) => model), pictures: seen?.shown ?? 0, undecodable: seen?.undecodable ?? 0, missingSegments: seen === null ? 1 : 0,
+          position: Math.min(position, job.to_ms), segment: segment.id, of: seen?.of, models: detectors.map(({ model }) => model), pictures: seen?.shown ?? 0, undecodable: seen?.undecodable ?? 0, missingSegments: seen === null ? 1 : 0,
           detections, defectPictures: picturesWith(defects, detections),
         };
         if (!(await this.#store.advance(job.id, job.camera_id, step, clock.now()))) throw new JobCancelled();

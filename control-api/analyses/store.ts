@@ -33,6 +33,8 @@ export interface PictureRange {
 export interface Step {
   /** Everything before is done. */
   readonly position: Milliseconds;
+  /** Its id. */
+  readonly segment: string;
   /** Which pictures the detections are of; undefined: none was there. */
   readonly of: PictureRange | undefined;
   readonly models: readonly string[];
@@ -122,7 +124,7 @@ export class AnalysisStore implements Omit<JobQueue<AnalysisRow>, 'end'> {
     return this.#db.transaction().execute(async (tx) => {
       const result = await tx.updateTable('analyses')
         .set((e) => ({
-          position_ms: step.position, heartbeat_at: Math.floor(now), pictures: e('pictures', '+', step.pictures), undecodable: e('undecodable', '+', step.undecodable),
+          position_ms: step.position, position_segment: step.segment, heartbeat_at: Math.floor(now), pictures: e('pictures', '+', step.pictures), undecodable: e('undecodable', '+', step.undecodable),
           missing_segments: e('missing_segments', '+', step.missingSegments), detections: e('detections', '+', step.detections.length),
           defect_pictures: e('defect_pictures', '+', step.defectPictures),
         }))

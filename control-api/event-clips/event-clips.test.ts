@@ -114,3 +114,40 @@ test('[INF-6] what rules said while control was away comes at once: each has its
   const around = (from: number, to = from): string[] => [iso(from - 5 * SECOND), iso(to + 5 * SECOND)];
   await expect.poll(clips).toEqual([around(0, 3 * SECOND), around(3_600 * SECOND), around(4 * 3_600 * SECOND), around(5 * 3_600 * SECOND), around(6 * 3_600 * SECOND)]);
 });
+
+test('[REC-9] [INF-6] what was seen just before a process was killed has its clip soon after the next one has started, and nothing has two', async () => {
+  await using h = await startApi();
+  const { access_token: token } = await h.login();
+  const recording = { policy: 'on-event', on_event: { pre_seconds: 4, post_seconds: 6, detected: [{ class_name: 'scratch', min_confidence: 0.6 }] } };
+  await h.call('POST', '/v1/cameras', { token, json: { id: 'line-1', recording, pipelines: [{ id: 'detect', rules: [{ id: 'press busy', type: 'count', clip: { pre_seconds: 5, post_seconds: 5 } }] }] } });
+  const start = h.clock.now();
+  const iso = (at: number): string => new Date(at).toISOString();
+  const stored = async (at: number, confidence: number, analysis_id: string | null = null): Promise<void> => {
+    await h.db.insertInto('detections').values({
+      camera_id: 'line-1', stream_epoch: 1, rtp_timestamp: at, captured_at_ms: at, sequence: at, class_name: 'scratch', class_id: 0, confidence, x: 0, y: 0, width: 1, height: 1, track_id: null, model: 'm', model_digest: 'd', analysis_id,
+    }).execute();
+  };
+  const marks = async (): Promise<string[][]> => {
+    h.clock.advance(1_000);
+    return (await h.call<{ items: MarkBody[] }>('GET', '/v1/marks', { token })).body.items.map(({ from, to, created_by }) => [created_by, from, to]).toSorted();
+  };
+
+  await stored(start - 10 * SECOND, 0.9);
+  await stored(start - 60 * SECOND, 0.5); // too uncertain
+  await stored(start - 80 * SECOND, 0.9, 'an analysis');
+  await stored(start - 300 * SECOND, 0.9); // long ago: whoever did not want its clip has taken it away
+  const finding = { from: iso(start - 40 * SECOND), to: iso(start - 30 * SECOND), rule: { id: 'press busy', detector: 'detect', class_names: ['person'] } };
+  await h.db.insertInto('events').values({ topic: 'video-analysis-events', camera_id: 'line-1', at_ms: start - 30 * SECOND, body: JSON.stringify(finding) }).execute();
+  const seen = ['policy: detected', iso(start - 14 * SECOND), iso(start - 4 * SECOND)];
+  const said = ['rule: detect/press busy', iso(start - 45 * SECOND), iso(start - 25 * SECOND)];
+  h.clock.advance(5_000);
+  await expect.poll(marks).toEqual([seen, said]);
+
+  // The next process finds one more, and those that have theirs.
+  await stored(start - 50 * SECOND, 0.7);
+  await using _next = await startApi({ db: h.db, clock: h.clock });
+  h.clock.advance(5_000);
+  const all = [['policy: detected', iso(start - 54 * SECOND), iso(start - 44 * SECOND)], seen, said];
+  await expect.poll(marks).toEqual(all);
+  for (let again = 0; again < 3; again++) expect(await marks()).toEqual(all);
+});

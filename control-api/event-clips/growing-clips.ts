@@ -114,7 +114,9 @@ export class GrowingClips implements AsyncDisposable {
   async #clip(key: string, occasion: Occasion): Promise<void> {
     const { marks } = this.#deps;
     const { camera, by, title, roll } = occasion;
-    const before = this.#clips.get(key) ?? (await this.#lastClip(occasion));
+    const known = this.#clips.get(key);
+    // Where it belongs to no clip that is remembered, there may be one that is not: of an earlier process, or of another time.
+    const before = known !== undefined && grownBy(known, occasion, roll)?.isNew !== true ? known : ((await this.#lastClip(occasion)) ?? known);
     const grown = grownBy(before, occasion, roll);
     const seen = [...occasion.tags].map((name) => name.replaceAll(',', ' '));
     if (before !== undefined && grown?.isNew !== true) {

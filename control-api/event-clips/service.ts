@@ -1,6 +1,8 @@
+import type { Kysely } from 'kysely';
 import type { Clock } from '../../core/clock.ts';
 import { messageOf } from '../../core/errors.ts';
 import type { Milliseconds } from '../../core/units.ts';
+import type { Database } from '../../platform/database/schema.ts';
 import type { Logger } from '../../platform/logging.ts';
 import { settingsOf } from '../cameras/service.ts';
 import type { CameraService, OnEvent, RuleClip } from '../cameras/service.ts';
@@ -8,6 +10,7 @@ import type { DesiredStateSource } from '../desired-state/service.ts';
 import type { MarkService } from '../marks/service.ts';
 import { LONGEST_CLIP } from './clip-growth.ts';
 import { GrowingClips } from './growing-clips.ts';
+import { recentFindings, recentPictures } from './recent.ts';
 
 /** One model's word on one picture, as much of it as matters here. */
 export interface SeenPicture {
@@ -28,7 +31,13 @@ export interface SaidByRule {
   readonly classes: readonly string[];
 }
 
+/** So long after its start a process looks for what its predecessor was killed before: by then the other ones have made the clips of theirs. */
+const LOOK_BACK_AFTER: Milliseconds = 5_000;
+/** How far back: longer than a restart takes, so short that hardly anybody has taken a clip away since. */
+const LOOK_BACK: Milliseconds = 120_000;
+
 export interface EventClipsDeps {
+  readonly db: Kysely<Database>;
   readonly cameras: CameraService;
   readonly marks: MarkService;
   /** Changes whenever a camera does, also when another control process changed it. */
@@ -64,6 +73,10 @@ export class EventClips implements AsyncDisposable {
   /** Reads the cameras' policies and follows them. */
   async start(): Promise<void> {
     await this.#readPolicies();
+    const started = this.#deps.clock.now();
+    this.#stack.use(this.#deps.clock.after(LOOK_BACK_AFTER, () => {
+      this.#lookBack(started).catch((error: unknown) => { this.#deps.logger.error({ error: messageOf(error) }, 'what was seen just before the start was not looked for; some of it may have no clip'); });
+    }));
     this.#stack.use(this.#deps.cameras.onChange(() => this.#readPolicies()));
     this.#stack.use(this.#deps.desired.onChange(() => {
       this.#readPolicies().catch((error: unknown) => { this.#deps.logger.error({ error: messageOf(error) }, 'what counts as an event was not read'); });
@@ -95,6 +108,16 @@ export class EventClips implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stack.dispose();
     await this.#clips[Symbol.asyncDispose]();
+  }
+
+  /** Once more what was committed in the time before `started`: what has its clip changes nothing. */
+  async #lookBack(started: Milliseconds): Promise<void> {
+    const { db } = this.#deps;
+    const from = started - LOOK_BACK;
+    for (const [camera, { detected }] of this.#policies) {
+      if (detected !== undefined) this.observe(await recentPictures(db, camera, detected.detected.map(({ class_name }) => class_name), from, started));
+    }
+    if ([...this.#policies.values()].some(({ rules }) => rules.size > 0)) this.observeRules(await recentFindings(db, from, started));
   }
 
   async #readPolicies(): Promise<void> {

@@ -11,6 +11,7 @@ import { answerFile, sendPieces } from '../answer-file.ts';
 import type { FileRequest } from '../answer-file.ts';
 import type { RecordingMentions } from './mention.ts';
 import type { RecordingService } from './service.ts';
+import { unheard } from './unheard-file.ts';
 import { renderVodPlaylist } from './vod-playlist.ts';
 
 const camera = CameraId.openapi({ param: { name: 'camera', in: 'path' } });
@@ -51,7 +52,7 @@ export const playbackRoutes = ({ recordings, detections, mentions, guard, logger
   });
   const file = createRoute({
     ...common, path: '/recordings/{camera}/segments/{file}', summary: 'One recorded file as it is: a fragmented MP4 that plays by itself.',
-    request: { params: SegmentParams, query: z.object({ token }) }, responses: { ...fileAnswers, ...invalid, ...guarded, ...missing },
+    request: { params: SegmentParams, query: z.object({ sound: z.enum(['on', 'off']).default('on').describe('`off`: players see no sound in it; what playlists name where only some files have sound.'), token }) }, responses: { ...fileAnswers, ...invalid, ...guarded, ...missing },
   });
   return new OpenAPIHono<ApiEnv>()
     .openapi(playback, async (c) => {
@@ -81,7 +82,8 @@ export const playbackRoutes = ({ recordings, detections, mentions, guard, logger
     })
     .openapi(file, async (c) => {
       const { camera: id, file: name } = c.req.valid('param');
-      return answerFile(await recordings.file(id, name.slice(0, -'.mp4'.length)), fileRequest(c), `${id}-${name}`, c.env.outgoing, logger);
+      const recorded = await recordings.file(id, name.slice(0, -'.mp4'.length));
+      return answerFile(c.req.valid('query').sound === 'off' ? unheard(recorded) : recorded, fileRequest(c), `${id}-${name}`, c.env.outgoing, logger);
     });
 };
 

@@ -46,6 +46,19 @@ segments/${String(T0 + 40_000)}-abcd1234-4.mp4?token=a%20b%22
 `);
 });
 
+test('[REC-5] where only some files have sound, the maps of these name them without it, and nothing else changes', () => {
+  const heard = (n: number): CmafSegment => {
+    const plain = cmaf(n, { discontinuity: n % 2 === 0, initDigest: 'sound' });
+    return { ...plain, segment: { ...plain.segment, tracks: [{ kind: 'video', codec: 'avc1', width: 2, height: 2 }, { kind: 'audio', codec: 'opus', width: null, height: null }] } };
+  };
+  const uris = (segments: readonly CmafSegment[], token: string | null): string[] =>
+    [...renderVodPlaylist({ segments, from: T0, presences: [], token }).matchAll(/URI="(.*?)"|^(segments.*)$/gm)].map(([, map, media]) => map ?? media ?? '');
+  const file = (n: number): string => `segments/${String(T0 + n * 10_000)}-abcd1234-${String(n)}.mp4`;
+  expect(uris([heard(0), heard(1), cmaf(2, { discontinuity: true })], null)).toEqual([`${file(0)}?sound=off`, file(0), file(1), file(2), file(2)]);
+  expect(uris([heard(0), cmaf(2, { discontinuity: true })], 't')).toEqual([`${file(0)}?token=t&sound=off`, `${file(0)}?token=t`, `${file(2)}?token=t`, `${file(2)}?token=t`]);
+  expect(uris([heard(0), heard(1)], null)).toEqual([file(0), file(0), file(1)]);
+});
+
 test('whatever a model calls its classes, each detection stays one line with balanced quotes', () => {
   fc.assert(fc.property(fc.string({ unit: 'binary' }), (className) => {
     const lines = renderVodPlaylist({ segments: [cmaf(0)], from: T0, presences: [{ className, start: T0, end: T0 + 1000, count: 1, maxConfidence: 0.5 }], token: null }).split('\n');

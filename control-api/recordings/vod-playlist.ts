@@ -17,6 +17,9 @@ export interface VodPlaylistInput {
 export const renderVodPlaylist = ({ segments, from, presences, token }: VodPlaylistInput): string => {
   const query = token === null ? '' : `?token=${encodeURIComponent(token)}`;
   const uri = ({ segment }: CmafSegment): string => `segments/${segment.id.slice(segment.id.indexOf('/') + 1)}.mp4${query}`;
+  // A browser's buffer has as many tracks to its end as at its begin (W3C Media Source Extensions §3.5.7): where sound comes and goes, none has any.
+  const muted = segments.some(hasSound) && !segments.every(hasSound);
+  const init = (segment: CmafSegment): string => (muted && hasSound(segment) ? `${uri(segment)}${token === null ? '?' : '&'}sound=off` : uri(segment));
   const longest = Math.max(...segments.map(({ duration }) => duration));
   const skip = from - (segments[0]?.start ?? from);
   const lines = ['#EXTM3U', '#EXT-X-VERSION:7', `#EXT-X-TARGETDURATION:${String(Math.max(1, Math.ceil(longest / 1000)))}`, '#EXT-X-MEDIA-SEQUENCE:0', '#EXT-X-PLAYLIST-TYPE:VOD'];
@@ -26,7 +29,7 @@ export const renderVodPlaylist = ({ segments, from, presences, token }: VodPlayl
   let before: CmafSegment | undefined;
   for (const current of segments) {
     if (before && current.discontinuity) lines.push('#EXT-X-DISCONTINUITY');
-    if (before?.initDigest !== current.initDigest || current.discontinuity) lines.push(`#EXT-X-MAP:URI="${uri(current)}",BYTERANGE="${String(current.initBytes)}@0"`);
+    if (before?.initDigest !== current.initDigest || current.discontinuity) lines.push(`#EXT-X-MAP:URI="${init(current)}",BYTERANGE="${String(current.initBytes)}@0"`);
     lines.push(
       `#EXT-X-PROGRAM-DATE-TIME:${new Date(current.start).toISOString()}`, `#EXTINF:${seconds(current.duration)},`,
       `#EXT-X-BYTERANGE:${String(current.length)}@${String(current.offset)}`, uri(current),
@@ -36,6 +39,8 @@ export const renderVodPlaylist = ({ segments, from, presences, token }: VodPlayl
   lines.push('#EXT-X-ENDLIST', '');
   return lines.join('\n');
 };
+
+const hasSound = ({ segment: { tracks } }: CmafSegment): boolean => tracks.some(({ kind }) => kind === 'audio');
 
 /** §4.4.5.1. A class name is whatever a model calls it: what may not stand in a quoted string is replaced. */
 const dateRange = ({ className, start, end, count, maxConfidence }: Presence): string => {

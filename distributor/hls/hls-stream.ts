@@ -11,6 +11,7 @@ import type { HlsResource } from './live-window.ts';
 import { renderMedia, renderMultivariant, withQuery } from './playlist.ts';
 import type { MediaPlaylist } from './playlist.ts';
 import type { SegmentRules } from './segment-rules.ts';
+import { SteadySound } from './steady-sound.ts';
 
 export interface HlsStreamOptions {
   readonly rules: SegmentRules;
@@ -58,6 +59,7 @@ export class HlsStream implements Disposable {
   readonly #options: HlsStreamOptions;
   readonly #source: PartStream;
   readonly #window: LiveWindow;
+  readonly #sound = new SteadySound();
   readonly #resources = new DisposableStack();
   readonly #waiters = new Set<Waiter>();
   readonly #rendered = new Map<string, RenderedPlaylist>();
@@ -165,16 +167,19 @@ export class HlsStream implements Disposable {
     await this.#wait(() => late || this.#addedAt !== added || this.#window.ended, signal);
   }
 
-  #add(part: Part): void {
-    this.#begun ||= part.randomAccess;
+  #add(recorded: Part): void {
+    this.#begun ||= recorded.randomAccess;
     if (!this.#begun) return;
+    const watched = this.#options.clock.monotonic() - this.#askedAt < WATCHED_MS;
+    const part = this.#sound.add(recorded, watched);
+    if (part === null) return;
     this.#addedAt = this.#options.clock.monotonic();
     if (part.sessionId !== this.#sessionId) {
       this.#sessionId = part.sessionId;
       this.#clearing?.[Symbol.dispose]();
       this.#clearing = null;
     }
-    this.#window.add(part, this.#options.clock.monotonic() - this.#askedAt < WATCHED_MS);
+    this.#window.add(part, watched);
     this.#changed();
   }
 

@@ -22,6 +22,7 @@ import { events } from './migrations/0012-events.ts';
 import { keptFindings } from './migrations/0013-kept-findings.ts';
 import { webhooks } from './migrations/0014-webhooks.ts';
 import { openRules } from './migrations/0015-open-rules.ts';
+import { analysisSegment } from './migrations/0016-analysis-segment.ts';
 import { describePostgres, isPostgresUrl, migrationDialect, postgresDialect, waitForPostgres } from './postgres.ts';
 import type { Database } from './schema.ts';
 
@@ -43,6 +44,7 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0013-kept-findings': keptFindings,
   '0014-webhooks': webhooks,
   '0015-open-rules': openRules,
+  '0016-analysis-segment': analysisSegment,
 };
 
 export interface OpenOptions {

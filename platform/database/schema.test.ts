@@ -27,7 +27,7 @@ test('every table of the schema exists with the columns of its type', async () =
       heartbeat_at: null, created_at: 1, created_by: 'admin', finished_at: 2,
     },
     analyses: {
-      id: 'y', camera_id: 'c', from_ms: 1.5, to_ms: 2, fps: 15, detectors: '[]', state: 'done' as const, position_ms: 2, pictures: 4, undecodable: 0, missing_segments: 0, detections: 3, defect_classes: '["dent"]',
+      id: 'y', camera_id: 'c', from_ms: 1.5, to_ms: 2, fps: 15, detectors: '[]', state: 'done' as const, position_ms: 2, position_segment: 'c/1', pictures: 4, undecodable: 0, missing_segments: 0, detections: 3, defect_classes: '["dent"]',
       defect_pictures: 1, defect_count: 2, quality_score: 0.75, error: null, heartbeat_at: null, created_at: 1, created_by: null, started_at: 2, finished_at: 3,
     },
     events: { topic: 't', camera_id: null, at_ms: 1.5, body: '{}' },

@@ -256,6 +256,8 @@ export interface AnalysesTable {
   state: 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
   /** Everything before is done. */
   position_ms: number;
+  /** The segment looked at last: while it is open it grows, and only what is behind `position_ms` is new. */
+  position_segment: string | null;
   pictures: number;
   /** Pictures that could not be decoded. */
   undecodable: number;

@@ -167,6 +167,12 @@ describe('[REC-5] a range', () => {
     expect(played.pictures).toBeGreaterThanOrEqual((publications[0]!.pictures + publications[1]!.pictures) * 0.95);
   });
 
+  test('as HLS from sound to none: hls.js plays it to its end, without sound', async () => {
+    const played = await playVod(page, playbackUrl(...over(0, 2)).replace('/playback?', '/playback.m3u8?'));
+    expect(played).toMatchObject({ error: null, errors: [] });
+    expect(played.pictures).toBeGreaterThanOrEqual(publications.reduce((sum, { pictures }) => sum + pictures, 0) * 0.95);
+  });
+
   test('fragmented: of one publication it plays everywhere, with its sound; over a change of size it is refused before the first byte, and says where', async () => {
     for (const [i, { pictures, sound }] of publications.entries()) {
       const response = await server.fetch(`${playbackPath(CAMERA, ...over(i, i))}&format=fmp4`);
