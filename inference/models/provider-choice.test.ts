@@ -25,8 +25,9 @@ test.each<[ProviderSetting, ProviderMachine, readonly string[]]>([
 ])('[INF-2] %o on %o tries %o', (setting, machine, expected) => { expect(planProviders(setting, machine).toTry).toEqual(expected); });
 
 test('[INF-2] what is offered or named, and not tried, has a reason', () => {
-  expect(planProviders('auto', BARE).left).toEqual({ tensorrt: expect.stringContaining('library') as string, cuda: expect.stringContaining('library') as string, webgpu: expect.stringContaining('/dev/dri/renderD') as string });
-  expect(planProviders('auto', { ...NVIDIA, nvidia: false }).left['cuda']).toContain('NVIDIA');
+  expect(planProviders('auto', BARE).left).toEqual({ tensorrt: expect.stringContaining('NVIDIA') as string, cuda: expect.stringContaining('NVIDIA') as string, webgpu: expect.stringContaining('/dev/dri/renderD') as string });
+  expect(planProviders('auto', { ...BARE, nvidia: true }).left).toEqual({ tensorrt: expect.stringContaining('library') as string, cuda: expect.stringContaining('library') as string });
+  expect(planProviders(['cuda'], BARE).left['cuda']).toContain('library');
   expect(planProviders(['coreml'], BARE).left).toEqual({ coreml: 'ONNX Runtime here does not offer it (it offers cpu, webgpu, cuda, tensorrt)' });
   const machine = fc.record({
     platform: fc.constantFrom<NodeJS.Platform[]>('linux', 'darwin', 'win32'), offered: fc.subarray([...EXECUTION_PROVIDERS, 'new']), withoutLibrary: fc.subarray([...EXECUTION_PROVIDERS]), nvidia: fc.boolean(), renderNode: fc.boolean(),

@@ -46,11 +46,10 @@ const MAX_REASON = 1000;
 /** Why trying is in vain, in words for an operator; null: it is not. `named`: somebody wants it tried, whatever the machine shows of its devices. */
 const whyInVain = (provider: ExecutionProvider, named: boolean, { platform, offered, withoutLibrary, nvidia, renderNode }: ProviderMachine): string | null => {
   if (!offered.includes(provider)) return `ONNX Runtime here does not offer it (it offers ${offered.join(', ')})`;
-  if (withoutLibrary.includes(provider)) return 'its library does not lie beside ONNX Runtime\'s own';
-  if (named || platform !== 'linux') return null;
-  if (provider === 'cuda' || provider === 'tensorrt') return nvidia ? null : 'the driver of NVIDIA is not loaded (no /dev/nvidiactl)';
-  if (provider === 'webgpu') return nvidia || renderNode ? null : 'there is no graphics card to be seen (no /dev/dri/renderD…, no /dev/nvidiactl)';
-  return null;
+  const toBeSeen = named || platform !== 'linux' || nvidia;
+  if (!toBeSeen && (provider === 'cuda' || provider === 'tensorrt')) return 'the driver of NVIDIA is not loaded (no /dev/nvidiactl)';
+  if (!toBeSeen && provider === 'webgpu' && !renderNode) return 'there is no graphics card to be seen (no /dev/dri/renderD…, no /dev/nvidiactl)';
+  return withoutLibrary.includes(provider) ? 'its library does not lie beside ONNX Runtime\'s own' : null;
 };
 
 /** What is to be tried beside the CPU: of `auto` what is offered and there is a sign of; of a list what comes before `cpu`. */

@@ -30,7 +30,7 @@ test('[INF-2] of a list the first that can be used ends the trial', async () => 
 test('[INF-2] where there is only the CPU nothing is tried, and the reason is there from the start', () => {
   const never: ProviderProbe = () => Promise.reject(new Error('tried all the same'));
   using bare = trials(never, 'auto', { ...MACHINE, nvidia: false, renderNode: false, withoutLibrary: ['cuda', 'tensorrt'] });
-  expect([bare.choose, bare.first]).toEqual([null, { name: 'cpu', why: expect.stringMatching(/cuda: its library.*webgpu: there is no graphics card/) as string }]);
+  expect([bare.choose, bare.first]).toEqual([null, { name: 'cpu', why: expect.stringMatching(/cuda: the driver of NVIDIA.*webgpu: there is no graphics card/) as string }]);
   using off = trials(never, ['cpu']);
   expect([off.choose, off.first]).toEqual([null, { name: 'cpu', why: 'worker.execution_providers says so' }]);
 });
