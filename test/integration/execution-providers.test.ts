@@ -1,7 +1,9 @@
 /** What ONNX Runtime runs models on: tried in processes that may crash or hang, and never in the way of a model on the CPU. */
+import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemClock } from '../../core/clock.ts';
 import { OnnxModel } from '../../inference/models/onnx-session.ts';
@@ -70,6 +72,29 @@ test('[INF-2] a trial ends with the worker', async () => {
   const verdict = probeProvider({ ...PROBED, script: script('endless', 'setInterval(() => {}, 1000);') })({ path: tiny }, 'webgpu', stop.signal);
   stop.abort();
   expect(await verdict).toMatchObject({ usable: false });
+});
+
+test('[INF-2] what hangs in a trial does not outlive a worker that is killed', async () => {
+  const watchdog = JSON.stringify(pathToFileURL(join(ROOT, 'inference/worker/probe-watchdog.ts')).href);
+  const hung = script('hung', `import { endWithParent } from ${watchdog}; endWithParent(); console.log('hangs'); for (;;);`);
+  const parent = spawn(process.execPath, [script('parent', `
+    import { spawn } from 'node:child_process';
+    const child = spawn(process.execPath, [${JSON.stringify(hung)}]);
+    child.stdout.once('data', () => { console.log(child.pid); });
+  `)], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const pid = await new Promise<number>((resolve) => { parent.stdout.once('data', (data: Buffer) => { resolve(Number(data.toString())); }); });
+  expect(pid).toBeGreaterThan(0);
+  const lives = (): boolean => {
+    try {
+      process.kill(pid, 0);
+      return !/^State:\s*Z/m.test(readFileSync(`/proc/${String(pid)}/status`, 'utf8')); // nobody may fetch the dead
+    } catch {
+      return false;
+    }
+  };
+  expect(lives()).toBe(true);
+  parent.kill('SIGKILL');
+  await until('it has ended', () => !lives(), 60_000);
 });
 
 test('[INF-2] a provider that ONNX Runtime was built without is refused; ONNX Runtime itself would pass it over in silence', async () => {
