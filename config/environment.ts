@@ -36,7 +36,8 @@ const coerce = (text: string, schema: KeySchema): unknown => {
   if (schema.anyOf) {
     const nullable = schema.anyOf.some((option) => option.type === 'null');
     if (nullable && (text === 'none' || text === 'null')) return null;
-    return coerce(text, schema.anyOf.find((option) => option.type !== 'null') ?? {});
+    if (schema.anyOf.some((option) => option.const === text)) return text;
+    return coerce(text, schema.anyOf.find((option) => option.type !== 'null' && option.const === undefined) ?? {});
   }
   switch (schema.type) {
     case 'integer':

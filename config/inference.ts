@@ -4,6 +4,10 @@ import { isHostPort } from '../core/host-port.ts';
 const hostPort = z.string().refine(isHostPort, '`host:port` expected, and not an address that means all of a machine\'s');
 const reachable = z.string().refine((address) => isHostPort(address) || /^unix:\/./.test(address), '`host:port` or `unix:/path` expected, and not an address that means all of a machine\'s');
 
+/** ONNX Runtime's execution providers by its names. */
+export const EXECUTION_PROVIDERS = ['cpu', 'tensorrt', 'cuda', 'openvino', 'coreml', 'dml', 'webgpu'] as const;
+export type ExecutionProvider = (typeof EXECUTION_PROVIDERS)[number];
+
 export const InferenceConfig = z.strictObject({
   models_dir: z.string().optional().describe('An `.onnx` file put here becomes a model within 10 s, and so does a `.kserve.json` file that names an inference server. Default: `{data_dir}/models`.'),
   default_model: z.string().prefault('nanodet-g-416.int8.u8').describe('The model behind the detector `detect`.'),
@@ -24,6 +28,7 @@ export const WorkerConfig = z.strictObject({
   address: hostPort.optional().describe('With `announce_to`: where edges reach this worker. Default: `worker.listen`.'),
   batch_max: z.int().min(1).max(32).prefault(8).describe('Pictures of one model, of any cameras, that run together at most, where the model takes several and it was measured to pay; 1: one by one.'),
   batch_delay_ms: z.number().min(0).max(1000).prefault(0).describe('A picture may wait so long for others to run with; 0: only with those that wait anyway.'),
+  execution_providers: z.union([z.literal('auto'), z.array(z.enum(EXECUTION_PROVIDERS)).min(1).max(EXECUTION_PROVIDERS.length)]).prefault('auto').describe('What ONNX Runtime runs models on: `auto`, of what it offers on this machine that which gives what the CPU gives and is clearly quicker, each tried in a process of its own; or the first of a list that gives what the CPU gives, as `[cuda, cpu]`; `[cpu]`: nothing else is tried. What cannot be used leaves the CPU.'),
   kserve_calls: z.int().min(1).max(1024).prefault(16).describe('Calls of KServe clients the worker takes at a time; more are refused.'),
   kserve_bytes: z.int().positive().prefault(128 * 1024 ** 2).describe('Bytes of requests that these hold together at most; one alone may be larger.'),
 });

@@ -9,6 +9,7 @@ export interface KeySchema {
   readonly properties?: Readonly<Record<string, KeySchema>>;
   readonly items?: KeySchema;
   readonly enum?: readonly unknown[];
+  readonly const?: string | number | boolean;
   readonly anyOf?: readonly KeySchema[];
   readonly minimum?: number;
   readonly maximum?: number;
@@ -43,6 +44,7 @@ export const configKeys = (): readonly ConfigKey[] => collect(configJsonSchema()
 /** What a key may be, in words: for error messages and the example file. */
 export const allowedValues = (schema: KeySchema): string => {
   if (schema.anyOf) return schema.anyOf.map(allowedValues).join(' or ');
+  if (schema.const !== undefined) return String(schema.const);
   if (schema.enum) return `one of ${schema.enum.map(String).join(', ')}`;
   switch (schema.type) {
     case 'integer':

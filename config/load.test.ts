@@ -74,6 +74,14 @@ test('a wrong value is refused with its key, its origin and what is allowed', ()
   expect(message).toContain(`rtsp.auth (${path}) must be a list of at least 1, each one of basic, digest`);
 });
 
+test('what models run on is a word or a list, in the file and as a variable', () => {
+  const of = (text: string) => loadConfig({ env: { IMAGEFLOW_WORKER_EXECUTION_PROVIDERS: text } }).worker.execution_providers;
+  expect([loadConfig({ env: {} }).worker.execution_providers, of('auto'), of('cpu'), of('[cuda, cpu]')]).toEqual(['auto', 'auto', ['cpu'], ['cuda', 'cpu']]);
+  expect(loadConfig({ path: yaml('worker:\n  execution_providers: [webgpu]\n'), env: {} }).worker.execution_providers).toEqual(['webgpu']);
+  expect(refusal({ env: { IMAGEFLOW_WORKER_EXECUTION_PROVIDERS: 'cuda,gpu' } })).toContain('worker.execution_providers (IMAGEFLOW_WORKER_EXECUTION_PROVIDERS) must be auto or a list of at least 1, each one of cpu, tensorrt, cuda');
+  expect(refusal({ path: yaml('worker:\n  execution_providers: []\n'), env: {} })).toContain('worker.execution_providers');
+});
+
 test('a key or variable that does not exist is refused, with the nearest that does', () => {
   expect(refusal({ path: yaml('http:\n  prot: 1\n'), env: {} })).toContain('http.prot');
   expect(refusal({ path: yaml('http:\n  prot: 1\n'), env: {} })).toContain('did you mean port?');

@@ -11,6 +11,14 @@ export interface BatchChoice {
   readonly why: string;
 }
 
+/** What runs a model in the worker, and why that. */
+export interface ProviderChoice {
+  /** ONNX Runtime's name of it: `cpu`, `cuda`, … */
+  readonly name: string;
+  /** For the operator. */
+  readonly why: string;
+}
+
 export interface ModelInfo {
   readonly name: string;
   /** SHA-256, hex: of the file; of a model that a server runs, of the file and of what the server says of the model. */
@@ -19,11 +27,13 @@ export interface ModelInfo {
   readonly backend: 'onnx' | 'kserve';
   readonly inputWidth: number;
   readonly inputHeight: number;
-  /** `uint8[height,width,3] RGB` or `float32[3,height,width] RGB 0..1`. */
-  readonly inputLayout: 'u8-nhwc' | 'f32-nchw';
+  /** `uint8[height,width,3] RGB`, or `float32[3,height,width] RGB 0..1`, or that in float16. */
+  readonly inputLayout: 'u8-nhwc' | 'f32-nchw' | 'f16-nchw';
   readonly labels: readonly string[];
   readonly defaultConfidence: number;
   readonly batch: BatchChoice;
+  /** Null: a server runs it, or its worker does not say. */
+  readonly provider: ProviderChoice | null;
   readonly state: 'loading' | 'ready' | 'failed';
   readonly failure: string | null;
 }

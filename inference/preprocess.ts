@@ -22,4 +22,22 @@ export const toFloatPlanes = (pixels: Uint8Array, target: Float32Array, { mean, 
   }
 };
 
+/** What each of the 256 values of a channel (R, G, B) is as half float: bit patterns. */
+export type HalfTables = readonly [Uint16Array, Uint16Array, Uint16Array];
+
+export const halfTables = ({ mean, std }: Normalisation): HalfTables => {
+  const table = (of: 0 | 1 | 2): Uint16Array => new Uint16Array(Float16Array.from({ length: 256 }, (_, value) => (value * SCALE - mean[of]) / std[of]).buffer);
+  return [table(0), table(1), table(2)];
+};
+
+/** As `toFloatPlanes`, into half floats by their bit patterns: a picture has no more than 256 different ones a channel, so none is rounded anew. */
+export const toHalfPlanes = (pixels: Uint8Array, target: Uint16Array, [red, green, blue]: HalfTables): void => {
+  const plane = target.length / 3;
+  for (let i = 0, at = 0; i < plane; i++, at += 3) {
+    target[i] = red[pixels[at] ?? 0] ?? 0;
+    target[plane + i] = green[pixels[at + 1] ?? 0] ?? 0;
+    target[2 * plane + i] = blue[pixels[at + 2] ?? 0] ?? 0;
+  }
+};
+
 const SCALE = 1 / 255;

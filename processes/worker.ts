@@ -40,6 +40,7 @@ export const runWorker = async (config: Config): Promise<void> => {
     threads: inference.threads,
     batchMax: config.worker.batch_max,
     batchDelayMs: config.worker.batch_delay_ms,
+    executionProviders: config.worker.execution_providers,
     maxModelBytes: inference.max_model_bytes,
     deadlineMs: inference.deadline_ms,
     kserveCalls: config.worker.kserve_calls,

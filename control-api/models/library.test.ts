@@ -9,7 +9,7 @@ import type { ModelInfo } from '../../inference/port.ts';
 import { startApi } from '../testing/harness.ts';
 
 const sha = (text: string): string => createHash('sha256').update(text).digest('hex');
-const infoOf = (name: string): ModelInfo => ({ name, digest: 'ab', backend: 'onnx', inputWidth: 1, inputHeight: 1, inputLayout: 'u8-nhwc', labels: [], defaultConfidence: 0.5, state: 'ready', failure: null, batch: { pictures: 1, why: 'one' } });
+const infoOf = (name: string): ModelInfo => ({ name, digest: 'ab', backend: 'onnx', inputWidth: 1, inputHeight: 1, inputLayout: 'u8-nhwc', labels: [], defaultConfidence: 0.5, state: 'ready', failure: null, batch: { pictures: 1, why: 'one' }, provider: null });
 
 /** A server whose models can be used unless they say that they are bad; one that is `held`, when the test says so. Of the product is `shipped`. */
 const start = async (maxBytes = 1000) => {

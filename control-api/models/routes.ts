@@ -19,6 +19,10 @@ const Model = z
       pictures: z.int().describe('At most; 1: one by one.'),
       reason: z.string().describe('What was measured when it was loaded, or what the model takes.'),
     }).nullable().describe('How many pictures, of whichever cameras, it looks at in one run; null until it is ready.'),
+    provider: z.object({
+      name: z.string().describe('`cpu`, `cuda`, …: an execution provider of ONNX Runtime.'),
+      reason: z.string().describe('What was measured, and what is wrong with others (`worker.execution_providers`).'),
+    }).nullable().describe('What the worker runs it on; null until it is ready, where a server runs it, and of workers that do not say.'),
     default_confidence: z.number().nullable().describe('A detection below this is not reported unless the detector says otherwise.'),
   })
   .openapi('Model');
@@ -31,6 +35,7 @@ const view = (info: ModelInfo, added: boolean): z.output<typeof Model> => {
   return {
     name: info.name, backend: info.backend, state: info.state, failure: info.failure, added, digest: loaded ? info.digest : null, input: loaded ? { width: info.inputWidth, height: info.inputHeight } : null,
     batch: loaded ? { pictures: info.batch.pictures, reason: info.batch.why } : null,
+    provider: loaded && info.provider !== null ? { name: info.provider.name, reason: info.provider.why } : null,
     labels: [...info.labels], default_confidence: loaded ? asWritten(info.defaultConfidence) : null,
   };
 };

@@ -4,6 +4,8 @@ import { messageOf } from '../../core/errors.ts';
 import type { Milliseconds } from '../../core/units.ts';
 import type { OutputValues } from '../layouts/layout.ts';
 import type { BatchChoice } from '../port.ts';
+import { alike, byTurns, noise, shown } from './trial-runs.ts';
+import type { Times } from './trial-runs.ts';
 
 /** So many pictures run together at most, whatever is asked for. */
 export const MAX_BATCH = 32;
@@ -11,19 +13,12 @@ export const MAX_BATCH = 32;
 const MAX_INPUT_BYTES = 64 << 20;
 /** A picture must cost so much less, in proportion, for twice as many to run together: what is less is noise, and every picture waits for the others. */
 const LEAST_GAIN = 0.1;
-/** Of each size; of quick runs as many more as fit. */
-const LEAST_ROUNDS = 7;
-const MOST_ROUNDS = 51;
-const ROUNDS_MS: Milliseconds = 500;
 /** After that no further size is begun. */
 const BUDGET_MS: Milliseconds = 5000;
 /** After that a size is left in the middle: whoever waits for the model waits no longer. */
 const MOST_MS: Milliseconds = 2 * BUDGET_MS;
 /** A run may take so much of the time a picture has. */
 const SHARE_OF_DEADLINE = 0.25;
-/** Batches of other sizes are computed in another order: values near to equal are equal, and a few may have changed places. */
-const TOLERANCE = 0.01;
-const MAX_APART = 0.01;
 
 export interface BatchTrial {
   /** What each of these pictures got. */
@@ -105,7 +100,7 @@ const climb = async ([, ...sizes]: readonly number[], took: (size: number) => Pr
     let times: readonly [Times, Times] | null;
     try {
       await took(size); // what the first run of a size has to set up
-      times = await compare(best, size, took, () => passed() > MOST_MS);
+      times = await byTurns([() => took(best), () => took(size)], () => passed() > MOST_MS);
     } catch (error) {
       end = `; ${size} at a time: ${messageOf(error)}`;
       break;
@@ -129,49 +124,3 @@ const climb = async ([, ...sizes]: readonly number[], took: (size: number) => Pr
   }
   return { pictures: best, why: `measured, milliseconds a picture by pictures at a time: ${shares.join(', ')}${end}` };
 };
-
-/** Of some runs. */
-interface Times {
-  readonly median: Milliseconds;
-  readonly least: Milliseconds;
-}
-
-/** Taken by turns: a machine with other work is not equally fast for long. Null: there was no time for as many as it takes. */
-const compare = async (a: number, b: number, took: (size: number) => Promise<Milliseconds>, isOver: () => boolean): Promise<readonly [Times, Times] | null> => {
-  const times: [Milliseconds[], Milliseconds[]] = [[], []];
-  for (let [round, sum] = [0, 0]; round < LEAST_ROUNDS || (round < MOST_ROUNDS && sum < ROUNDS_MS); round++) {
-    if (round < LEAST_ROUNDS && isOver()) return null;
-    const [one, other] = [await took(a), await took(b)];
-    times[0].push(one);
-    times[1].push(other);
-    sum += one + other;
-  }
-  return [summary(times[0]), summary(times[1])];
-};
-
-const summary = (times: readonly Milliseconds[]): Times => {
-  const sorted = times.toSorted((a, b) => a - b);
-  return { median: sorted[sorted.length >> 1] ?? 0, least: sorted[0] ?? 0 };
-};
-
-const shown = (ms: Milliseconds): string => ms.toFixed(ms < 10 ? 2 : 1);
-
-/** Bytes of 128 values from `base` on that look like none of a picture's (Lehmer, Park and Miller 1988), always the same. */
-const noise = (bytes: number, base: number): Uint8Array => {
-  let state = 1 + base;
-  return Uint8Array.from({ length: bytes }, () => {
-    state = (state * 48_271) % 0x7fff_ffff;
-    return base + (state >> 8) % 128;
-  });
-};
-
-/** The same outputs, but for what another order of adding changes. */
-const alike = (some: readonly OutputValues[], others: readonly OutputValues[]): boolean => some.length === others.length && some.every(({ values }, at) => {
-  const other = others[at]?.values;
-  if (other?.length !== values.length) return false;
-  let apart = 0;
-  for (const [i, value] of values.entries()) if (!near(value, other[i] ?? Number.NaN)) apart++;
-  return apart <= MAX_APART * values.length;
-});
-
-const near = (a: number, b: number): boolean => Object.is(a, b) || Math.abs(a - b) <= TOLERANCE * Math.max(1, Math.abs(a));

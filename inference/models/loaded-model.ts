@@ -1,6 +1,6 @@
 import type { Clock } from '../../core/clock.ts';
 import type { Milliseconds } from '../../core/units.ts';
-import type { BatchChoice, InferenceFrame, InferenceOutcome, ModelInfo } from '../port.ts';
+import type { BatchChoice, InferenceFrame, InferenceOutcome, ModelInfo, ProviderChoice } from '../port.ts';
 import type { DeclaredTensor } from './tensor-contract.ts';
 
 /** An input as a client may give it. */
@@ -13,7 +13,9 @@ export interface TensorInput extends DeclaredTensor {
 /** `data`: as many values as `dims` says. */
 export type InputTensor =
   | { readonly type: 'uint8'; readonly dims: readonly number[]; readonly data: Uint8Array }
-  | { readonly type: 'float32'; readonly dims: readonly number[]; readonly data: Float32Array };
+  | { readonly type: 'float32'; readonly dims: readonly number[]; readonly data: Float32Array }
+  /** `data`: bit patterns. */
+  | { readonly type: 'float16'; readonly dims: readonly number[]; readonly data: Uint16Array };
 
 export interface OutputTensor {
   /** ONNX Runtime's name of the element type. */
@@ -46,6 +48,8 @@ export interface LoadedModel extends Disposable {
   readonly info: ModelInfo;
   /** Resolves with the reason when the model can be asked no more: what runs it is gone. Never, where that cannot be or when it is disposed. */
   readonly lost?: Promise<string>;
+  /** Resolves when it goes on with the CPU, because what it ran on failed; `info` says so from then on. Never, where it runs on the CPU or on a server. */
+  readonly fellBack?: Promise<ProviderChoice>;
   /**
    * One picture. Rejects with INVALID_ARGUMENT for pixels of the wrong length, with UNAVAILABLE or DEADLINE_EXCEEDED when what runs
    * the model gave no answer.
@@ -72,6 +76,8 @@ export interface LoadOptions {
   readonly batchDelayMs?: Milliseconds;
   /** Of a file with a symbolic batch: what was found when it was tried; absent: one by one. */
   readonly measured?: BatchChoice;
+  /** Of an ONNX file: what it is to run on; absent: the CPU. */
+  readonly provider?: ProviderChoice;
   /** Holds `coco80.labels.json`. */
   readonly bundledFolder: string;
   readonly clock: Clock;

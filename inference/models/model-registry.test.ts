@@ -6,6 +6,8 @@ import { MediaError } from '../../core/errors.ts';
 import { FakeClock } from '../../core/testing-clock.ts';
 import { silentLogger } from '../../platform/logging.ts';
 import { ModelRegistry } from './model-registry.ts';
+import type { ChosenProvider, ModelProviders } from './model-registry.ts';
+import type { ProviderChoice } from '../port.ts';
 import type { LoadedModel, LoadOptions } from './loaded-model.ts';
 
 let folder: string;
@@ -26,23 +28,22 @@ beforeEach(() => {
 afterEach(() => { rmSync(folder, { recursive: true, force: true }); });
 
 const modelOf = (name: string, digest: string, text: string, backend: 'onnx' | 'kserve'): LoadedModel => ({
-  info: { name, digest, backend, inputWidth: 1, inputHeight: 1, inputLayout: 'u8-nhwc', labels: [text], defaultConfidence: 0, batch: { pictures: 1, why: '' }, state: 'ready', failure: null },
+  info: { name, digest, backend, inputWidth: 1, inputHeight: 1, inputLayout: 'u8-nhwc', labels: [text], defaultConfidence: 0, batch: { pictures: 1, why: '' }, provider: null, state: 'ready', failure: null },
   infer: () => Promise.reject(new Error('not asked here')),
   [Symbol.dispose]: () => { disposed.push(text); },
 });
 const noServer = (): Promise<LoadedModel> => Promise.reject(new MediaError('UNAVAILABLE', 'no server here'));
 
-const registry = (kserve: (options: LoadOptions) => Promise<LoadedModel> = noServer): ModelRegistry => new ModelRegistry({
-  bundledFolder: bundled, modelsFolder: mine, threads: 1, batchMax: 1, batchDelayMs: 0, maxModelBytes: 20, clock: new FakeClock(), logger: silentLogger(),
-  load: {
-    onnx: ({ name, bytes, digest }) => {
-      const text = Buffer.from(bytes).toString();
-      loaded.push(name);
-      if (text === 'broken') return Promise.reject(new MediaError('INVALID_ARGUMENT', 'it is broken'));
-      return Promise.resolve(modelOf(name, digest, text, 'onnx'));
-    },
-    kserve,
-  },
+const ON_CPU: ModelProviders = { first: { name: 'cpu', why: '' }, choose: null };
+const onnxOf = ({ name, bytes, digest }: LoadOptions): Promise<LoadedModel> => {
+  const text = Buffer.from(bytes).toString();
+  loaded.push(name);
+  if (text === 'broken') return Promise.reject(new MediaError('INVALID_ARGUMENT', 'it is broken'));
+  return Promise.resolve(modelOf(name, digest, text, 'onnx'));
+};
+const registry = (kserve: (options: LoadOptions) => Promise<LoadedModel> = noServer, providers = ON_CPU, onnx = onnxOf): ModelRegistry => new ModelRegistry({
+  bundledFolder: bundled, modelsFolder: mine, threads: 1, batchMax: 1, batchDelayMs: 0, maxModelBytes: 20, clock: new FakeClock(), logger: silentLogger(), providers,
+  load: { onnx, kserve },
   probe: (file) => {
     probed.push(file.name);
     return file.name === 'crasher' ? Promise.reject(new MediaError('INVALID_ARGUMENT', 'it crashed')) : Promise.resolve({ pictures: 1, why: '' });
@@ -188,4 +189,83 @@ test('[INF-4] a description that is far too long is not read', async () => {
   using models = registry(() => Promise.reject(new Error('read all the same')));
   await models.start('none');
   expect(models.list()[0]?.failure).toContain('1048576');
+});
+
+/** Loads as it is told; what runs on `cuda` may be told to fall back. */
+const onDevices = () => {
+  const calls: { readonly provider: string | undefined; readonly measured: number | undefined }[] = [];
+  const state = { failure: null as string | null, fallBack: (_why: string): void => undefined };
+  const load = async (options: LoadOptions): Promise<LoadedModel> => {
+    const { provider, measured } = options;
+    calls.push({ provider: provider?.name, measured: measured?.pictures });
+    if (provider?.name === 'cuda' && state.failure !== null) throw new MediaError('INVALID_ARGUMENT', state.failure);
+    const made = await onnxOf(options);
+    const { promise, resolve } = Promise.withResolvers<ProviderChoice>();
+    state.fallBack = (why) => { resolve({ name: 'cpu', why }); };
+    return { ...made, info: { ...made.info, provider: provider ?? null, labels: [`${made.info.labels[0] ?? ''} on ${provider?.name ?? ''}`] }, fellBack: promise, [Symbol.dispose]: () => { disposed.push(provider?.name ?? ''); } };
+  };
+  return { calls, state, load };
+};
+const TRYING: ProviderChoice = { name: 'cpu', why: 'being tried' };
+const CUDA: ChosenProvider = { name: 'cuda', why: 'quicker', batch: { pictures: 4, why: 'measured there' } };
+const STAYS: ChosenProvider = { name: 'cpu', why: 'cuda is slower', batch: undefined };
+
+test('[INF-2] a model answers on the CPU while others are tried, and then moves to what was chosen, with what was measured there', async () => {
+  put(bundled, 'm.onnx', 'one');
+  const { promise, resolve } = Promise.withResolvers<ChosenProvider>();
+  const { calls, state, load } = onDevices();
+  using models = registry(noServer, { first: TRYING, choose: () => promise }, load);
+  await models.start('m');
+  expect(models.list()).toMatchObject([{ state: 'ready', provider: TRYING, labels: ['one on cpu'] }]);
+  resolve(CUDA);
+  await expect.poll(() => models.list()).toMatchObject([{ state: 'ready', provider: { name: 'cuda', why: 'quicker' } }]);
+  expect(models.ready('m')?.info.labels).toEqual(['one on cuda']);
+  expect([calls, disposed]).toEqual([[{ provider: 'cpu', measured: undefined }, { provider: 'cuda', measured: 4 }], ['cpu']]);
+  state.fallBack('cuda failed: device lost');
+  await expect.poll(() => models.list()).toMatchObject([{ state: 'ready', failure: null, provider: { name: 'cpu', why: 'cuda failed: device lost' } }]);
+  expect(models.ready('m')?.info.labels).toEqual(['one on cuda']); // it goes on by itself
+});
+
+test('[INF-2] a model stays on the CPU, with the reason, where that is chosen and where what was chosen cannot load it', async () => {
+  put(bundled, 'a.onnx', 'one');
+  put(bundled, 'b.onnx', 'two');
+  const { calls, state, load } = onDevices();
+  state.failure = 'no memory on the device';
+  using models = registry(noServer, { first: TRYING, choose: ({ name }) => Promise.resolve(name === 'a' ? STAYS : CUDA) }, load);
+  await models.start('a');
+  await expect.poll(() => models.list().map(({ state: is, provider }) => [is, provider?.name, provider?.why])).toEqual([
+    ['ready', 'cpu', 'cuda is slower'], ['ready', 'cpu', 'cuda passed its trial and failed: no memory on the device'],
+  ]);
+  expect([calls.map(({ provider }) => provider), disposed]).toEqual([['cpu', 'cpu', 'cuda'], []]);
+});
+
+test('[INF-2] what was found for a file that has been replaced or taken away meanwhile is of no meaning', async () => {
+  put(mine, 'm.onnx', 'one');
+  put(mine, 'gone.onnx', 'x');
+  const asked: string[] = [];
+  const { promise, resolve } = Promise.withResolvers<ChosenProvider>();
+  const { load } = onDevices();
+  using models = registry(noServer, { first: TRYING, choose: async ({ name }) => { asked.push(name); return asked.length === 1 ? promise : STAYS; } }, load);
+  await models.start('m');
+  await expect.poll(() => asked).toEqual(['m']);
+  put(mine, 'm.onnx', 'two');
+  rmSync(join(mine, 'gone.onnx'));
+  await models.scan();
+  await models.scan();
+  expect(models.list()).toMatchObject([{ name: 'm', labels: ['two on cpu'], provider: TRYING }]);
+  resolve(CUDA);
+  await expect.poll(() => models.list()).toMatchObject([{ name: 'm', labels: ['two on cpu'], provider: { name: 'cpu', why: 'cuda is slower' } }]);
+  expect(asked).toEqual(['m', 'm']);
+});
+
+test('[INF-2] a broken successor leaves a model what it runs on', async () => {
+  put(mine, 'm.onnx', 'one');
+  const { load } = onDevices();
+  using models = registry(noServer, { first: TRYING, choose: () => Promise.resolve(STAYS) }, load);
+  await models.start('m');
+  await expect.poll(() => models.list()[0]?.provider?.why).toBe('cuda is slower');
+  put(mine, 'm.onnx', 'broken');
+  await models.scan();
+  await models.scan();
+  expect(models.list()).toMatchObject([{ state: 'ready', failure: 'it is broken', provider: { name: 'cpu', why: 'cuda is slower' } }]);
 });

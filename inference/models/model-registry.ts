@@ -4,7 +4,7 @@ import type { Clock } from '../../core/clock.ts';
 import { MediaError, messageOf } from '../../core/errors.ts';
 import type { Milliseconds } from '../../core/units.ts';
 import type { Logger } from '../../platform/logging.ts';
-import type { BatchChoice, ModelInfo } from '../port.ts';
+import type { BatchChoice, ModelInfo, ProviderChoice } from '../port.ts';
 import { oneByOne } from './batch-choice.ts';
 import type { LoadedModel, LoadOptions } from './loaded-model.ts';
 import { scanModels } from './model-files.ts';
@@ -26,6 +26,18 @@ export interface ModelRegistryOptions {
   readonly load: Readonly<Record<ModelInfo['backend'], (options: LoadOptions) => Promise<LoadedModel>>>;
   /** Loads a file that others put there in a process that may crash, and finds how many pictures to run together; rejects with why it cannot be used. */
   readonly probe: (file: ModelFile) => Promise<BatchChoice>;
+  readonly providers: ModelProviders;
+}
+
+/** `batch`: how many pictures of the model run together there; undefined on the CPU. */
+export type ChosenProvider = ProviderChoice & { readonly batch: BatchChoice | undefined };
+
+/** What ONNX files run on. */
+export interface ModelProviders {
+  /** What they begin with, and stay with where there is no `choose`: the CPU. */
+  readonly first: ProviderChoice;
+  /** Tries others with a model that answers already; null: it was not finished. Never rejects. Null: there are none. */
+  readonly choose: ((file: ModelFile) => Promise<ChosenProvider | null>) | null;
 }
 
 /** A new file is a model at most two scans after its last byte was written (contract 0.2: within 10 s). */
@@ -53,17 +65,22 @@ export class ModelRegistry implements Disposable {
   #listeners: readonly (() => void)[] = [];
   #timer: Disposable | undefined;
   #scanning: Promise<void> | null = null;
+  /** Trials of providers, one after the other. */
+  #trials: Promise<void>;
+  readonly #started = Promise.withResolvers<undefined>();
   /** Names whose server is being asked. */
   readonly #asking = new Set<string>();
   #disposed = false;
 
   constructor(options: ModelRegistryOptions) {
     this.#options = options;
+    this.#trials = this.#started.promise;
   }
 
   /** Loads `first` before all others, then the rest, then watches the folders. Resolves when all files found were tried; never rejects for a bad file. */
   async start(first: string): Promise<void> {
     const asked = await this.#scanOnce({ first, settled: true });
+    this.#started.resolve(undefined);
     this.#timer = this.#options.clock.every(SCAN_PERIOD_MS, () => { void this.scan(); });
     await Promise.all(asked);
   }
@@ -136,7 +153,7 @@ export class ModelRegistry implements Disposable {
 
   /** Loads `file` in the place of what has its name; that goes on answering until the new one is warm, and stays when it fails. */
   async #take(file: ModelFile): Promise<void> {
-    const { logger } = this.#options;
+    const { logger, providers: { choose } } = this.#options;
     if (!this.#entries.has(file.name)) this.#set({ file, model: null, info: describe(file, 'loading', null) });
     let model: LoadedModel | null = null;
     let failure: string | null = null;
@@ -153,9 +170,10 @@ export class ModelRegistry implements Disposable {
       this.#set({ file, model, info: model.info });
       before.model?.[Symbol.dispose]();
       void model.lost?.then((reason) => { this.#lose(file.name, taken, reason); });
-      logger.info({ model: file.name, digest: model.info.digest, classes: model.info.labels.length, batch: model.info.batch.pictures, batchReason: model.info.batch.why }, 'model ready');
+      if (file.backend === 'onnx' && choose) this.#trials = this.#trials.then(() => this.#tryProviders(file, taken, choose));
+      logger.info({ model: file.name, digest: model.info.digest, classes: model.info.labels.length, batch: model.info.batch.pictures, batchReason: model.info.batch.why, provider: model.info.provider?.name, providerReason: model.info.provider?.why }, 'model ready');
     } else if (before.info.failure !== failure) {
-      this.#set(before.model ? { file, model: before.model, info: { ...before.model.info, failure } } : { file, model: null, info: describe(file, 'failed', failure) });
+      this.#set(before.model ? { file, model: before.model, info: { ...before.info, failure } } : { file, model: null, info: describe(file, 'failed', failure) });
       logger.error({ model: file.name, path: file.path, failure, previousKept: before.model !== null }, 'model refused');
     } else {
       before.file = file; // tried again, and the same is wrong
@@ -171,16 +189,61 @@ export class ModelRegistry implements Disposable {
     this.#options.logger.error({ model: name, failure: reason }, 'model lost');
   }
 
-  async #load(file: ModelFile): Promise<LoadedModel> {
-    const { maxModelBytes, threads, batchMax, batchDelayMs, clock, bundledFolder, load, probe } = this.#options;
+  /** Finds what `model`, which answers on the CPU, is to run on, and has it take its own place there. Never rejects. */
+  async #tryProviders(file: ModelFile, model: LoadedModel, choose: NonNullable<ModelProviders['choose']>): Promise<void> {
+    const { logger } = this.#options;
+    const current = (): Entry | null => {
+      const entry = this.#entries.get(file.name);
+      return entry?.model === model && entry.file.version === file.version ? entry : null;
+    };
+    if (!current()) return;
+    const found = await choose(file);
+    if (!found || !current()) return;
+    const { batch, ...chosen } = found;
+    let provider: ProviderChoice = chosen;
+    if (chosen.name !== 'cpu') {
+      try {
+        const moved = await this.#load(file, { provider, measured: batch });
+        const entry = current();
+        if (entry && moved.info.digest === model.info.digest) {
+          this.#set({ ...entry, model: moved, info: moved.info });
+          model[Symbol.dispose]();
+          void moved.fellBack?.then((onCpu) => { this.#fallBack(file.name, moved, onCpu); });
+          logger.info({ model: file.name, provider: chosen.name, providerReason: chosen.why }, 'model moved to another execution provider');
+        } else {
+          moved[Symbol.dispose](); // another file has come: the next scan sees it
+        }
+        return;
+      } catch (error) {
+        provider = { name: 'cpu', why: `${chosen.name} passed its trial and failed: ${messageOf(error)}`.slice(0, MAX_FAILURE) };
+        logger.error({ model: file.name, provider: chosen.name, failure: messageOf(error) }, 'model cannot be moved to the execution provider that was chosen; it stays on the CPU');
+      }
+    }
+    const entry = current();
+    if (!entry) return;
+    this.#set({ ...entry, info: { ...entry.info, provider } });
+    logger.info({ model: file.name, provider: provider.name, providerReason: provider.why }, 'model stays on the CPU');
+  }
+
+  /** What `model` ran on failed; it went over to the CPU by itself. */
+  #fallBack(name: string, model: LoadedModel, provider: ProviderChoice): void {
+    const entry = this.#entries.get(name);
+    if (entry?.model !== model) return; // another has its place
+    const why = provider.why.slice(0, MAX_FAILURE);
+    this.#set({ ...entry, info: { ...entry.info, provider: { ...provider, why } } });
+    this.#options.logger.error({ model: name, reason: why }, 'model goes on with the CPU until its file changes or the worker is started again');
+  }
+
+  async #load(file: ModelFile, moved?: Pick<LoadOptions, 'provider'> & { readonly measured: BatchChoice | undefined }): Promise<LoadedModel> {
+    const { maxModelBytes, threads, batchMax, batchDelayMs, clock, bundledFolder, load, probe, providers } = this.#options;
     const [most, why] = file.backend === 'onnx' ? [maxModelBytes, 'inference.max_model_bytes'] : [MAX_DESCRIPTOR_BYTES, 'it only names a server'];
     const tooLarge = (bytes: number): MediaError => new MediaError('PAYLOAD_TOO_LARGE', `${bytes} bytes; at most ${most} are taken (${why})`);
     if (file.bytes > most) throw tooLarge(file.bytes);
-    const measured = !file.bundled && file.backend === 'onnx' ? await probe(file) : undefined;
+    const measured = moved ? moved.measured : !file.bundled && file.backend === 'onnx' ? await probe(file) : undefined;
     const bytes = await readFile(file.path);
     if (bytes.length > most) throw tooLarge(bytes.length);
     const digest = createHash('sha256').update(bytes).digest('hex');
-    return load[file.backend]({ name: file.name, path: file.path, bytes, digest, threads, batchMax, batchDelayMs, bundledFolder, clock, ...(measured === undefined ? {} : { measured }) });
+    return load[file.backend]({ name: file.name, path: file.path, bytes, digest, threads, batchMax, batchDelayMs, bundledFolder, clock, provider: moved?.provider ?? providers.first, ...(measured === undefined ? {} : { measured }) });
   }
 
   #set(entry: Entry): void {
@@ -201,5 +264,5 @@ export class ModelRegistry implements Disposable {
 }
 
 const describe = (file: ModelFile, state: 'loading' | 'failed', failure: string | null): ModelInfo => ({
-  name: file.name, backend: file.backend, digest: '', inputWidth: 0, inputHeight: 0, inputLayout: 'u8-nhwc', labels: [], defaultConfidence: 0, batch: oneByOne(''), state, failure,
+  name: file.name, backend: file.backend, digest: '', inputWidth: 0, inputHeight: 0, inputLayout: 'u8-nhwc', labels: [], defaultConfidence: 0, batch: oneByOne(''), provider: null, state, failure,
 });

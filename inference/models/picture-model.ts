@@ -21,7 +21,7 @@ export interface WarmModel extends Pick<ModelInfo, 'name' | 'digest' | 'backend'
 
 /** What is the same whoever runs a model: pictures become its input, its outputs become detections. */
 export class PictureModel {
-  readonly info: Omit<ModelInfo, 'batch'>;
+  readonly info: Omit<ModelInfo, 'batch' | 'provider'>;
   /** The outputs `infer` wants, in their order. */
   readonly outputs: readonly string[];
   readonly #layout: OutputLayout;

@@ -15,7 +15,7 @@ export interface InputContract {
   readonly name: string;
   readonly width: number;
   readonly height: number;
-  readonly layout: 'u8-nhwc' | 'f32-nchw';
+  readonly layout: 'u8-nhwc' | 'f32-nchw' | 'f16-nchw';
   /** Pictures of one run; null: as many as one likes. */
   readonly batch: number | null;
 }
@@ -57,8 +57,8 @@ export const inputContract = (inputs: readonly DeclaredTensor[], outputs: readon
   const sized = (value: number | string | undefined, of: 0 | 1): number => (isFixed(value) ? value : Math.ceil((metadata.imageSize?.[of] ?? usual) / stride) * stride);
   let contract: InputContract;
   if (input.type === 'uint8' && c === 3) contract = { name: input.name, height: sized(a, 0), width: sized(b, 1), layout: 'u8-nhwc', batch };
-  else if (input.type === 'float32' && a === 3) contract = { name: input.name, height: sized(b, 0), width: sized(c, 1), layout: 'f32-nchw', batch };
-  else throw refuse(`the input ${described} is neither uint8[n,height,width,3] nor float32[n,3,height,width]`);
+  else if ((input.type === 'float32' || input.type === 'float16') && a === 3) contract = { name: input.name, height: sized(b, 0), width: sized(c, 1), layout: input.type === 'float32' ? 'f32-nchw' : 'f16-nchw', batch };
+  else throw refuse(`the input ${described} is neither uint8[n,height,width,3] nor float32 or float16 [n,3,height,width]`);
   const { width, height } = contract;
   if (width > MAX_SIDE || height > MAX_SIDE || width * height * 3 > MAX_PIXEL_BYTES) throw refuse(`the input ${described} would be ${width}x${height} pixels, more than is taken`);
   if (3 * width * height * (batch ?? 1) > MAX_BATCH_BYTES) throw refuse(`the input ${described} has ${3 * width * height * (batch ?? 1)} values, at most ${MAX_BATCH_BYTES} are taken`);

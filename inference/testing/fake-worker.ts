@@ -28,7 +28,7 @@ export interface FakeWorkerOptions {
 }
 
 export const fakeModelInfo = (name: string, inputSize: number): ModelInfo => ({
-  name, digest: '0'.repeat(64), backend: 'onnx', inputWidth: inputSize, inputHeight: inputSize, inputLayout: 'u8-nhwc', labels: ['thing'], defaultConfidence: 0.5, batch: { pictures: 1, why: 'it is fake' }, state: 'ready', failure: null,
+  name, digest: '0'.repeat(64), backend: 'onnx', inputWidth: inputSize, inputHeight: inputSize, inputLayout: 'u8-nhwc', labels: ['thing'], defaultConfidence: 0.5, batch: { pictures: 1, why: 'it is fake' }, provider: { name: 'cpu', why: 'it is fake' }, state: 'ready', failure: null,
 });
 
 /** Listens as a real worker does, SERVING from the start. */

@@ -8,8 +8,10 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { systemClock } from '../../core/clock.ts';
 import { messageOf } from '../../core/errors.ts';
 import { OnnxModel } from '../models/onnx-session.ts';
+import { endWithParent } from './probe-watchdog.ts';
 
 const [, , path = '', bundledFolder = '', threads = '1', most = '1', deadlineMs = '1000'] = process.argv;
+endWithParent();
 // A model that takes all memory ends this process (Linux), not one of the server's.
 await writeFile('/proc/self/oom_score_adj', '1000').catch(() => undefined);
 try {

@@ -9,10 +9,15 @@ import { GRPCInferenceService } from '../../proto/gen/inference/kserve_pb.ts';
 import { KserveModel } from '../models/kserve/kserve-model.ts';
 import { MAX_MESSAGE_BYTES } from '../models/kserve/kserve-server.ts';
 import { ModelRegistry } from '../models/model-registry.ts';
+import type { ProviderMachine, ProviderSetting } from '../models/provider-choice.ts';
 import { OnnxModel } from '../models/onnx-session.ts';
 import { InferenceService } from './inference-service.ts';
 import { KserveService } from './kserve/kserve-service.ts';
 import { probeModel } from './probe-model.ts';
+import { probeProvider } from './probe-provider.ts';
+import type { ProviderProbe } from './probe-provider.ts';
+import { ProviderTrials } from './provider-trials.ts';
+import { thisMachine } from './this-machine.ts';
 import { Turns } from './turns.ts';
 
 export interface WorkerServerOptions {
@@ -29,6 +34,11 @@ export interface WorkerServerOptions {
   /** Pictures put together in one run at most, and how long one may wait for others. */
   readonly batchMax: number;
   readonly batchDelayMs: Milliseconds;
+  /** What models run on. */
+  readonly executionProviders: ProviderSetting;
+  /** For tests: what there is, and how it is tried. */
+  readonly providerMachine?: ProviderMachine;
+  readonly probeProvider?: ProviderProbe;
   readonly maxModelBytes: number;
   /** What a server that runs a model has for a picture, milliseconds. */
   readonly deadlineMs: number;
@@ -58,20 +68,24 @@ export class WorkerServer implements AsyncDisposable {
   readonly #inference: InferenceService;
   readonly #kserve: KserveService;
   readonly #registry: ModelRegistry;
+  readonly #trials: ProviderTrials;
 
-  private constructor(server: GrpcServer, health: Health, inference: InferenceService, kserve: KserveService, registry: ModelRegistry, warm: Promise<void>) {
+  private constructor(server: GrpcServer, health: Health, inference: InferenceService, kserve: KserveService, registry: ModelRegistry, trials: ProviderTrials, warm: Promise<void>) {
     this.address = server.address;
     this.#server = server;
     this.#health = health;
     this.#inference = inference;
     this.#kserve = kserve;
     this.#registry = registry;
+    this.#trials = trials;
     this.warm = warm;
   }
 
   /** Throws when the address cannot be bound. */
   static async start(options: WorkerServerOptions): Promise<WorkerServer> {
     const { clock, logger, bundledFolder, defaultModel, deadlineMs, version } = options;
+    const probed = { bundledFolder, threads: options.threads, batchMax: options.batchMax, deadlineMs };
+    const trials = new ProviderTrials({ setting: options.executionProviders, machine: options.providerMachine ?? thisMachine(), probe: options.probeProvider ?? probeProvider(probed), logger });
     const registry = new ModelRegistry({
       bundledFolder,
       modelsFolder: options.modelsFolder,
@@ -82,7 +96,8 @@ export class WorkerServer implements AsyncDisposable {
       clock,
       logger,
       load: { onnx: (load) => OnnxModel.load(load), kserve: (load) => KserveModel.load({ ...load, deadlineMs, logger }) },
-      probe: probeModel({ bundledFolder, threads: options.threads, batchMax: options.batchMax, deadlineMs }),
+      probe: probeModel(probed),
+      providers: trials,
     });
     const health = new Health();
     for (const name of SERVICES) health.set(name, false);
@@ -110,10 +125,11 @@ export class WorkerServer implements AsyncDisposable {
         if (found?.state !== 'ready') logger.error({ model: defaultModel, problem: found ? (found.failure ?? found.state) : 'no such file' }, 'no default model yet');
       }, (error: unknown) => { logger.error({ error: messageOf(error) }, 'models cannot be read'); });
     });
-    return new WorkerServer(server, health, inference, kserve, registry, warm);
+    return new WorkerServer(server, health, inference, kserve, registry, trials, warm);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#trials[Symbol.dispose]();
     await Promise.all([this.#inference.retire(RETIRE_WITHIN_MS), this.#kserve.retire(RETIRE_WITHIN_MS)]);
     this.#inference[Symbol.dispose]();
     this.#kserve[Symbol.dispose]();

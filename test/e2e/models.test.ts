@@ -47,6 +47,7 @@ test('[INF-2][INF-3][INF-5] an .onnx file copied into the folder of a running se
     const card = (name: string) => page.locator('.model').filter({ has: page.getByRole('heading', { name, exact: true }) });
     expect(await card('mine').innerText()).toMatch(/ready[^]*128 × 96[^]*belt[^]*2 classes: bolt, nut/);
     expect(await card('fours').innerText()).toMatch(/In one run\s+up to 4 pictures/);
+    expect(await card('mine').innerText()).toMatch(/Runs on\s+ONNX Runtime on the CPU/);
     expect(await card('hostile').innerText()).toMatch(/cannot be used[^]*external data/);
     expect(await sideways(page)).toBeLessThanOrEqual(0);
     expect(await clumsyTargets(page)).toEqual([]);

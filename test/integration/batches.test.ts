@@ -36,6 +36,7 @@ const yolo: Pick<TinyModel['outputs'][number], 'base' | 'gain'> = { base: anchor
 const LAYOUTS: readonly { readonly name: string; readonly model: TinyModel; readonly sidecar?: object; readonly labels?: readonly string[] }[] = [
   { name: 'yolo', model: { batched: true, input: many, metadata: NAMES, outputs: [{ name: 'output0', type: 'float32', dims: [1, 6, 21], ...yolo }] } },
   { name: 'yolo of half floats', model: { batched: true, input: many, metadata: NAMES, outputs: [{ name: 'output0', type: 'float16', dims: [1, 6, 21], ...yolo }] } },
+  { name: 'yolo from half floats', model: { batched: true, input: { type: 'float16', dims: ['n', 3, SIDE, SIDE] }, metadata: NAMES, outputs: [{ name: 'output0', type: 'float32', dims: [1, 6, 21], ...yolo }] } },
   { name: 'end-to-end', model: { batched: true, input: many, metadata: NAMES, outputs: [{ name: 'output0', type: 'float32', dims: [1, 2, 6], base: rows, gain: rowGains }] } },
   { name: 'end-to-end of bytes', model: { batched: true, input: { type: 'uint8', dims: ['n', SIDE, SIDE, 3] }, metadata: NAMES, outputs: [{ name: 'output0', type: 'float32', dims: [1, 2, 6], base: rows, gain: rowGains.map((gain) => gain / 255) }] } },
   {

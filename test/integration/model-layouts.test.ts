@@ -103,6 +103,10 @@ const LAYOUTS: readonly Layout[] = [
     model: { input: F32, metadata: NAMES, outputs: [{ name: 'output0', type: 'float16', dims: [1, 6, 21], base: yoloRows([14, 14, 8, 4, 0, 0]), gain: yoloRows([0, 0, 0, 0, 0, 1]) }] },
   },
   {
+    name: 'all-half-floats', golden: [cat()],
+    model: { input: { type: 'float16', dims: [1, 3, 32, 32] }, metadata: NAMES, outputs: [{ name: 'output0', type: 'float16', dims: [1, 6, 21], base: yoloRows([14, 14, 8, 4, 0, 0]), gain: yoloRows([0, 0, 0, 0, 0, 1]) }] },
+  },
+  {
     name: 'end-to-end', golden: [cat()],
     model: { input: F32, metadata: { ...NAMES, task: 'detect', stride: '32', imgsz: '[32, 32]' }, outputs: [{ name: 'output0', type: 'float32', dims: [1, 2, 6], base: rows, gain: rows.map((_, i) => (i === 4 ? 1 : 0)) }] },
   },
@@ -175,7 +179,7 @@ test('[INF-2][INF-3] broken, huge and hostile files fail with what is wrong with
     unknown: [modelOfZeros([1, 100, 85]), 'output0 float32[1,100,85] has no known layout; known are end_to_end'],
     pose: [tinyModel({ ...LAYOUTS[0]!.model, metadata: { task: 'pose' } }), 'task is "pose"'],
     'two-pictures': [tinyModel({ ...LAYOUTS[0]!.model, input: { type: 'float32', dims: [2, 3, 32, 32] } }), 'output0 float32[1,6,21] has not one part for each of 2 pictures'],
-    'half-float-input': [tinyModel({ ...LAYOUTS[0]!.model, input: { type: 'float16', dims: [1, 3, 32, 32] } }), 'images float16[1,3,32,32] is neither'],
+    'half-float-bytes': [tinyModel({ ...LAYOUTS[0]!.model, input: { type: 'float16', dims: [1, 32, 32, 3] } }), 'images float16[1,32,32,3] is neither'],
     'huge-input': [tinyModel({ ...LAYOUTS[0]!.model, input: { type: 'float32', dims: [1, 3, 100_000, 100_000] } }), '100000x100000'],
     'needs-sidecar': [tinyModel(LAYOUTS.find(({ name }) => name === 'torchvision-ssd')!.model), '("boxes")'],
   };

@@ -44,7 +44,7 @@ test('[INF-3] while a worker is asked without a pause its model is replaced ten 
   };
   await place(0);
   await using worker = await WorkerServer.start({
-    listen: `unix:${join(folder, 'w.sock')}`, defaultModel: 'swapped', credits: 2, bundledFolder: join(folder, 'none'), modelsFolder: models, threads: 1, maxModelBytes: 1 << 20, deadlineMs: 20_000, kserveCalls: 1, kserveBytes: 1 << 20, batchMax: 1, batchDelayMs: 0, version: 'test',
+    listen: `unix:${join(folder, 'w.sock')}`, defaultModel: 'swapped', credits: 2, bundledFolder: join(folder, 'none'), modelsFolder: models, threads: 1, maxModelBytes: 1 << 20, deadlineMs: 20_000, kserveCalls: 1, kserveBytes: 1 << 20, batchMax: 1, batchDelayMs: 0, executionProviders: ['cpu'], version: 'test',
     clock: { ...systemClock, every: (period, callback) => systemClock.every(period / 20, callback) }, logger: silentLogger(),
   });
   using asker = new Asker(worker.address);

@@ -49,8 +49,8 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** The Python worker says nothing of batches. */
-const ONE_BY_ONE = { batch: 0, batchReason: '', mostUnanswered: 0 };
+/** The Python worker says nothing of batches, nor of what ONNX Runtime runs on. */
+const ONE_BY_ONE = { batch: 0, batchReason: '', mostUnanswered: 0, provider: '', providerReason: '' };
 
 const F32: TinyModel['input'] = { type: 'float32', dims: [1, 3, 32, 32] };
 const NAMES = { names: `{0: 'dog', 1: "driver's seat", 3: 'cat'}` };

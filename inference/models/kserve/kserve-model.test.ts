@@ -72,6 +72,18 @@ test('[INF-4] float planes, half floats and integers; sidecars count as for a fi
   expect([values.length, Math.max(...values.map(Math.abs)) < 1e-6]).toEqual([3072, true]); // 51 / 255 − 0.2
 });
 
+test('[INF-4] a server whose model takes half floats is sent such', async () => {
+  await using server = await FakeKserve.start();
+  server.metadata = { ...YOLO, inputs: [{ name: 'images', datatype: 'FP16', shape: [1n, 3n, 32n, 32n] }] };
+  server.infer = ({ rawInputContents: [raw] }) => yoloAnswer(new Float16Array(new Uint8Array(raw!).buffer)[0]!);
+  using model = await load({ urls: [server.url] });
+  expect(model.info.inputLayout).toBe('f16-nchw');
+  const outcomes = await Promise.all([153, 204, 255].map((grey) => model.infer({ ...FRAME, pixels: new Uint8Array(3072).fill(grey) })));
+  expect(outcomes.map(({ detections }) => detections[0]?.confidence.toFixed(2))).toEqual(['0.60', '0.80', '1.00']);
+  expect(server.asked.at(-1)).toMatchObject({ inputs: [{ datatype: 'FP16', shape: [1n, 3n, 32n, 32n] }] });
+  expect(server.asked.at(-1)?.rawInputContents.map(({ length }) => length)).toEqual([6144]);
+});
+
 test('[INF-4] two pictures asked at once are each answered for themselves', async () => {
   await using server = await FakeKserve.start();
   server.metadata = { ...YOLO, inputs: [{ name: 'images', datatype: 'FP32', shape: [1n, 3n, 32n, 32n] }] };
@@ -92,7 +104,7 @@ test.each<[string, Partial<FakeKserve>, string]>([
   ['whose model is not ready', { modelReady: false }, 'the model m is not ready there'],
   ['that does not know the model', { modelReady: () => { throw new MediaError('NOT_FOUND', 'unknown model m'); } }, 'unknown model m'],
   ['whose model takes two inputs', { metadata: { ...YOLO, inputs: [...YOLO.inputs, ...YOLO.inputs] } }, 'this one takes 2 inputs'],
-  ['whose model takes half floats', { metadata: input('FP16', [1n, 3n, 32n, 32n]) }, 'images float16[1,3,32,32] is neither'],
+  ['whose model takes half floats in another order', { metadata: input('FP16', [1n, 32n, 32n, 3n]) }, 'images float16[1,32,32,3] is neither'],
   ['whose model takes text', { metadata: input('BYTES', [1n, 1n, 1n, 1n]) }, 'images BYTES[1,1,1,1] is neither'],
   ['whose model takes pictures without a batch', { metadata: input('UINT8', [32n, 32n, 3n]) }, 'is no batch of pictures'],
   ['whose input is absurdly large', { metadata: input('UINT8', [1n, 100_000n, 100_000n, 3n]) }, 'more than is taken'],

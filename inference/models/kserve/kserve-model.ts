@@ -69,7 +69,7 @@ export class KserveModel implements LoadedModel {
 
   private constructor(options: KserveLoadOptions, choices: readonly Choice[], prepared: Prepared) {
     const { picture, batch, batchDelayMs } = prepared;
-    this.info = { ...picture.info, batch };
+    this.info = { ...picture.info, batch, provider: null };
     if (batch.pictures > 1) this.batch = { most: batch.pictures, delayMs: batchDelayMs, infer: (frames) => this.#infer(frames) };
     this.#options = options;
     this.#choices = choices;

@@ -58,7 +58,7 @@ const DATA_TYPES: ReadonlyMap<string, DataType> = new Map<string, DataType>([
     },
   }],
 ]);
-const PICTURE_TYPES: Readonly<Record<PictureTensor['type'], string>> = { uint8: 'UINT8', float32: 'FP32' };
+const PICTURE_TYPES: Readonly<Record<PictureTensor['type'], string>> = { uint8: 'UINT8', float32: 'FP32', float16: 'FP16' };
 
 const refuse = (why: string): MediaError => new MediaError('UNPROCESSABLE', why);
 

@@ -7,6 +7,7 @@ import { modelRun } from './model-inputs.ts';
 
 const BYTES: TensorInput = { name: 'images', type: 'uint8', dims: [1, 2, 2, 3], most: [1, 2, 2, 3] };
 const FLOATS: TensorInput = { name: 'planes', type: 'float32', dims: ['batch', 3, -1, 0], most: [1, 3, 4, 5] };
+const HALVES: TensorInput = { name: 'halves', type: 'float16', dims: ['batch', 3, -1, 0], most: [1, 3, 4, 5] };
 const OUTPUTS = ['boxes', 'scores'].map((name) => ({ name, type: 'float32', dims: [1] }));
 const takes = (...inputs: readonly TensorInput[]): Pick<TensorModel, 'inputs' | 'outputs'> => ({ inputs, outputs: OUTPUTS });
 
@@ -33,6 +34,20 @@ test('[INF-4] contents in the field of their type are the same tensor, in one pi
   for (const cuts of [[], [8], [3, 17]]) expect(floats(...cuts)).toEqual(Float32Array.of(1, -2, 3.5, 4, 5, 6));
   const packed = Uint8Array.of(0, 1, 127, 128, 1, 255, 1, 6, 7, 8, 9, 10, 11, 12);
   expect(modelRun(request({ inputs: [input({ contents: [{ field: 4, packed }] })], raw: [] }), takes(BYTES)).feeds['images']?.data).toEqual(Uint8Array.of(0, 1, 127, 128, 255, 6, 7, 8, 9, 10, 11, 12));
+});
+
+test('[INF-4] half floats come as raw contents, wherever they begin in the message; there is no field for them', () => {
+  const half = (over: Partial<InferInput> = {}): InferInput => input({ name: 'halves', datatype: 'FP16', shape: [1n, 3n, 1n, 1n], ...over });
+  const bits = new Uint16Array(Float16Array.of(1, -2, 3.5).buffer);
+  for (let offset = 0; offset < 2; offset++) {
+    const message = new Uint8Array(offset + 6);
+    message.set(new Uint8Array(bits.buffer), offset);
+    expect(modelRun(request({ inputs: [half()], raw: [message.subarray(offset)] }), takes(HALVES)).feeds).toEqual({ halves: { type: 'float16', dims: [1, 3, 1, 1], data: bits } });
+  }
+  const refused = (over: Partial<InferRequest>, reason: string): void => { expect(() => modelRun(request(over), takes(HALVES))).toThrow(reason); };
+  refused({ inputs: [half()], raw: [new Uint8Array(7)] }, 'the input halves came with 7 bytes, [1,3,1,1] of FP16 are 6');
+  refused({ inputs: [half()], raw: [] }, 'the input halves is of datatype FP16: its contents belong into raw_input_contents');
+  refused({ inputs: [half({ contents: [{ field: 6, packed: new Uint8Array(12) }] })], raw: [] }, 'its contents belong into raw_input_contents');
 });
 
 test.each<[string, Partial<InferRequest>, string]>([
@@ -77,12 +92,12 @@ test('[INF-4] whatever a request says, a model is given tensors of as many value
   const packed = fc.oneof(fc.constantFrom(new Uint8Array(12), FLOAT_BYTES), fc.uint8Array({ maxLength: 30 }));
   const parameters = fc.array(fc.constantFrom('mine', 'timeout'), { maxLength: 1 });
   const inputs: fc.Arbitrary<InferInput[]> = fc.array(fc.record({
-    name: fc.constantFrom('images', 'planes', '__proto__', ''), datatype: fc.constantFrom('UINT8', 'FP32', 'BYTES', ''), shape, parameters,
+    name: fc.constantFrom('images', 'planes', 'halves', '__proto__', ''), datatype: fc.constantFrom('UINT8', 'FP32', 'FP16', 'BYTES', ''), shape, parameters,
     contents: fc.array(fc.record({ field: fc.constantFrom(4, 6, 8), packed }), { maxLength: 2 }),
   }), { maxLength: 3 });
   const outputs = fc.array(fc.record({ name: fc.constantFrom('boxes', 'scores', 'toString'), parameters }), { maxLength: 2 });
   let taken = 0;
-  fc.assert(fc.property(inputs, outputs, fc.array(packed, { maxLength: 3 }), fc.constantFrom(BYTES, FLOATS), (given, wanted, raw, of) => {
+  fc.assert(fc.property(inputs, outputs, fc.array(packed, { maxLength: 3 }), fc.constantFrom(BYTES, FLOATS, HALVES), (given, wanted, raw, of) => {
     try {
       const { feeds, outputs: named } = modelRun(request({ inputs: given, outputs: wanted, raw }), takes(of));
       expect(Object.keys(feeds)).toEqual([of.name]);

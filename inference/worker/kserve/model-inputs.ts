@@ -18,10 +18,11 @@ const REFUSED_PARAMETERS: ReadonlySet<string> = new Set([
   'classification', 'priority', 'sequence_end', 'sequence_id', 'sequence_start', 'shared_memory_byte_size', 'shared_memory_offset', 'shared_memory_region', 'timeout',
 ]);
 
-/** Bytes of a value, and the field of `InferTensorContents` that holds such values. */
-const VALUES: Readonly<Record<InputTensor['type'], { readonly bytes: number; readonly field: number; readonly named: string }>> = {
+/** Bytes of a value, and the field of `InferTensorContents` that holds such values; null: none does. */
+const VALUES: Readonly<Record<InputTensor['type'], { readonly bytes: number; readonly field: number | null; readonly named: string }>> = {
   uint8: { bytes: 1, field: 4, named: 'uint_contents' },
   float32: { bytes: 4, field: 6, named: 'fp32_contents' },
+  float16: { bytes: 2, field: null, named: 'raw_input_contents' },
 };
 
 const refuse = (why: string): MediaError => new MediaError('INVALID_ARGUMENT', why);
@@ -74,13 +75,24 @@ const inputTensor = (input: InferInput, takes: TensorInput, raw: Uint8Array | un
   if (raw !== undefined) {
     if (contents.length > 0) throw refuse(`${of} has both contents and raw_input_contents`);
     if (raw.length !== values * size) throw refuse(`${of} came with ${raw.length} bytes, [${dims.join(',')}] of ${datatype} are ${values * size}`);
-    return takes.type === 'uint8' ? { type: takes.type, dims, data: raw } : { type: takes.type, dims, data: floats([raw]) };
+    return rawTensor(takes.type, dims, raw);
   }
   const { field } = VALUES[takes.type];
-  if (contents.some((part) => part.field !== field)) throw refuse(`${of} is of datatype ${datatype}: its contents belong into ${named}`);
+  if (takes.type === 'float16' || contents.some((part) => part.field !== field)) throw refuse(`${of} is of datatype ${datatype}: its contents belong into ${named}`);
   return takes.type === 'uint8'
     ? { type: takes.type, dims, data: packedBytes(contents, values, of) }
     : { type: takes.type, dims, data: packedFloats(contents, values, of) };
+};
+
+const rawTensor = (type: InputTensor['type'], dims: readonly number[], raw: Uint8Array): InputTensor => {
+  switch (type) {
+    case 'uint8': return { type, dims, data: raw };
+    case 'float32': return { type, dims, data: floats([raw]) };
+    case 'float16': {
+      const { buffer, byteOffset, length } = raw.byteOffset % 2 === 0 ? raw : joined([raw]);
+      return { type, dims, data: new Uint16Array(buffer, byteOffset, length / 2) };
+    }
+  }
 };
 
 const checkedShape = (shape: readonly bigint[], takes: TensorInput, of: string): readonly number[] => {

@@ -14,6 +14,7 @@ export interface Model {
   readonly input: { readonly width: number; readonly height: number } | null;
   readonly labels: readonly string[];
   readonly default_confidence: number | null;
+  readonly provider: { readonly name: string; readonly reason: string } | null;
   readonly batch: { readonly pictures: number; readonly reason: string } | null;
 }
 

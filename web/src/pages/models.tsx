@@ -15,6 +15,11 @@ const REFRESH_MS = 3_000;
 const SHOWN = 12;
 const STATES = { ready: 'ready', loading: 'loading', failed: 'cannot be used' } as const;
 
+/** As people know ONNX Runtime's providers. */
+const PROVIDERS: Readonly<Record<string, string>> = { cpu: 'the CPU', cuda: 'CUDA', tensorrt: 'TensorRT', openvino: 'OpenVINO', coreml: 'Core ML', dml: 'DirectML', webgpu: 'WebGPU' };
+const runsOn = ({ backend, provider }: Model): string =>
+  backend === 'kserve' ? 'an inference server' : provider === null ? 'ONNX Runtime' : `ONNX Runtime on ${PROVIDERS[provider.name] ?? provider.name}`;
+
 /** Cameras that a model is used by: as a detector's own, and as one that detectors may be lowered to. */
 interface Users { readonly own: readonly string[]; readonly lighter: readonly string[] }
 const NOBODY: Users = { own: [], lighter: [] };
@@ -33,7 +38,7 @@ const ModelCard = (props: { model: Model; users: Users; onDeleted: () => void })
       <dl class="facts">
         {model.input && <div><dt>Input</dt><dd>{model.input.width} × {model.input.height}</dd></div>}
         {model.default_confidence !== null && <div><dt>Confidence from</dt><dd>{model.default_confidence}</dd></div>}
-        <div><dt>Runs on</dt><dd>{model.backend === 'kserve' ? 'an inference server' : 'ONNX Runtime'}</dd></div>
+        <div><dt>Runs on</dt><dd title={model.provider?.reason}>{runsOn(model)}</dd></div>
         {model.batch !== null && model.batch.pictures > 1 && <div><dt>In one run</dt><dd title={model.batch.reason}>up to {model.batch.pictures} pictures</dd></div>}
         {model.digest !== null && <div><dt>SHA-256</dt><dd><code title={model.digest}>{model.digest.slice(0, 12)}…</code></dd></div>}
         {!model.added && <div><dt>Comes with</dt><dd>the product</dd></div>}
