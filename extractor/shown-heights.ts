@@ -104,6 +104,12 @@ export class ShownHeights implements Disposable {
     return largest ? { camera, ...largest, preset: spec.qos ?? 'auto', priority: priorityOf(spec) } : null;
   }
 
+  /** It is watched, and not decoded at the moment: its process is started again, or its publisher returns. */
+  #isAway(camera: CameraId): boolean {
+    const { source, burnIn, pictures } = this.#options.shown(camera);
+    return source === null && (burnIn || pictures.length > 0);
+  }
+
   #tick(): void {
     this.#now += TICK_MS;
     this.#stretch.push(this.#cpu());
@@ -117,7 +123,7 @@ export class ShownHeights implements Disposable {
   #decide(shown: readonly ShownCamera[]): void {
     const cpu = this.#stretch.reduce((sum, busy) => sum + busy, 0) / Math.max(1, this.#stretch.length);
     this.#stretch = [];
-    const { state, changes } = decideHeights(this.#state, shown, cpu, this.#now);
+    const { state, changes } = decideHeights(this.#state, shown, cpu, this.#now, (camera) => this.#isAway(camera));
     this.#state = state;
     for (const camera of this.#told.keys()) if (!state.cameras.has(camera)) this.#told.delete(camera);
     this.#settling = changes.length > 0;

@@ -41,10 +41,11 @@ class Gate {
 class Recorder {
   readonly results: DetectionResult[] = [];
   readonly faint: (readonly Detection[])[] = [];
+  readonly timings: InferenceTimings[] = [];
   readonly skips: DispatchSkip[] = [];
   released = 0;
   readonly listener = {
-    onResult: (_detector: string, result: DetectionResult, _timings: InferenceTimings, faint: readonly Detection[]): void => { this.results.push(result); this.faint.push(faint); },
+    onResult: (_detector: string, result: DetectionResult, timings: InferenceTimings, faint: readonly Detection[]): void => { this.results.push(result); this.timings.push(timings); this.faint.push(faint); },
     onSkip: (_camera: string, reason: DispatchSkip): void => { this.skips.push(reason); },
   };
   dispatcher(deadlineMs = 10_000, addresses = [listen]): Dispatcher {
@@ -82,13 +83,14 @@ test('[EXT-6] a picture that has waited long may be taken the place of out of it
   const recorder = new Recorder();
   using dispatcher = recorder.dispatcher();
   await soon(() => { expect(dispatcher.model('m')).toBeDefined(); });
-  expect(dispatcher.waitsLong('a', 'd')).toBe(false);
+  expect(dispatcher.waitsFor('a', 'd')).toBe(0);
   recorder.offer(dispatcher, 0);
-  expect(dispatcher.waitsLong('a', 'd')).toBe(false); // it is on its way
+  expect(dispatcher.waitsFor('a', 'd')).toBe(0); // it is on its way
   recorder.offer(dispatcher, 1);
-  await soon(() => { expect(dispatcher.waitsLong('a', 'd')).toBe(true); });
-  expect([dispatcher.waitsLong('a', 'other'), dispatcher.waitsLong('b', 'd')]).toEqual([false, false]);
+  await soon(() => { expect(dispatcher.waitsFor('a', 'd')).toBeGreaterThan(100); });
+  expect([dispatcher.waitsFor('a', 'other'), dispatcher.waitsFor('b', 'd')]).toEqual([0, 0]);
   recorder.offer(dispatcher, 2, 'a', { refresh: true });
+  expect(dispatcher.waitsFor('a', 'd')).toBeLessThan(100);
   expect(recorder.skips).toEqual(['refreshed']);
   recorder.offer(dispatcher, 3);
   expect(recorder.skips).toEqual(['refreshed', 'superseded']);
@@ -97,7 +99,25 @@ test('[EXT-6] a picture that has waited long may be taken the place of out of it
     gate.answer();
   }
   await soon(() => { expect(recorder.results.map((r) => r.frame.seq)).toEqual([0, 3]); });
-  expect(dispatcher.waitsLong('a', 'd')).toBe(false);
+  expect(dispatcher.waitsFor('a', 'd')).toBe(0);
+});
+
+test('[EXT-3] how long a turn has waited is told of the picture that was first to wait in it', async () => {
+  const gate = new Gate();
+  await using _worker = await FakeWorker.start({ listen, models: { m: gate.infer }, inputSize: SIZE, credits: 1 });
+  const recorder = new Recorder();
+  using dispatcher = recorder.dispatcher();
+  await soon(() => { expect(dispatcher.model('m')).toBeDefined(); });
+  recorder.offer(dispatcher, 0);
+  recorder.offer(dispatcher, 1);
+  await soon(() => { expect(dispatcher.waitsFor('a', 'd')).toBeGreaterThan(100); });
+  recorder.offer(dispatcher, 2, 'a', { refresh: true });
+  for (let i = 0; i < 2; i++) {
+    await soon(() => { expect(gate.seen.length).toBe(i + 1); });
+    gate.answer();
+  }
+  await soon(() => { expect(recorder.results.map((r) => r.frame.seq)).toEqual([0, 2]); });
+  expect(recorder.timings[1]?.queueMs).toBeGreaterThan(100);
 });
 
 test('a picture not answered in time is given up, one that never got credit is counted as such', async () => {

@@ -29,8 +29,6 @@ export interface DispatcherOptions {
 }
 
 const SWEEP_PERIOD_MS = 100;
-/** What waits for longer is taken the place of by any newer picture of the camera. Scaling them all would cost more than it gives. */
-const FRESH_MS: Milliseconds = 60;
 /** Workers make themselves known anew to a control process that was started again: until then they are not listed. */
 const UNLISTED_GRACE_MS: Milliseconds = 10_000;
 
@@ -93,13 +91,15 @@ export class Dispatcher implements FrameDispatcher, ModelDirectory, Disposable {
     return this.#links.map((link) => link.report());
   }
 
-  waitsLong(camera: CameraId, detector: string): boolean {
+  waitsFor(camera: CameraId, detector: string): Milliseconds {
     const waiting = this.#waiting.of(camera, detector);
-    return waiting !== undefined && this.#options.clock.monotonic() - waiting.offeredAt > FRESH_MS;
+    return waiting ? this.#options.clock.monotonic() - waiting.offeredAt : 0;
   }
 
   offer(offer: FrameOffer): void {
-    const frame = { offer, offeredAt: this.#options.clock.monotonic() };
+    const offeredAt = this.#options.clock.monotonic();
+    const waitingSince = (offer.refresh === true ? this.#waiting.of(offer.camera, offer.detector)?.waitingSince : undefined) ?? offeredAt;
+    const frame = { offer, offeredAt, waitingSince };
     if (!this.connected) {
       this.#skip(offer, 'worker_lost');
       return;
@@ -145,7 +145,7 @@ export class Dispatcher implements FrameDispatcher, ModelDirectory, Disposable {
     link.leave(() => { this.#leaving.delete(link); });
   }
 
-  #deliver({ offer, threshold, offeredAt, sentAt }: SentFrame, outcome: Outcome): void {
+  #deliver({ offer, threshold, offeredAt, waitingSince, sentAt }: SentFrame, outcome: Outcome): void {
     const result: DetectionResult = {
       frame: offer.frame,
       capturedAt: offer.capturedAt,
@@ -157,7 +157,7 @@ export class Dispatcher implements FrameDispatcher, ModelDirectory, Disposable {
       detections: outcome.objects.filter(({ confidence }) => !(confidence < threshold)).map(toDetection),
     };
     this.#options.listener.onResult(offer.detector, result, {
-      queueMs: sentAt - offeredAt,
+      queueMs: sentAt - waitingSince,
       waitMs: outcome.waitedMs,
       inferenceMs: outcome.inferenceMs,
       shareMs: outcome.inferenceMs / Math.max(1, outcome.runPictures),
@@ -187,8 +187,8 @@ export class Dispatcher implements FrameDispatcher, ModelDirectory, Disposable {
     return chooseWorker(able.length > 0 ? able : free);
   }
 
-  #send(link: WorkerLink, { offer, offeredAt }: WaitingFrame): void {
-    link.send({ offer, offeredAt, ...this.#confidences(link, offer), turn: this.#order.enter(`${offer.camera}/${offer.detector}`) });
+  #send(link: WorkerLink, { offer, offeredAt, waitingSince }: WaitingFrame): void {
+    link.send({ offer, offeredAt, waitingSince, ...this.#confidences(link, offer), turn: this.#order.enter(`${offer.camera}/${offer.detector}`) });
   }
 
   /** What the worker is asked for, null for the model's own default; and what of it is no longer faint. */

@@ -3,7 +3,7 @@ import { EveryFrame } from './every-frame.ts';
 import type { WaitingFrame } from './waiting-frames.ts';
 
 const frame = (camera: string, offeredAt: number): WaitingFrame => ({
-  offeredAt,
+  offeredAt, waitingSince: offeredAt,
   offer: { camera, detector: 'd', model: 'm', confidence: null, faintConfidence: null, frame: { stream: camera, epoch: 0, rtpTs: offeredAt, captureNtp: null, seq: offeredAt }, capturedAt: 0, sourceWidth: 1, sourceHeight: 1, pixels: { bytes: new Uint8Array(), [Symbol.dispose]: () => undefined } },
 });
 

@@ -81,13 +81,13 @@ export interface FrameOffer {
   readonly sourceHeight: number;
   /** `uint8[inputHeight,inputWidth,3] RGB`; owned by the dispatcher from here on. */
   readonly pixels: PixelLease;
-  /** It only takes the place of one that has waited long (`waitsLong`). */
+  /** It only takes the place of one that waits (`waitsFor`). */
   readonly refresh?: boolean;
 }
 
 /** A picture's way through inference, milliseconds. */
 export interface InferenceTimings {
-  /** From the offer until it was sent: waiting for credit. */
+  /** From the offer until it was sent, waiting for credit; of the picture whose place it took, if it was offered for that (`refresh`). */
   readonly queueMs: number;
   /** In the worker before the model began. */
   readonly waitMs: number;
@@ -146,8 +146,8 @@ export interface FrameDispatcher {
   reports(): readonly WorkerReport[];
   /** A model that a worker has, ready; undefined while none has it, or none is connected. */
   model(name: string): ModelInfo | undefined;
-  /** A picture of this detector waits for credit for so long that it is no longer fresh: a newer one may be offered in its place, though the detector has had its pictures. */
-  waitsLong(camera: CameraId, detector: string): boolean;
+  /** For how long a picture of this detector has waited for credit; 0: none does. A newer one may be offered in its place (`refresh`), though the detector has had its pictures. */
+  waitsFor(camera: CameraId, detector: string): Milliseconds;
   /** Never waits. Exactly one of `onResult` and `onSkip` follows, unless the camera is forgotten first. */
   offer(offer: FrameOffer): void;
   /** What waits for this camera is dropped in silence; what is on its way comes back to nobody. */

@@ -8,7 +8,7 @@ const offer = (camera: string, detector: string, seq: number): FrameOffer => ({
   pixels: { bytes: new Uint8Array(0), [Symbol.dispose]: () => undefined },
 });
 const put = (waiting: WaitingFrames, camera: string, detector: string, seq: number, offeredAt = 0): number | undefined =>
-  waiting.put({ offer: offer(camera, detector, seq), offeredAt })?.offer.frame.seq;
+  waiting.put({ offer: offer(camera, detector, seq), offeredAt, waitingSince: offeredAt })?.offer.frame.seq;
 const take = (waiting: WaitingFrames): string | undefined => {
   const frame = waiting.take();
   return frame && `${frame.offer.camera}/${frame.offer.detector}/${frame.offer.frame.seq}`;

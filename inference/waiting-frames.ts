@@ -7,6 +7,8 @@ export interface WaitingFrame {
   readonly offer: FrameOffer;
   /** `Clock.monotonic()`. */
   readonly offeredAt: Milliseconds;
+  /** When its turn began to wait: before that, where it took the place of another. */
+  readonly waitingSince: Milliseconds;
 }
 
 /**

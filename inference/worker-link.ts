@@ -33,6 +33,7 @@ export interface OutgoingFrame {
   readonly offer: FrameOffer;
   /** `Clock.monotonic()`. */
   readonly offeredAt: Milliseconds;
+  readonly waitingSince: Milliseconds;
   /** Least score asked of the worker, 0..1; null: the model's own default. */
   readonly asked: number | null;
   /** Objects below this are faint. */

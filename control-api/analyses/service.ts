@@ -150,6 +150,8 @@ export class AnalysisService implements AsyncDisposable {
       const segments = await recordings.segments(job.camera_id, { from: position, to: job.to_ms }, undefined, SEGMENTS_AT_ONCE).catch(nothingLeft);
       if (segments.length === 0) return;
       for (const segment of segments) {
+        // Of a job that an earlier version began it is not known which it was: one that has begun before the position.
+        newest ??= position > job.from_ms && segment.start_ms < position ? segment.id : null;
         const round = { camera: job.camera_id, detectors, fps: job.fps, from: segment.id === newest ? position : job.from_ms, to: job.to_ms };
         const seen = await this.#lookAt(segment, round, detection, signal);
         newest = segment.id;

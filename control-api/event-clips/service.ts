@@ -35,6 +35,8 @@ export interface SaidByRule {
 const LOOK_BACK_AFTER: Milliseconds = 5_000;
 /** How far back: longer than a restart takes, so short that hardly anybody has taken a clip away since. */
 const LOOK_BACK: Milliseconds = 120_000;
+/** Of one camera in that time: the newest. */
+const MOST_CLIPS = 200;
 
 export interface EventClipsDeps {
   readonly db: Kysely<Database>;
@@ -52,6 +54,10 @@ interface Policy {
   /** By detector and rule, JSON. */
   readonly rules: ReadonlyMap<string, RuleClip>;
 }
+
+/** `created_by` of clips. */
+const BY_POLICY = 'policy: detected';
+const byRule = (detector: string, rule: string): string => `rule: ${detector}/${rule}`;
 
 const ruleKey = (detector: string, rule: string): string => JSON.stringify([detector, rule]);
 
@@ -90,7 +96,7 @@ export class EventClips implements AsyncDisposable {
       if (policy === undefined) continue;
       const classes = detections.filter((seen) => policy.detected.some(({ class_name, min_confidence }) => seen.className === class_name && seen.confidence >= min_confidence)).map(({ className }) => className);
       if (classes.length === 0) continue;
-      this.#clips.add({ camera, by: 'policy: detected', title: 'Seen', first: capturedAt, last: capturedAt, tags: new Set(classes), roll: policy });
+      this.#clips.add({ camera, by: BY_POLICY, title: 'Seen', first: capturedAt, last: capturedAt, tags: new Set(classes), roll: policy });
     }
   }
 
@@ -100,7 +106,7 @@ export class EventClips implements AsyncDisposable {
       const roll = this.#policies.get(camera)?.rules.get(ruleKey(detector, rule));
       if (roll === undefined) continue;
       const whole = to - from + (roll.pre_seconds + roll.post_seconds) * 1000 <= LONGEST_CLIP;
-      this.#clips.add({ camera, by: `rule: ${detector}/${rule}`, title: 'Rule', first: whole ? from : to, last: to, tags: new Set([rule, ...classes]), roll });
+      this.#clips.add({ camera, by: byRule(detector, rule), title: 'Rule', first: whole ? from : to, last: to, tags: new Set([rule, ...classes]), roll });
     }
   }
 
@@ -110,14 +116,28 @@ export class EventClips implements AsyncDisposable {
     await this.#clips[Symbol.asyncDispose]();
   }
 
-  /** Once more what was committed in the time before `started`: what has its clip changes nothing. */
+  /** Once more what was captured in the time before `started`, as far as it is in no clip. */
   async #lookBack(started: Milliseconds): Promise<void> {
     const { db } = this.#deps;
     const from = started - LOOK_BACK;
     for (const [camera, { detected }] of this.#policies) {
-      if (detected !== undefined) this.observe(await recentPictures(db, camera, detected.detected.map(({ class_name }) => class_name), from, started));
+      if (detected === undefined) continue;
+      const pictures = await recentPictures(db, camera, detected.detected.map(({ class_name }) => class_name), Math.min(...detected.detected.map(({ min_confidence }) => min_confidence)), from, started);
+      if (pictures.length === 0) continue;
+      const clips = await this.#clipsOf(camera, from, started);
+      this.observe(pictures.filter(({ capturedAt }) => !clips.some((clip) => clip.by === BY_POLICY && clip.from <= capturedAt && capturedAt < clip.to)));
     }
-    if ([...this.#policies.values()].some(({ rules }) => rules.size > 0)) this.observeRules(await recentFindings(db, from, started));
+    if (![...this.#policies.values()].some(({ rules }) => rules.size > 0)) return;
+    const findings = Map.groupBy(await recentFindings(db, from, started), ({ camera }) => camera);
+    for (const [camera, said] of findings) {
+      const clips = await this.#clipsOf(camera, Math.min(...said.map((each) => each.from)), started);
+      this.observeRules(said.filter(({ detector, rule, to }) => !clips.some((clip) => clip.by === byRule(detector, rule) && clip.from <= to && to < clip.to)));
+    }
+  }
+
+  async #clipsOf(camera: string, from: Milliseconds, to: Milliseconds): Promise<readonly { readonly by: string | null; readonly from: Milliseconds; readonly to: Milliseconds }[]> {
+    const marks = await this.#deps.marks.list({ cameras: [camera], kinds: ['clip'], from, to }, undefined, MOST_CLIPS);
+    return marks.map(({ created_by: by, from_ms, to_ms }) => ({ by, from: from_ms, to: to_ms }));
   }
 
   async #readPolicies(): Promise<void> {

@@ -18,8 +18,9 @@ const AAC_STEREO = Buffer.from('210049900219002380', 'hex');
 const OPUS = Buffer.from('f8fffe', 'hex');
 const OPUS_TICKS = 960;
 
-/** One access unit of silence for a track; null where none is known: AAC of more than two channels, HE-AAC. Throws nothing. */
+/** One access unit of silence for a track; null where none is known: more than two channels, HE-AAC. Throws nothing. */
 export const silentUnit = (track: AudioTrack): SilentUnit | null => {
+  if (track.channels > 2) return null; // Opus of more channels is packed in another way (RFC 7845 §5.1.1)
   if (track.codec === 'opus') return { data: OPUS, duration: OPUS_TICKS };
   const { objectType, channels, frameSamples } = parseAudioSpecificConfig(track.config);
   if (objectType !== 2 || channels > 2) return null;

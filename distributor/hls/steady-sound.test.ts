@@ -111,6 +111,26 @@ describe('[DIS-2] sound that pauses', () => {
     expect(late.every((size) => size === 'sound'.length)).toBe(true);
   });
 
+  test.each([0, 300, 600, 1500])('again and again is heard again each time, be it %i ms later than its pictures', (lateMs) => {
+    const pauses = [[4000, 5500], [14_000, 16_000], [26_000, 30_000], [40_000, 45_000]] as const;
+    const parts = partsOf(stream(56_000, (ms) => !pauses.some(([from, to]) => ms >= from && ms < to), lateMs));
+    const runs = tracksOf(served(parts), 2);
+    for (const [at, [, to]] of pauses.entries()) {
+      // By the end of a pause and of what comes too late behind it.
+      const [from, until] = [to + 2000 + 2 * lateMs, pauses[at + 1]?.[0] ?? 56_000 - lateMs - 500];
+      const between = runs.filter((run) => run.from >= from && run.to <= until).flatMap(({ sizes }) => sizes);
+      expect(between.length, `after pause ${String(at)}`).toBeGreaterThan(0);
+      expect(between.every((size) => size === 'sound'.length), `after pause ${String(at)}`).toBe(true);
+    }
+  });
+
+  test('however long it is said to have been away, no more than ten seconds of silence are made of it at a time', () => {
+    const far = 3_600_000;
+    const parts = partsOf([picture(0), sound(0), sound(20), picture(40), sound(far), sound(far + 20), picture(80)]);
+    const runs = tracksOf(served(parts), 2);
+    expect(runs.flatMap(({ sizes }) => sizes).length).toBeLessThan(1000);
+  });
+
   test('and of which no silence is known is left as it is', () => {
     const surround: AudioTrack = { ...AAC, channels: 6, config: Buffer.from('11b0', 'hex') };
     expect(silentUnit(surround)).toBeNull();

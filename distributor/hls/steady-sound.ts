@@ -18,7 +18,7 @@ const PATIENCE: Milliseconds = 800;
 const MOST_PATIENCE: Milliseconds = 3_200;
 /** A shorter pause between two sounds is the device's rounding. */
 const HOLE: Milliseconds = 100;
-/** Of a longer pause nothing is filled but the last part: pictures paused, too. */
+/** Of a longer pause nothing is filled but the last part: pictures paused, too. Nor is more filled in one part, whatever its times are. */
 const LONGEST_FILL: Milliseconds = 10_000;
 
 /** A sample of a part with its bytes. */
@@ -95,22 +95,23 @@ export class SteadySound {
     if (anew) this.#heard = begin;
     const kept = heard.filter(({ dts }) => dts >= this.#filled);
     const [late, next] = heard.slice(0, heard.length - kept.length);
-    if (late && next && late.dts - this.#heard < ticks(HOLE) && next.dts - late.dts < ticks(HOLE) && this.#patience < MOST_PATIENCE) {
-      // It goes on where it was, so it did not pause: it only comes later than thought, and silence would go on taking its place. (The last sound before a pause alone is held back until there is a next one.)
-      this.#patience *= 2;
-      this.#silent = false;
+    if (late && next && late.dts - this.#heard < ticks(HOLE) && next.dts - (late.dts + late.duration) < ticks(HOLE)) {
+      // It goes on where it was: it is there, only later than its pictures, and silence would go on taking its place. (The last sound before a pause alone is held back until there is a next one.)
+      const lag = ((shown.to - late.dts) * 1_000) / clockRate;
+      if (lag > this.#patience && this.#patience < MOST_PATIENCE) this.#patience *= 2;
+      if (lag <= MOST_PATIENCE) this.#silent = false;
     }
     const latest = heard.at(-1);
     if (latest) this.#heard = latest.dts + latest.duration;
     const [first, last] = [kept[0], kept.at(-1)];
     let fill: readonly Sample[] = [];
     if (first && last) {
-      if (first.dts > end && (this.#silent || first.dts - end >= ticks(HOLE))) fill = silenceFor(silence, end, first.dts);
+      if (first.dts > end && (this.#silent || first.dts - end >= ticks(HOLE))) fill = silenceFor(silence, end, first.dts, ticks(LONGEST_FILL));
       this.#end = last.dts + last.duration;
       this.#silent = false;
     } else {
       this.#silent ||= part.init.tracks.audio === null || shown.to - end > ticks(this.#patience);
-      if (this.#silent && shown.to > end) fill = silenceFor(silence, end, end + Math.ceil((shown.to - end) / silence.duration) * silence.duration);
+      if (this.#silent && shown.to > end) fill = silenceFor(silence, end, end + Math.ceil((shown.to - end) / silence.duration) * silence.duration, ticks(LONGEST_FILL));
       this.#end = fill.length > 0 ? endOf(fill) : end;
     }
     if (fill.length > 0) this.#filled = endOf(fill);
@@ -167,8 +168,9 @@ const shownOf = (pictures: readonly Sample[], clockRate: number, pictureRate: nu
   return { from: (from * clockRate) / pictureRate, to: (to * clockRate) / pictureRate };
 };
 
-/** Units of silence one behind the other; the last one ends at `to`, be it a little longer or shorter than the others. */
-const silenceFor = ({ data, duration }: SilentUnit, from: MediaTicks, to: MediaTicks): Sample[] => {
+/** Units of silence one behind the other, of the last `longest` ticks at most; the last one ends at `to`, be it a little longer or shorter than the others. */
+const silenceFor = ({ data, duration }: SilentUnit, begin: MediaTicks, to: MediaTicks, longest: MediaTicks): Sample[] => {
+  const from = Math.max(begin, to - longest);
   const count = Math.max(1, Math.round((to - from) / duration));
   return Array.from({ length: count }, (_, i) => {
     const dts = from + i * duration;

@@ -198,10 +198,12 @@ export class Viewer {
   #onKeyframeRequest(): void {
     if (!this.#started || this.#closed) return;
     const { egress, clock } = this.#options;
-    const start = this.#repeated || clock.monotonic() - this.#startedAt > BEGINNING_MS || this.#state.phase === 'waiting' ? null : egress.gopStart();
+    // Who has asked for single packets has received the beginning.
+    const lost = !this.#repeated && this.feedback.stats.nacks === 0 && clock.monotonic() - this.#startedAt <= BEGINNING_MS && this.#state.phase !== 'waiting';
+    const start = lost ? egress.gopStart() : null;
     this.#repeated = true;
     if (start === null) egress.requestKeyframe();
-    else this.#repeat(start, egress.video.history.end);
+    else this.#repeat(start, this.#state.phase === 'catching-up' ? this.#state.next : egress.video.history.end);
   }
 
   /** In steps, too. */

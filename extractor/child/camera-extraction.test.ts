@@ -16,11 +16,11 @@ beforeAll(async () => { clip = await readClip(join(import.meta.dirname, '..', '.
 /** A camera with one detector of 2 pictures a second, and what its dispatcher was offered. `waits`: what the dispatcher says of it. */
 const setUp = () => {
   const offers: FrameOffer[] = [];
-  const waits = { long: false };
+  const waits = { ms: 0 };
   const dispatcher: FrameDispatcher = {
     setWorkers: () => undefined, reports: () => [], forget: () => undefined,
     model: (name) => fakeModelInfo(name, 32),
-    waitsLong: () => waits.long,
+    waitsFor: () => waits.ms,
     offer: (offer) => { offers.push(offer); offer.pixels[Symbol.dispose](); },
   };
   const clock = new FakeClock(0);
@@ -56,11 +56,11 @@ test('[EXT-2][EXT-6] while a picture of it waits for long, every newer one is of
   const { extraction, offers, waits, play } = setUp();
   using _extraction = extraction;
   play(0, 18);
-  waits.long = true;
+  waits.ms = 126;
   play(18, 20);
-  waits.long = false;
+  waits.ms = 125;
   play(20, 26);
-  waits.long = true;
+  waits.ms = 126;
   play(26, 30);
   expect(offers.map(({ frame, refresh }) => [frame.seq, refresh])).toEqual([[0, false], [12, false], [18, true], [19, true], [26, true], [27, false], [28, true], [29, true]]);
   expect(extraction.takeStats()).toMatchObject({ decodedFrames: 30, skipped: { fps: 30 - 8 } });

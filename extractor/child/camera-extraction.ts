@@ -70,6 +70,13 @@ interface Offered {
   readonly offered: readonly string[];
 }
 
+/**
+ * What waits for its worker for longer is taken the place of by the camera's next picture, out of turn. Each has to be scaled: not more often than a few times for each picture
+ * that is looked at, or overload would cost what lower rates give.
+ */
+const FRESH_MS: Milliseconds = 60;
+const FRESH_SHARE = 0.25;
+
 /** H.264 holds back at most 16 pictures (ITU-T H.264 A.3.1: MaxDpbFrames); older notes are overwritten. */
 const REMEMBERED = 64;
 
@@ -327,7 +334,7 @@ export class CameraExtraction implements Disposable {
     const wanted = new Map<string, { readonly model: ModelInfo; readonly specs: Wanted[] }>();
     for (const { spec, gate } of this.#detectors) {
       const due = gate.takes(meta.pts);
-      if (!due && !this.#options.dispatcher.waitsLong(this.camera, spec.id)) {
+      if (!due && this.#options.dispatcher.waitsFor(this.camera, spec.id) <= Math.max(FRESH_MS, FRESH_SHARE * (1000 / spec.fps))) {
         this.skip('fps');
         continue;
       }

@@ -14,6 +14,9 @@ export interface CameraCodesOptions {
 
 const keyOf = ({ format, text, bytes }: ReadCode): string => hash('sha256', JSON.stringify([format, text, bytes]), 'base64');
 
+/** Of what it holds, about as many bytes. */
+const sizeOf = (code: ReadCode | undefined): number => (code?.text ?? code?.bytes)?.length ?? 0;
+
 /** The printed codes that come into a camera's picture: follows what is configured, and tells each one [PRO-2]. It outlives the processes that read them. */
 export class CameraCodes {
   readonly #options: CameraCodesOptions;
@@ -45,7 +48,7 @@ export class CameraCodes {
     if (!this.#reading) return; // it was under way when it was switched off
     for (const { format, text } of codes.slice(0, 1)) this.#last = { format, text, at: capturedAt };
     const byKey = new Map(codes.map((code) => [keyOf(code), code]));
-    const { told, heldBack } = this.#seen.see(capturedAt, [...byKey.keys()], this.#reading.repeatMs);
+    const { told, heldBack } = this.#seen.see(capturedAt, [...byKey.keys()], this.#reading.repeatMs, (key) => sizeOf(byKey.get(key)));
     if (heldBack > 0) metrics.codesHeldBack.inc({ camera }, heldBack);
     for (const [key, firstSeen] of told) {
       const code = byKey.get(key);

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { MAX_REMEMBERED, MAX_TOLD_PER_MINUTE, SeenCodes } from './seen-codes.ts';
+import { MAX_REMEMBERED, MAX_TOLD_BYTES_PER_MINUTE, MAX_TOLD_PER_MINUTE, SeenCodes } from './seen-codes.ts';
 
 const REPEAT = 10_000;
 /** Pictures, by the milliseconds since the one before and the codes they show. */
@@ -50,6 +50,15 @@ test('[PRO-2] a camera that shows ever new codes tells so many in a minute, and 
   // The first is forgotten, as others came since; the last is not.
   expect(codes.see(660_000, ['0 a', '2999 b'], 1e9).told).toEqual(new Map([['0 a', 660_000], ['2999 b', 600_000 + 10 * 2999]]));
   expect(MAX_REMEMBERED).toBeLessThan(6_000);
+});
+
+test('[PRO-2] large codes tell no more in a minute than there is room for', () => {
+  const codes = new SeenCodes();
+  const bytes = MAX_TOLD_BYTES_PER_MINUTE / 4;
+  const told = Array.from({ length: 10 }, (_, i) => codes.see(i * 1_000, [String(i)], REPEAT, () => bytes).told.size);
+  expect(told).toEqual([1, 1, 1, 1, 0, 0, 0, 0, 0, 0]);
+  expect(codes.see(20_000, ['small'], REPEAT).told.size).toBe(1);
+  expect(codes.see(60_000, ['large'], REPEAT, () => bytes).told.size).toBe(1);
 });
 
 test('[PRO-2] what was too much for a minute is told in the next, with the time at which it came, if it is still there', () => {

@@ -4,6 +4,8 @@ import type { Milliseconds } from '../../core/units.ts';
 export const MAX_REMEMBERED = 1_000;
 /** What one camera may tell in a minute. */
 export const MAX_TOLD_PER_MINUTE = 120;
+/** Of their contents: events are kept by number, and large ones would fill the disk. */
+export const MAX_TOLD_BYTES_PER_MINUTE = 64 << 10;
 const MINUTE: Milliseconds = 60_000;
 /** A clock set back by more than this is another time, in which nothing of before goes on. */
 const SET_BACK: Milliseconds = 5_000;
@@ -31,9 +33,10 @@ export class SeenCodes {
   #newest: Milliseconds = -Infinity;
   #minute = 0;
   #told = 0;
+  #toldBytes = 0;
 
-  /** The keys of the codes in a picture; `repeat`: how long a code must have been away. */
-  see(capturedAt: Milliseconds, keys: readonly string[], repeat: Milliseconds): CodesToTell {
+  /** The keys of the codes in a picture; `repeat`: how long a code must have been away; `bytesOf`: what one holds. */
+  see(capturedAt: Milliseconds, keys: readonly string[], repeat: Milliseconds, bytesOf: (key: string) => number = () => 0): CodesToTell {
     if (capturedAt + SET_BACK < this.#newest) {
       this.#seen.clear();
       this.#newest = -Infinity;
@@ -41,7 +44,7 @@ export class SeenCodes {
     // Jitter of the camera's clock is no way back in time.
     const at = (this.#newest = Math.max(this.#newest, capturedAt));
     const minute = Math.floor(at / MINUTE);
-    if (minute !== this.#minute) this.#told = 0;
+    if (minute !== this.#minute) this.#told = this.#toldBytes = 0;
     this.#minute = minute;
     const told = new Map<string, Milliseconds>();
     let heldBack = 0;
@@ -52,8 +55,10 @@ export class SeenCodes {
       this.#seen.set(key, seen);
       seen.last = at;
       if (seen.told) continue;
-      if (this.#told < MAX_TOLD_PER_MINUTE) {
+      const bytes = bytesOf(key);
+      if (this.#told < MAX_TOLD_PER_MINUTE && this.#toldBytes + bytes <= MAX_TOLD_BYTES_PER_MINUTE) {
         this.#told++;
+        this.#toldBytes += bytes;
         seen.told = true;
         told.set(key, seen.first);
       } else if (seen !== before) heldBack++;

@@ -57,9 +57,10 @@ export interface HeightChange {
 
 export const ALL_FULL: HeightState = { pixels: Infinity, busy: false, holdUntil: -Infinity, holdMs: LEAST_HOLD_MS, raisedAt: -Infinity, cameras: new Map() };
 
-/** After a stretch of time in which this share of the processors was busy (0..1) and the cameras were shown as `state` says. Cameras that are not shown any more are forgotten. */
-export const decideHeights = (state: HeightState, shown: readonly ShownCamera[], cpu: number, now: Milliseconds): { readonly state: HeightState; readonly changes: readonly HeightChange[] } => {
-  if (shown.length === 0) return { state: ALL_FULL, changes: [] }; // what was found out was of other cameras
+/** After a stretch of time in which this share of the processors was busy (0..1) and the cameras were shown as `state` says. Cameras that are not shown any more are forgotten, but those that are `away` for a moment. */
+export const decideHeights = (state: HeightState, shown: readonly ShownCamera[], cpu: number, now: Milliseconds, away: (camera: CameraId) => boolean = () => false): { readonly state: HeightState; readonly changes: readonly HeightChange[] } => {
+  const kept = [...state.cameras].filter(([camera]) => away(camera));
+  if (shown.length === 0) return { state: kept.length > 0 ? { ...state, cameras: new Map(kept) } : ALL_FULL, changes: [] }; // else what was found out was of other cameras
   const present = shown.map((camera) => {
     const heights = heightsOf(camera);
     const before = state.cameras.get(camera.camera);
@@ -72,7 +73,7 @@ export const decideHeights = (state: HeightState, shown: readonly ShownCamera[],
   const found = findOut(state, { used, next: given.next, settled, cpu, now });
   const { levels } = found.pixels === state.pixels ? given : shareOut(sharers, found.pixels);
 
-  const cameras = new Map<CameraId, CameraHeight>();
+  const cameras = new Map<CameraId, CameraHeight>(kept);
   const changes: HeightChange[] = [];
   for (const { camera: { camera, height: full, preset }, heights, before, level } of present) {
     const steppedAt = before?.steppedAt ?? -Infinity;

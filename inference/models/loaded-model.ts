@@ -56,7 +56,7 @@ export interface LoadedModel extends Disposable {
    */
   infer(frame: InferenceFrame): Promise<InferenceOutcome>;
   /** Absent where pictures are looked at one by one. */
-  readonly batch?: PictureBatch;
+  readonly batch?: PictureBatch | undefined;
   /** Absent where a server runs the model. */
   readonly tensors?: TensorModel;
 }

@@ -230,7 +230,7 @@ export class ModelRegistry implements Disposable {
     const entry = this.#entries.get(name);
     if (entry?.model !== model) return; // another has its place
     const why = provider.why.slice(0, MAX_FAILURE);
-    this.#set({ ...entry, info: { ...entry.info, provider: { ...provider, why } } });
+    this.#set({ ...entry, info: { ...model.info, provider: { ...provider, why } } });
     this.#options.logger.error({ model: name, reason: why }, 'model goes on with the CPU until its file changes or the worker is started again');
   }
 

@@ -5,7 +5,7 @@ import { MediaError, invariant } from '../../core/errors.ts';
 import type { Milliseconds } from '../../core/units.ts';
 import type { OutputValues } from '../layouts/layout.ts';
 import type { BatchChoice, InferenceFrame, InferenceOutcome, ModelInfo, ProviderChoice } from '../port.ts';
-import { chooseBatch, decideBatch } from './batch-choice.ts';
+import { chooseBatch, decideBatch, oneByOne } from './batch-choice.ts';
 import { refuseExternalData } from './external-data.ts';
 import { int8OverflowsHere } from './int8-overflow.ts';
 import type { InputTensor, LoadedModel, LoadOptions, PictureBatch, TensorModel } from './loaded-model.ts';
@@ -14,7 +14,7 @@ import type { ModelMetadata } from './model-metadata.ts';
 import { PictureInput } from './picture-input.ts';
 import { PictureModel } from './picture-model.ts';
 import { FallingBackRuns, SessionRuns } from './session-runs.ts';
-import type { ModelRuns } from './session-runs.ts';
+import type { PictureRuns } from './session-runs.ts';
 import { splitOutputs } from './split-outputs.ts';
 import { checkOutputSizes, inputContract } from './tensor-contract.ts';
 import type { DeclaredTensor, InputContract } from './tensor-contract.ts';
@@ -70,20 +70,20 @@ const toTensor = ({ type, data, dims }: InputTensor): Tensor => {
 };
 
 /** What the session takes and gives, without the picture. */
-const tensorsOf = (runs: ModelRuns, { layout, width, height, batch }: InputContract, inputs: readonly DeclaredTensor[], outputs: readonly DeclaredTensor[]): TensorModel => ({
+const tensorsOf = (runs: PictureRuns, { layout, width, height, batch }: InputContract, inputs: readonly DeclaredTensor[], outputs: readonly DeclaredTensor[]): TensorModel => ({
   inputs: inputs.map(({ name, dims }) => (layout === 'u8-nhwc' ? { name, type: 'uint8', dims, most: [batch ?? 1, height, width, 3] } : { name, type: layout === 'f16-nchw' ? 'float16' : 'float32', dims, most: [batch ?? 1, 3, height, width] })),
   outputs,
-  run: (feeds, wanted) => runs.run(Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, toTensor(tensor)])), wanted),
+  run: (feeds, wanted) => runs.runOnce(Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, toTensor(tensor)])), wanted),
 });
 
 /** What each of the pictures gets: `outputs` in their order. */
-const runPictures = async (runs: ModelRuns, input: PictureInput, pictures: readonly Uint8Array[], outputs: readonly string[]): Promise<readonly (readonly OutputValues[])[]> => {
+const runPictures = async (runs: PictureRuns, input: PictureInput, pictures: readonly Uint8Array[], outputs: readonly string[]): Promise<readonly (readonly OutputValues[])[]> => {
   const given = await runs.run({ [input.contract.name]: toTensor(input.tensor(pictures)) }, outputs);
   return splitOutputs(outputs.map((output) => outputValues(given[output])), input.pictures(pictures.length));
 };
 
 interface Parts {
-  readonly runs: ModelRuns;
+  readonly runs: PictureRuns;
   readonly model: PictureModel;
   readonly metadata: ModelMetadata;
   readonly tensors: TensorModel;
@@ -94,12 +94,12 @@ interface Parts {
 
 /** An ONNX Runtime session with its pre- and post-processing; its buffers are reused from run to run. */
 export class OnnxModel implements LoadedModel {
-  readonly batch?: PictureBatch;
   readonly fellBack?: Promise<ProviderChoice>;
   readonly tensors: TensorModel;
   readonly #parts: Parts;
   readonly #clock: Clock;
   #info: ModelInfo;
+  #batch: PictureBatch | undefined;
 
   private constructor(parts: Parts, { batchDelayMs = 0, clock }: LoadOptions) {
     const { pictures } = parts.batch;
@@ -110,11 +110,13 @@ export class OnnxModel implements LoadedModel {
     if (parts.runs instanceof FallingBackRuns) {
       this.fellBack = parts.runs.fellBack.then((why) => {
         const provider: ProviderChoice = { name: 'cpu', why: `${parts.provider.name} failed: ${why}` };
-        this.#info = { ...this.#info, provider };
+        // How many pay was measured on the device: on the CPU so many may hold the worker for seconds.
+        if (parts.input.contract.batch === null) this.#batch = undefined;
+        this.#info = { ...this.#info, provider, ...(this.#batch === undefined && { batch: oneByOne('measured on what failed') }) };
         return provider;
       });
     }
-    if (pictures > 1) this.batch = { most: pictures, delayMs: parts.metadata.batchDelayMs ?? batchDelayMs, infer: (frames) => this.#infer(frames) };
+    if (pictures > 1) this.#batch = { most: pictures, delayMs: parts.metadata.batchDelayMs ?? batchDelayMs, infer: (frames) => this.#infer(frames) };
   }
 
   /** Loads, checks the tensors and runs once. Throws INVALID_ARGUMENT or UNPROCESSABLE with what is wrong with the model. */
@@ -147,6 +149,10 @@ export class OnnxModel implements LoadedModel {
 
   get info(): ModelInfo {
     return this.#info;
+  }
+
+  get batch(): PictureBatch | undefined {
+    return this.#batch;
   }
 
   /** Of the pixels of one picture. */

@@ -42,7 +42,7 @@ test('[INF-2] what is offered or named, and not tried, has a reason', () => {
   }));
 });
 
-const usable = (own: number, cpu: number): ProviderVerdict => ({ usable: true, own: { median: own, least: 0.9 * own }, cpu: { median: cpu, least: 0.9 * cpu }, batch: { pictures: 4, why: 'measured' } });
+const usable = (own: number, cpu: number, loadMs = 500): ProviderVerdict => ({ usable: true, loadMs, own: { median: own, least: 0.9 * own }, cpu: { median: cpu, least: 0.9 * cpu }, batch: { pictures: 4, why: 'measured' } });
 const unusable = (why: string): ProviderVerdict => ({ usable: false, why });
 const trial = (provider: ExecutionProvider, verdict: ProviderVerdict): ProviderTrial => ({ provider, verdict });
 const NONE = { left: {} };
@@ -58,11 +58,17 @@ test('[INF-2] the quickest that gives what the CPU gives is taken where it is cl
   expect(chooseProvider('auto', NONE, [])).toMatchObject({ name: 'cpu', why: 'ONNX Runtime offers nothing else here' });
 });
 
+test('[INF-2] a model that would keep the worker for long to load is left on the CPU, unless the provider is named', () => {
+  expect(chooseProvider('auto', NONE, [trial('tensorrt', usable(2, 20, 30_000))])).toMatchObject({ name: 'cpu', why: 'tensorrt 2.00 ms a picture, cpu 20.0 ms, but 30.0 s to load it' });
+  expect(chooseProvider('auto', NONE, [trial('tensorrt', usable(2, 20, 30_000)), trial('cuda', usable(5, 20))]).name).toBe('cuda');
+  expect(chooseProvider(['tensorrt'], NONE, [trial('tensorrt', usable(2, 20, 30_000))]).name).toBe('tensorrt');
+});
+
 test('[INF-2] whatever trials say: none that failed is chosen, none that is not clearly quicker, and of those that are none is quicker; each has its words', () => {
   const ms = fc.double({ min: 0.01, max: 1000, noNaN: true });
   const times = fc.tuple(ms, fc.double({ min: 0.1, max: 1, noNaN: true })).map(([median, share]) => ({ median, least: median * share }));
   const verdict: fc.Arbitrary<ProviderVerdict> = fc.oneof(
-    fc.record({ usable: fc.constant(true as const), cpu: times, own: times, batch: fc.constant({ pictures: 1, why: '' }) }),
+    fc.record({ usable: fc.constant(true as const), loadMs: fc.constant(2000), cpu: times, own: times, batch: fc.constant({ pictures: 1, why: '' }) }),
     fc.record({ usable: fc.constant(false as const), why: fc.constantFrom('it crashed', 'no answer') }),
   );
   const others = EXECUTION_PROVIDERS.filter((provider) => provider !== 'cpu');

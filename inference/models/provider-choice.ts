@@ -1,6 +1,7 @@
 /** Which of ONNX Runtime's execution providers a model runs on: those worth trying, and what trying them says. */
 import { EXECUTION_PROVIDERS } from '../../config/inference.ts';
 import type { ExecutionProvider } from '../../config/inference.ts';
+import type { Milliseconds } from '../../core/units.ts';
 import type { BatchChoice, ProviderChoice } from '../port.ts';
 import { shown } from './trial-runs.ts';
 import type { Times } from './trial-runs.ts';
@@ -30,8 +31,8 @@ export interface ProviderPlan {
 
 /** What became of trying a provider with a model. */
 export type ProviderVerdict =
-  /** It gives what the CPU gives. `cpu`, `own`: what a picture took on each; `batch`: how many pictures are worth running together on it. */
-  | { readonly usable: true; readonly cpu: Times; readonly own: Times; readonly batch: BatchChoice }
+  /** It gives what the CPU gives. `cpu`, `own`: what a picture took on each; `batch`: how many pictures are worth running together on it; `loadMs`: until the first one was run. */
+  | { readonly usable: true; readonly cpu: Times; readonly own: Times; readonly batch: BatchChoice; readonly loadMs: Milliseconds }
   | { readonly usable: false; readonly why: string };
 
 export interface ProviderTrial {
@@ -41,6 +42,8 @@ export interface ProviderTrial {
 
 /** A picture must take so much less, in proportion, than on the CPU: what is less is noise, and what runs on the CPU nothing can take away. */
 export const LEAST_GAIN = 0.2;
+/** A model that takes longer to load there is left on the CPU: while it is loaded the worker answers nobody. Who names the provider has it so. */
+export const MOST_LOAD_MS: Milliseconds = 2000;
 const MAX_REASON = 1000;
 
 /** Why trying is in vain, in words for an operator; null: it is not. `named`: somebody wants it tried, whatever the machine shows of its devices. */
@@ -70,8 +73,8 @@ export const planProviders = (setting: ProviderSetting, machine: ProviderMachine
 const ratio = ({ cpu, own }: Extract<ProviderVerdict, { readonly usable: true }>): number => own.median / cpu.median;
 
 /** By the usual run and by the quickest: that other work came between some of them makes no difference. */
-const pays = ({ cpu, own }: Extract<ProviderVerdict, { readonly usable: true }>): boolean =>
-  (['median', 'least'] as const).every((of) => own[of] <= (1 - LEAST_GAIN) * cpu[of]);
+const pays = ({ cpu, own, loadMs }: Extract<ProviderVerdict, { readonly usable: true }>): boolean =>
+  loadMs <= MOST_LOAD_MS && (['median', 'least'] as const).every((of) => own[of] <= (1 - LEAST_GAIN) * cpu[of]);
 
 /**
  * What a model is to run on: with `auto` the quickest of those that give what the CPU gives, where it is clearly quicker than the CPU;
@@ -87,7 +90,7 @@ export const chooseProvider = (setting: ProviderSetting, { left }: Pick<Provider
 };
 
 const reasonOf = (setting: ProviderSetting, left: ProviderPlan['left'], trials: readonly ProviderTrial[]): string => {
-  const measured = trials.map(({ provider, verdict }) => (verdict.usable ? `${provider} ${shown(verdict.own.median)} ms a picture, cpu ${shown(verdict.cpu.median)} ms` : `${provider}: ${verdict.why}`));
+  const measured = trials.map(({ provider, verdict }) => (verdict.usable ? `${provider} ${shown(verdict.own.median)} ms a picture, cpu ${shown(verdict.cpu.median)} ms${setting === 'auto' && verdict.loadMs > MOST_LOAD_MS ? `, but ${shown(verdict.loadMs / 1000)} s to load it` : ''}` : `${provider}: ${verdict.why}`));
   const others = [...measured, ...Object.entries(left).map(([provider, why]) => `${provider}: ${why}`)];
   if (others.length === 0) return setting === 'auto' ? 'ONNX Runtime offers nothing else here' : 'worker.execution_providers says so';
   return `${setting === 'auto' ? '' : `worker.execution_providers is ${setting.join(', ')}; `}${others.join('; ')}`.slice(0, MAX_REASON);

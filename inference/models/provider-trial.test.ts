@@ -39,6 +39,23 @@ test.each<[string, Model]>([
   await expect(compare(own)).rejects.toThrow('it does not give what the CPU gives');
 });
 
+/** Boxes in pixels and scores in one output, as YOLO's: channel by channel, or box by box. */
+test.each([['channel by channel', true], ['box by box', false]])('[INF-2] zeros for scores are seen in one output with boxes, %s', async (_how, byChannel) => {
+  const boxes = 200;
+  const clock = new FakeClock();
+  const run = (score: (box: number) => number) => (pictures: readonly Uint8Array[]): Promise<readonly (readonly OutputValues[])[]> => {
+    clock.advance(1);
+    const value = (channel: number, box: number, pixels: Uint8Array): number => (channel < 4 ? mean(pixels) + box : score(box));
+    return Promise.resolve(pictures.map((pixels) => {
+      const values = Float32Array.from({ length: 5 * boxes }, (_, i) => (byChannel ? value(Math.floor(i / boxes), i % boxes, pixels) : value(i % 5, Math.floor(i / 5), pixels)));
+      return [{ dims: byChannel ? [1, 5, boxes] : [1, boxes, 5], values }];
+    }));
+  };
+  const honest = run((box) => (box + 1) / 1e5);
+  await expect(compareRuns({ cpu: honest, own: run((box) => ((box + 1) / 1e5) * 1.002), bytes: BYTES, clock })).resolves.toBeDefined();
+  await expect(compareRuns({ cpu: honest, own: run(() => 0), bytes: BYTES, clock })).rejects.toThrow('it does not give what the CPU gives');
+});
+
 test('[INF-2] a provider that fails, cannot be compared or takes for ever is refused with the reason', async () => {
   await expect(compare(() => { throw new Error('out of memory'); })).rejects.toThrow('out of memory');
   await expect(compare(() => [], () => [])).rejects.toThrow('cannot be compared');

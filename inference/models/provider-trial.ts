@@ -34,7 +34,7 @@ export const compareRuns = async ({ cpu, own, bytes, clock }: ComparedRuns): Pro
     const [wanted = []] = await cpu([picture]);
     const [given = []] = await own([picture]);
     // Small values count for as much as large ones: a provider that gives zeros for scores of nothing is none.
-    if (!alike(wanted, given, largest)) throw refuse('it does not give what the CPU gives');
+    if (!alike(wanted, given, largest) || !channelsAlike(wanted, given)) throw refuse('it does not give what the CPU gives');
     for (const output of wanted) values += output.values.length;
   }
   if (values === 0) throw refuse('what it gives cannot be compared: the model gave no values for the pictures of the trial');
@@ -50,6 +50,25 @@ export const compareRuns = async ({ cpu, own, bytes, clock }: ComparedRuns): Pro
   if (times === null) throw refuse('it took too long to measure it');
   return { cpu: times[0], own: times[1] };
 };
+
+/** Of a channel's values so many may be others: a channel of nothing in the place of scores has nearly all wrong. */
+const MAX_APART_IN_CHANNEL = 0.1;
+
+/** Each channel by itself: in one output there are boxes in pixels, and scores that are next to nothing beside them. Channels are the shorter of the last two dimensions. */
+const channelsAlike = (wanted: readonly OutputValues[], given: readonly OutputValues[]): boolean =>
+  wanted.every(({ dims, values }, at) => {
+    const [rows, columns] = [dims.at(-2) ?? 1, dims.at(-1) ?? 1];
+    const [channels, stride] = rows <= columns ? [rows, columns] : [columns, 1];
+    const others = given[at]?.values ?? NOTHING;
+    const of = (from: Float32Array, channel: number): Float32Array => {
+      const found = new Float32Array(from.length / channels);
+      for (let [n, start] = [0, channel * stride]; start < from.length; start += channels * stride) for (let i = 0; i < stride; i++) found[n++] = from[start + i] ?? Number.NaN;
+      return found;
+    };
+    return Array.from({ length: channels }, (_, channel) => channel).every((channel) => alike([{ dims: [], values: of(values, channel) }], [{ dims: [], values: of(others, channel) }], largest, MAX_APART_IN_CHANNEL));
+  });
+
+const NOTHING = new Float32Array(0);
 
 const largest = (values: Float32Array): number => {
   let most = LEAST_UNIT;

@@ -7,8 +7,14 @@ export interface ModelRuns extends Disposable {
   run(feeds: InferenceSession.FeedsType, outputs: readonly string[]): Promise<InferenceSession.ReturnType>;
 }
 
+/** What runs pictures, and tensors of others. */
+export interface PictureRuns extends ModelRuns {
+  /** The same for tensors that others have made: that they fail says nothing of what runs the model. */
+  runOnce(feeds: InferenceSession.FeedsType, outputs: readonly string[]): Promise<InferenceSession.ReturnType>;
+}
+
 /** A session that is released once nobody runs it: what replaces it may come in the middle of a run, which ONNX Runtime begins later than it is told to. */
-export class SessionRuns implements ModelRuns {
+export class SessionRuns implements PictureRuns {
   readonly #session: Pick<InferenceSession, 'run' | 'release'>;
   #underWay = 0;
   #disposed = false;
@@ -27,6 +33,10 @@ export class SessionRuns implements ModelRuns {
     }
   }
 
+  runOnce(feeds: InferenceSession.FeedsType, outputs: readonly string[]): Promise<InferenceSession.ReturnType> {
+    return this.run(feeds, outputs);
+  }
+
   [Symbol.dispose](): void {
     if (this.#disposed) return;
     this.#disposed = true;
@@ -42,7 +52,7 @@ export class SessionRuns implements ModelRuns {
  * A session on a provider, and one on the CPU for what fails there. A run that fails is done again on the CPU: does that give an answer, it
  * is the provider's fault, and all further runs are the CPU's; if not, it is the pictures'.
  */
-export class FallingBackRuns implements ModelRuns {
+export class FallingBackRuns implements PictureRuns {
   /** Resolves with the reason when the CPU has taken over; never, while it need not. */
   readonly fellBack: Promise<string>;
   readonly #first: ModelRuns;
@@ -69,6 +79,10 @@ export class FallingBackRuns implements ModelRuns {
     } catch (failure) {
       return await this.#again(feeds, outputs, failure);
     }
+  }
+
+  async runOnce(feeds: InferenceSession.FeedsType, outputs: readonly string[]): Promise<InferenceSession.ReturnType> {
+    return (this.#over && this.#spare ? await this.#spare : this.#first).run(feeds, outputs);
   }
 
   /** What runs is run to its end. */

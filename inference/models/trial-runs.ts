@@ -49,17 +49,17 @@ export const noise = (bytes: number, base: number): Uint8Array => {
 };
 
 /**
- * The same outputs, but for what another order of adding changes: one value in a hundred may be another. `unit`: below which values an
- * output's are compared as if they were so large.
+ * The same outputs, but for what another order of adding changes: one value in a hundred, or a share of `maxApart`, may be another. `unit`: below
+ * which values an output's are compared as if they were so large.
  */
-export const alike = (some: readonly OutputValues[], others: readonly OutputValues[], unit: (values: Float32Array) => number = () => 1): boolean =>
+export const alike = (some: readonly OutputValues[], others: readonly OutputValues[], unit: (values: Float32Array) => number = () => 1, maxApart = MAX_APART): boolean =>
   some.length === others.length && some.every(({ values }, at) => {
     const other = others[at]?.values;
     if (other?.length !== values.length) return false;
     const least = unit(values);
     let apart = 0;
     for (const [i, value] of values.entries()) if (!near(value, other[i] ?? Number.NaN, least)) apart++;
-    return apart <= MAX_APART * values.length;
+    return apart <= maxApart * values.length;
   });
 
 const near = (a: number, b: number, least: number): boolean => Object.is(a, b) || Math.abs(a - b) <= TOLERANCE * Math.max(least, Math.abs(a));

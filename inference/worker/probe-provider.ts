@@ -14,7 +14,7 @@ const PROBE = join(import.meta.dirname, 'provider-probe.ts');
 const MAX_REASON = 500;
 
 const Duration = z.object({ median: z.number().positive(), least: z.number().positive() });
-const Measured = z.object({ cpu: Duration, own: Duration, batch: Choice });
+const Measured = z.object({ cpu: Duration, own: Duration, batch: Choice, loadMs: z.number().min(0) });
 
 export interface ProviderProbeOptions extends ProbeOptions {
   /** For tests: another script, and how long it has. */

@@ -6,22 +6,26 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { systemClock } from '../../core/clock.ts';
 import { messageOf } from '../../core/errors.ts';
+import { yieldToMedia } from '../../platform/process-priority.ts';
 import { OnnxModel } from '../models/onnx-session.ts';
 import { compareRuns } from '../models/provider-trial.ts';
 import { endWithParent } from './probe-watchdog.ts';
 
 const [, , path = '', bundledFolder = '', threads = '1', most = '1', deadlineMs = '1000', provider = ''] = process.argv;
 endWithParent();
+yieldToMedia(); // both sides are slowed alike
 // A driver that takes all memory ends this process (Linux), not one of the server's.
 await writeFile('/proc/self/oom_score_adj', '1000').catch(() => undefined);
 try {
   const options = { name: 'probe', path, bytes: await readFile(path), digest: '', threads: Number(threads), bundledFolder, clock: systemClock };
+  const began = systemClock.monotonic();
   using own = await OnnxModel.load({ ...options, provider: { name: provider, why: '' } });
+  const loadMs = systemClock.monotonic() - began;
   using cpu = await OnnxModel.load(options);
   const times = await compareRuns({ cpu: (pictures) => cpu.values(pictures), own: (pictures) => own.values(pictures), bytes: own.pictureBytes, clock: systemClock });
   const batch = await own.measure(Number(most), Number(deadlineMs));
   if (own.info.provider?.name !== provider) throw new Error(own.info.provider?.why ?? 'it failed');
-  process.stdout.write(`\n${JSON.stringify({ ...times, batch })}`);
+  process.stdout.write(`\n${JSON.stringify({ ...times, batch, loadMs })}`);
   process.exitCode = 0;
 } catch (error) {
   process.stdout.write(messageOf(error));

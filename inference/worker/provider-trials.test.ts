@@ -7,7 +7,7 @@ import { ProviderTrials } from './provider-trials.ts';
 
 const MACHINE: ProviderMachine = { platform: 'linux', offered: ['cpu', 'webgpu', 'cuda', 'tensorrt'], withoutLibrary: [], nvidia: true, renderNode: true };
 const FILE: ModelFile = { name: 'm', path: '/m.onnx', backend: 'onnx', bytes: 1, version: '1', bundled: true };
-const QUICK: ProviderVerdict = { usable: true, cpu: { median: 10, least: 9 }, own: { median: 2, least: 1 }, batch: { pictures: 4, why: 'measured' } };
+const QUICK: ProviderVerdict = { usable: true, loadMs: 500, cpu: { median: 10, least: 9 }, own: { median: 2, least: 1 }, batch: { pictures: 4, why: 'measured' } };
 const CRASH: ProviderVerdict = { usable: false, why: 'it crashed ONNX Runtime (SIGSEGV)' };
 
 const trials = (probe: ProviderProbe, setting: ProviderSetting = 'auto', machine = MACHINE): ProviderTrials => new ProviderTrials({ setting, machine, probe, logger: silentLogger() });

@@ -78,7 +78,7 @@ test('[PRO-2] [DIS-5] the page reads QR codes at a click, shows the last one wit
     expect(await clumsyTargets(page), String(size.width)).toEqual([]);
   }
   await page.getByRole('button', { name: 'Stop reading codes' }).click();
-  await page.getByRole('button', { name: 'Read QR codes' }).waitFor({ timeout: 60_000 });
+  await page.getByRole('button', { name: 'Read codes again' }).waitFor({ timeout: 60_000 });
   await expect.poll(() => page.locator('.last-code').count()).toBe(0);
   expect((await server.request<{ codes: unknown }>('GET', '/v1/cameras/shown')).codes).toBeNull();
 });

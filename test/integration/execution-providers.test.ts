@@ -108,7 +108,7 @@ test('[INF-2] a worker whose provider passed its trial and then cannot be used s
   await using worker = await WorkerServer.start({
     listen: `unix:${join(folder, 'w.sock')}`, defaultModel: BUNDLED, credits: 2, bundledFolder: MODELS, modelsFolder: join(folder, 'none'), threads: 1, batchMax: 1, batchDelayMs: 0, maxModelBytes: 64 << 20,
     executionProviders: 'auto', providerMachine: machine,
-    probeProvider: async () => { await release; return { usable: true, cpu: { median: 10, least: 9 }, own: { median: 1, least: 1 }, batch: { pictures: 1, why: '' } }; },
+    probeProvider: async () => { await release; return { usable: true, loadMs: 500, cpu: { median: 10, least: 9 }, own: { median: 1, least: 1 }, batch: { pictures: 1, why: '' } }; },
     deadlineMs: 20_000, kserveCalls: 1, kserveBytes: 1 << 20, version: 'test', clock: systemClock, logger: silentLogger(),
   });
   await worker.warm; // though the trial has not ended

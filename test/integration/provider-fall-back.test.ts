@@ -48,9 +48,14 @@ test('[INF-2] when a provider fails its pictures are answered by the CPU all the
   using model = await load();
   expect([await scores(model, 204, 102), model.info.provider]).toEqual([['0.80', '0.40'], FAKE]);
   device.failure = 'device lost';
+  // Tensors of others prove nothing.
+  await expect(model.tensors.run({ images: { type: 'float32', dims: [1, 3, 32, 32], data: new Float32Array(3 * 32 * 32) } }, ['output0'])).rejects.toThrow('device lost');
+  expect(model.info.provider).toEqual(FAKE);
   expect(await scores(model, 102, 204)).toEqual(['0.40', '0.80']);
   expect(await model.fellBack).toEqual({ name: 'cpu', why: 'fake failed: device lost' });
   expect([model.info.provider, device.released]).toEqual([{ name: 'cpu', why: 'fake failed: device lost' }, 1]);
+  // How many to run together was measured on what is no more.
+  expect([model.batch, model.info.batch]).toEqual([undefined, { pictures: 1, why: 'measured on what failed' }]);
   const { runs } = device;
   expect((await model.infer(frame(153))).detections[0]?.confidence).toBeCloseTo(0.6);
   expect(Object.keys(await model.tensors.run({ images: { type: 'float32', dims: [1, 3, 32, 32], data: new Float32Array(3 * 32 * 32) } }, ['output0']))).toEqual(['output0']);

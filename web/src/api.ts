@@ -55,6 +55,7 @@ export interface Camera {
 export interface CodesSetting {
   readonly fps: number;
   readonly formats: readonly string[];
+  readonly repeat_seconds: number;
 }
 
 /** The code that a camera has shown last. */
@@ -128,8 +129,8 @@ export const api = {
   /** Those that are raised, newest first. */
   alarms: async (camera?: string): Promise<readonly Alarm[]> => (await json<Page<Alarm>>(`/v1/alarms?limit=100${camera === undefined ? '' : `&camera=${camera}`}`)).items,
   setPipelines: (id: string, pipelines: readonly Pipeline[]) => json<Camera>(`/v1/cameras/${id}`, 'PATCH', { pipelines }),
-  /** QR codes with the server's defaults, or none. */
-  setCodes: (id: string, to: 'read' | 'off') => json<Camera>(`/v1/cameras/${id}`, 'PATCH', { codes: to === 'read' ? {} : null }),
+  /** Null: none; of what is left out the server's defaults. */
+  setCodes: (id: string, codes: Partial<CodesSetting> | null) => json<Camera>(`/v1/cameras/${id}`, 'PATCH', { codes }),
   /** What the camera sees now, JPEG. */
   snapshot: async (id: string, width: number, signal: AbortSignal): Promise<Blob> => (await request(`/v1/cameras/${id}/snapshot?width=${String(width)}`, { signal })).blob(),
   switchRecording: (id: string, to: 'start' | 'stop') => json<CameraRecording>(`/v1/cameras/${id}/recording/${to}`, 'POST'),

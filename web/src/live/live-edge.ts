@@ -1,7 +1,7 @@
 import type Hls from 'hls.js';
 
-/** Of hls.js, for live video. */
-export const LIVE_HLS_SETTINGS = { lowLatencyMode: true, liveSyncMode: 'edge' } as const;
+/** Of hls.js, for live video. By itself it would take each hold-up as a reason to stay a second farther behind for good. */
+export const LIVE_HLS_SETTINGS = { lowLatencyMode: true, liveSyncMode: 'edge', liveSyncOnStallIncrease: 0 } as const;
 
 /** Where a player is. Seconds. */
 export interface LivePosition {

@@ -1,7 +1,7 @@
 import { useState } from 'preact/hooks';
 import { inWords } from '../api-error.ts';
 import { api } from '../api.ts';
-import type { Camera } from '../api.ts';
+import type { Camera, CodesSetting } from '../api.ts';
 import { codeNames } from '../live/code-words.ts';
 import { may } from '../session.ts';
 
@@ -10,11 +10,14 @@ export const CodesState = (props: { camera: Camera; onSwitched: () => Promise<vo
   const { id, codes } = props.camera;
   const [failure, setFailure] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
+  // What was set before it was switched off here comes back with the switch.
+  const [before, setBefore] = useState<CodesSetting | null>(null);
   const toggle = async (): Promise<void> => {
     setBusy(true);
     setFailure(null);
     try {
-      await api.setCodes(id, codes ? 'off' : 'read');
+      if (codes) setBefore(codes);
+      await api.setCodes(id, codes ? null : before ?? {});
       await props.onSwitched();
     } catch (error) {
       setFailure(inWords(error));
@@ -30,7 +33,7 @@ export const CodesState = (props: { camera: Camera; onSwitched: () => Promise<vo
         <p class="muted">{codes ? `${codeNames(codes.formats)}, in ${String(codes.fps)} pictures a second. Each code that comes into the picture is an event.` : 'QR codes that this camera sees can become events.'}</p>
         {failure && <p class="failure" role="alert">{failure}</p>}
       </div>
-      {may('camera:manage') && <button type="button" disabled={busy} onClick={() => void toggle()}>{codes ? 'Stop reading codes' : 'Read QR codes'}</button>}
+      {may('camera:manage') && <button type="button" disabled={busy} onClick={() => void toggle()}>{codes ? 'Stop reading codes' : before ? 'Read codes again' : 'Read QR codes'}</button>}
     </section>
   );
 };
