@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { MarkService } from '../marks/service.ts';
 import { startApi } from '../testing/harness.ts';
 import { LONGEST_CLIP, grownBy } from './clip-growth.ts';
 
@@ -153,4 +154,30 @@ test('[REC-9] [INF-6] what was seen just before a process was killed has its cli
   const all = [['policy: detected', iso(start - 54 * SECOND), iso(start - 44 * SECOND)], seen, said];
   await expect.poll(marks, PATIENT).toEqual(all);
   for (let again = 0; again < 3; again++) expect(await marks()).toEqual(all);
+});
+
+test('[REC-9] what is seen all the time has clips one behind the other: after a restart they are as they were, and go on where the last one ends', async () => {
+  await using h = await startApi();
+  const { access_token: token } = await h.login();
+  const recording = { policy: 'on-event', on_event: { pre_seconds: 4, post_seconds: 6, detected: [{ class_name: 'scratch', min_confidence: 0.6 }] } };
+  await h.call('POST', '/v1/cameras', { token, json: { id: 'line-1', recording } });
+  const start = h.clock.now();
+  const marks = new MarkService(h.db, h.clock);
+  const clip = (from: number, to: number) => marks.create('line-1', { kind: 'clip', from: start + from * SECOND, to: start + to * SECOND, title: 'Seen: scratch', tags: ['scratch'] }, 'policy: detected');
+  await clip(-660, -60);
+  await clip(-60, -5);
+  for (let at = start - 100 * SECOND; at < start; at += 2 * SECOND) {
+    await h.db.insertInto('detections').values({
+      camera_id: 'line-1', stream_epoch: 1, rtp_timestamp: at - start + 200 * SECOND, captured_at_ms: at, sequence: at - start + 200 * SECOND, class_name: 'scratch', class_id: 0, confidence: 0.9, x: 0, y: 0, width: 1, height: 1, track_id: null, model: 'm', model_digest: 'd', analysis_id: null,
+    }).execute();
+  }
+  await using _next = await startApi({ db: h.db, clock: h.clock });
+  h.clock.advance(5_000);
+  const ranges = async (): Promise<(readonly [number, number])[]> => {
+    h.clock.advance(1_000);
+    return (await marks.list({ cameras: ['line-1'] }, undefined, 10)).map(({ from_ms, to_ms }) => [(from_ms - start) / SECOND, (to_ms - start) / SECOND] as const).toSorted(([a], [b]) => a - b);
+  };
+  const wanted = [[-660, -60], [-60, 4]]; // the last was seen two seconds before the start
+  await expect.poll(ranges, PATIENT).toEqual(wanted);
+  for (let again = 0; again < 3; again++) expect(await ranges()).toEqual(wanted);
 });
