@@ -96,6 +96,33 @@ test.each([['dies', DIES], ['throws', THROWS], ['has a library that fails', FAIL
   expect(clock.waiting).toEqual([PAUSE_MS]);
 });
 
+test('[PRO-2] a camera whose pictures cost threads waits longer and longer, and the others are read meanwhile', async () => {
+  const { offer, outcomes, threads, clock } = setUp();
+  const failed = async (times: number): Promise<void> => { await until('it is gone', () => outcomes.filter(([, outcome]) => outcome === 'failed').length === times); };
+  const read = async (text: number): Promise<void> => { await until('it is read', () => outcomes.at(-1)?.[1] === String(text)); };
+  offer(1, picture(DIES));
+  await failed(1);
+  clock.advance(PAUSE_MS);
+  offer(1, picture(DIES));
+  await failed(2);
+  offer(2, picture(READS, 20));
+  clock.advance(2 * PAUSE_MS);
+  await read(20);
+  offer(1, picture(DIES));
+  await failed(3);
+  // It has to wait four times as long as the others now.
+  offer(1, picture(DIES));
+  clock.advance(PAUSE_MS);
+  for (const text of [21, 22, 23]) {
+    offer(2, picture(READS, text));
+    await read(text);
+  }
+  expect(threads.length).toBe(4);
+  clock.advance(3 * PAUSE_MS);
+  await failed(4);
+  expect(threads.length).toBe(4);
+});
+
 test('[PRO-2] a thread that does not start is given up, and tried again', () => {
   const { offer, outcomes, threads, clock } = setUp('setInterval(() => undefined, 1000);');
   offer(1, picture(READS));

@@ -10,7 +10,7 @@ import type { FromCodeThread, ToCodeThread } from './code-thread-protocol.ts';
 export const READ_DEADLINE_MS: Milliseconds = 5_000;
 /** Until the thread has loaded its library. */
 export const START_DEADLINE_MS: Milliseconds = 30_000;
-/** After a thread has failed the next one waits so long, twice as long each time until a picture is read again. */
+/** After a thread has failed the next one waits so long, and so does the camera whose picture it had; twice as long each time until a picture, or one of that camera, is read again. */
 export const PAUSE_MS: Milliseconds = 1_000;
 const MAX_PAUSE_MS: Milliseconds = 60_000;
 /** Without a picture for so long, the thread and its memory are given up. */
@@ -25,6 +25,7 @@ export type CodeOutcome =
   | { readonly type: 'skipped'; readonly reason: 'superseded' | 'deadline' | 'failed' };
 
 interface Job {
+  readonly camera: number;
   readonly picture: ToCodeThread;
   readonly done: (outcome: CodeOutcome) => void;
 }
@@ -53,6 +54,9 @@ export class CodeReader implements Disposable {
   #pause: Disposable | null = null;
   #pauseMs = PAUSE_MS;
   #idle: Disposable | null = null;
+  /** Cameras whose last picture cost a thread, and until when they wait: others are not held up by them for good. */
+  readonly #blamed = new Map<number, { readonly until: Milliseconds; readonly pauseMs: Milliseconds }>();
+  #wake: Disposable | null = null;
   #disposed = false;
 
   constructor(options: CodeReaderOptions) {
@@ -63,7 +67,7 @@ export class CodeReader implements Disposable {
   offer(camera: number, picture: ToCodeThread, done: Job['done']): void {
     if (this.#disposed) return;
     const older = this.#waiting.get(camera);
-    this.#waiting.set(camera, { picture, done });
+    this.#waiting.set(camera, { camera, picture, done });
     older?.done({ type: 'skipped', reason: 'superseded' });
     this.#next();
   }
@@ -71,6 +75,7 @@ export class CodeReader implements Disposable {
   /** Nobody wants what waits of it. */
   forget(camera: number): void {
     this.#waiting.delete(camera);
+    this.#blamed.delete(camera);
   }
 
   [Symbol.dispose](): void {
@@ -78,13 +83,16 @@ export class CodeReader implements Disposable {
     this.#waiting.clear();
     this.#current = null;
     this.#pause?.[Symbol.dispose]();
+    this.#wake?.[Symbol.dispose]();
     this.#end();
   }
 
   #next(): void {
     if (this.#current || this.#pause || this.#disposed) return;
-    const [first] = this.#waiting;
-    if (!first) {
+    this.#wake?.[Symbol.dispose]();
+    this.#wake = null;
+    const job = this.#first();
+    if (!job) {
       if (this.#thread?.ready) this.#idle ??= this.#options.clock.after(IDLE_MS, () => { this.#end(); });
       return;
     }
@@ -92,11 +100,24 @@ export class CodeReader implements Disposable {
     this.#idle = null;
     if (!this.#thread) this.#start();
     if (!this.#thread?.ready) return;
-    const [camera, job] = first;
-    this.#waiting.delete(camera);
+    this.#waiting.delete(job.camera);
     this.#current = job;
     this.#deadline = this.#options.clock.after(READ_DEADLINE_MS, () => { this.#fail('deadline', `no answer within ${String(READ_DEADLINE_MS)} ms`); });
     this.#thread.worker.postMessage(job.picture, [job.picture.picture.buffer]);
+  }
+
+  /** The first in turn; of a camera that is blamed once its time is over, for which it is woken. */
+  #first(): Job | undefined {
+    const { clock } = this.#options;
+    const now = clock.monotonic();
+    let soonest = Infinity;
+    for (const [camera, job] of this.#waiting) {
+      const until = this.#blamed.get(camera)?.until ?? -Infinity;
+      if (until <= now) return job;
+      soonest = Math.min(soonest, until);
+    }
+    if (soonest < Infinity) this.#wake = clock.after(soonest - now, () => { this.#next(); });
+    return undefined;
   }
 
   #start(): void {
@@ -125,6 +146,7 @@ export class CodeReader implements Disposable {
     this.#current = null;
     if (message.type === 'read') {
       this.#pauseMs = PAUSE_MS;
+      if (job) this.#blamed.delete(job.camera);
       job?.done(message);
     }
     this.#next();
@@ -141,7 +163,13 @@ export class CodeReader implements Disposable {
       this.#next();
     });
     this.#pauseMs = Math.min(MAX_PAUSE_MS, 2 * this.#pauseMs);
+    if (job) this.#blame(job.camera);
     job?.done({ type: 'skipped', reason });
+  }
+
+  #blame(camera: number): void {
+    const pauseMs = this.#blamed.get(camera)?.pauseMs ?? PAUSE_MS;
+    this.#blamed.set(camera, { until: this.#options.clock.monotonic() + pauseMs, pauseMs: Math.min(MAX_PAUSE_MS, 2 * pauseMs) });
   }
 
   #end(): void {
