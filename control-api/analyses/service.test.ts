@@ -14,9 +14,6 @@ import type { RecordingService, SegmentRow } from '../recordings/service.ts';
 import { AnalysisService } from './service.ts';
 import { AnalysisStore } from './store.ts';
 
-/** A slow machine, and PostgreSQL, take their time. */
-const PATIENT = { timeout: 10_000 };
-
 const CAMERA = 'cam';
 const RANGE_MS = 20_000;
 /** Ten pictures a second. */
@@ -85,7 +82,7 @@ test('[REC-6] an analysis of a segment that is still written goes on after a res
   const stopped = Promise.withResolvers<undefined>();
   segment.ready = stopped.promise;
   const first = control();
-  await expect.poll(() => segment.asked, PATIENT).toEqual([0, 5_000]);
+  await expect.poll(() => segment.asked).toEqual([0, 5_000]);
   segment.end = 8_000;
   const ended = first[Symbol.asyncDispose]();
   stopped.resolve(undefined);
@@ -93,7 +90,7 @@ test('[REC-6] an analysis of a segment that is still written goes on after a res
   expect(await job()).toMatchObject({ state: 'queued', position_ms: 5_000, pictures: 50, detections: 50 });
 
   await using _second = control();
-  await expect.poll(async () => (await job()).state, PATIENT).toBe('done');
+  await expect.poll(async () => (await job()).state).toBe('done');
   expect(await job()).toMatchObject({ position_ms: 8_000, pictures: 80, detections: 80, defect_pictures: 80, defect_count: 1, quality_score: 0 });
   const { n } = await db.selectFrom('detections').select((e) => e.fn.countAll().as('n')).executeTakeFirstOrThrow();
   expect(Number(n)).toBe(80);

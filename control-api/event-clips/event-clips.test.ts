@@ -4,9 +4,6 @@ import { MarkService } from '../marks/service.ts';
 import { startApi } from '../testing/harness.ts';
 import { LONGEST_CLIP, grownBy } from './clip-growth.ts';
 
-/** A slow machine, and PostgreSQL, take their time. */
-const PATIENT = { timeout: 10_000 };
-
 const SECOND = 1000;
 const ROLL = { pre_seconds: 10, post_seconds: 5 };
 
@@ -59,15 +56,15 @@ test('[REC-9] what a camera calls an event becomes a clip that grows while it is
   see('line-1', at - 40 * SECOND, 'scratch', 0.5);
   see('line-2', at, 'scratch', 0.9);
   see('line-1', at, 'scratch', 0.61);
-  await expect.poll(clips, PATIENT).toMatchObject([{ kind: 'clip', archive: true, tags: ['scratch'], title: 'Seen: scratch', created_by: 'policy: detected', from: iso(at - 4 * SECOND), to: iso(at + 6 * SECOND) }]);
+  await expect.poll(clips).toMatchObject([{ kind: 'clip', archive: true, tags: ['scratch'], title: 'Seen: scratch', created_by: 'policy: detected', from: iso(at - 4 * SECOND), to: iso(at + 6 * SECOND) }]);
   see('line-1', at + 8 * SECOND, 'dent', 0.5);
-  await expect.poll(clips, PATIENT).toMatchObject([{ tags: ['dent', 'scratch'], from: iso(at - 4 * SECOND), to: iso(at + 14 * SECOND) }]);
+  await expect.poll(clips).toMatchObject([{ tags: ['dent', 'scratch'], from: iso(at - 4 * SECOND), to: iso(at + 14 * SECOND) }]);
 
   // Somebody takes it away: what is seen next makes another.
   const [{ id } = { id: '' }] = await marks();
   await h.call('DELETE', `/v1/marks/${id}`, { token });
   see('line-1', at + 10 * SECOND, 'scratch', 0.9);
-  await expect.poll(clips, PATIENT).toMatchObject([{ tags: ['scratch'], from: iso(at + 6 * SECOND) }]);
+  await expect.poll(clips).toMatchObject([{ tags: ['scratch'], from: iso(at + 6 * SECOND) }]);
 });
 
 test('[INF-6] what a rule with a clip says becomes one, from its begin to its end; of what goes on for long, the begin and the end', async () => {
@@ -86,15 +83,15 @@ test('[INF-6] what a rule with a clip says becomes one, from its begin to its en
   const at = now - 3_600_000;
   say('quiet', at - 60 * SECOND, at - 50 * SECOND);
   say('press busy', at, at + 2 * SECOND);
-  await expect.poll(clips, PATIENT).toMatchObject([{ kind: 'clip', archive: true, title: 'Rule: press busy, person', tags: ['person', 'press busy'], created_by: 'rule: detect/press busy', from: iso(at - 5 * SECOND), to: iso(at + 7 * SECOND) }]);
+  await expect.poll(clips).toMatchObject([{ kind: 'clip', archive: true, title: 'Rule: press busy, person', tags: ['person', 'press busy'], created_by: 'rule: detect/press busy', from: iso(at - 5 * SECOND), to: iso(at + 7 * SECOND) }]);
   say('press busy', at, at + 30 * SECOND);
-  await expect.poll(clips, PATIENT).toMatchObject([{ from: iso(at - 5 * SECOND), to: iso(at + 35 * SECOND) }]);
+  await expect.poll(clips).toMatchObject([{ from: iso(at - 5 * SECOND), to: iso(at + 35 * SECOND) }]);
 
   const later = at + 600 * SECOND;
   say('press busy', later, later);
-  await expect.poll(async () => (await clips()).map(({ from, to }) => [from, to]), PATIENT).toContainEqual([iso(later - 5 * SECOND), iso(later + 5 * SECOND)]);
+  await expect.poll(async () => (await clips()).map(({ from, to }) => [from, to])).toContainEqual([iso(later - 5 * SECOND), iso(later + 5 * SECOND)]);
   say('press busy', later, later + 1800 * SECOND);
-  await expect.poll(async () => (await clips()).map(({ from, to }) => [from, to]), PATIENT).toContainEqual([iso(later + 1795 * SECOND), iso(later + 1805 * SECOND)]);
+  await expect.poll(async () => (await clips()).map(({ from, to }) => [from, to])).toContainEqual([iso(later + 1795 * SECOND), iso(later + 1805 * SECOND)]);
 });
 
 test('[INF-6] what rules said while control was away comes at once: each has its clip, however far apart they are, and a camera that is gone holds nobody up', async () => {
@@ -116,7 +113,7 @@ test('[INF-6] what rules said while control was away comes at once: each has its
     return (await h.call<{ items: MarkBody[] }>('GET', '/v1/marks?camera=line-1', { token })).body.items.map(({ from, to }) => [from, to]).toSorted();
   };
   const around = (from: number, to = from): string[] => [iso(from - 5 * SECOND), iso(to + 5 * SECOND)];
-  await expect.poll(clips, PATIENT).toEqual([around(0, 3 * SECOND), around(3_600 * SECOND), around(4 * 3_600 * SECOND), around(5 * 3_600 * SECOND), around(6 * 3_600 * SECOND)]);
+  await expect.poll(clips).toEqual([around(0, 3 * SECOND), around(3_600 * SECOND), around(4 * 3_600 * SECOND), around(5 * 3_600 * SECOND), around(6 * 3_600 * SECOND)]);
 });
 
 test('[REC-9] [INF-6] what was seen just before a process was killed has its clip soon after the next one has started, and nothing has two', async () => {
@@ -145,14 +142,14 @@ test('[REC-9] [INF-6] what was seen just before a process was killed has its cli
   const seen = ['policy: detected', iso(start - 14 * SECOND), iso(start - 4 * SECOND)];
   const said = ['rule: detect/press busy', iso(start - 45 * SECOND), iso(start - 25 * SECOND)];
   h.clock.advance(5_000);
-  await expect.poll(marks, PATIENT).toEqual([seen, said]);
+  await expect.poll(marks).toEqual([seen, said]);
 
   // The next process finds one more, and those that have theirs.
   await stored(start - 50 * SECOND, 0.7);
   await using _next = await startApi({ db: h.db, clock: h.clock });
   h.clock.advance(5_000);
   const all = [['policy: detected', iso(start - 54 * SECOND), iso(start - 44 * SECOND)], seen, said];
-  await expect.poll(marks, PATIENT).toEqual(all);
+  await expect.poll(marks).toEqual(all);
   for (let again = 0; again < 3; again++) expect(await marks()).toEqual(all);
 });
 
@@ -178,6 +175,6 @@ test('[REC-9] what is seen all the time has clips one behind the other: after a 
     return (await marks.list({ cameras: ['line-1'] }, undefined, 10)).map(({ from_ms, to_ms }) => [(from_ms - start) / SECOND, (to_ms - start) / SECOND] as const).toSorted(([a], [b]) => a - b);
   };
   const wanted = [[-660, -60], [-60, 4]]; // the last was seen two seconds before the start
-  await expect.poll(ranges, PATIENT).toEqual(wanted);
+  await expect.poll(ranges).toEqual(wanted);
   for (let again = 0; again < 3; again++) expect(await ranges()).toEqual(wanted);
 });

@@ -136,7 +136,7 @@ test('[SD-53] a listener for strangers takes so many connections and calls, refu
   using client = GrpcClient.dial(EdgeLinkService, server.address);
   const request = create(ResolveCameraRequestSchema, { camera: 'a' });
   const taken = [client.call.resolveCamera(request), client.call.resolveCamera(request)];
-  await vi.waitFor(() => { expect(waiting).toHaveLength(2); });
+  await vi.waitFor(() => { expect(waiting).toHaveLength(2); }, 10_000);
   await expect(client.call.resolveCamera(request)).rejects.toMatchObject({ code: 'RESOURCE_EXHAUSTED', reason: 'TOO_MANY_CALLS' });
 
   const stream = client.call.attach();
@@ -159,7 +159,7 @@ test('[SD-53] a listener for strangers takes so many connections and calls, refu
   for (const end of waiting) end();
   await Promise.all(taken);
   const again = client.call.resolveCamera(request);
-  await vi.waitFor(() => { expect(waiting).toHaveLength(3); });
+  await vi.waitFor(() => { expect(waiting).toHaveLength(3); }, 10_000);
   waiting[2]?.();
   await again;
 });
