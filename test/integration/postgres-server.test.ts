@@ -75,7 +75,7 @@ test('the database is there late, goes while a camera records, and comes back: t
     return Date.parse(known.at(-1)?.start ?? '') > back && known;
   }, WAIT_MS);
   expect(segments.slice(1).map((segment) => segment.gap_before ?? 0)).toEqual(segments.slice(1).map(() => 0));
-  expect(server.log.some((line) => line.includes('the database answers again'))).toBe(true);
+  await expect.poll(() => server.log.some((line) => line.includes('the database answers again'))).toBe(true);
   expect(server.log.join('\n')).not.toContain(url);
 });
 
