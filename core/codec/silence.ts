@@ -23,6 +23,6 @@ export const silentUnit = (track: AudioTrack): SilentUnit | null => {
   if (track.channels > 2) return null; // Opus of more channels is packed in another way (RFC 7845 §5.1.1)
   if (track.codec === 'opus') return { data: OPUS, duration: OPUS_TICKS };
   const { objectType, channels, frameSamples } = parseAudioSpecificConfig(track.config);
-  if (objectType !== 2 || channels > 2) return null;
+  if (objectType !== 2) return null;
   return { data: channels === 1 ? AAC_MONO : AAC_STEREO, duration: frameSamples };
 };
